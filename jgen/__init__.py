@@ -1,0 +1,12 @@
+"""jgen: deep generative image models in JAX, trained, drawn and measured.
+
+Letters for shapes, used in every docstring:
+  D devices of this process         K batches that one training step eats
+  S steps in one dispatch           B images of one batch on one device
+  G images of one batch over all devices and processes
+  H W C height, width, channels     Z size of the latent vector
+  Y classes                         N images of a data set
+
+Images are float32 in [-1, 1] inside the compiled step and uint8 in [0, 255] at every border: files,
+batches on their way to the device, samples on their way to a picture or a classifier.
+"""
