@@ -50,8 +50,8 @@ def gan():
   model.allow_penalty_with_batch_norm = False   # a per-sample penalty does not hold with BatchNorm
   model.critic_steps = 1                # critic updates, each on a fresh batch, per generator update
   model.ema_decay = 0.                  # decay per step of the averaged generator that is sampled; 0 for none
-  model.generator = dcgan_network(features=(512, 256, 128, 64), activation='relu', normalization='batch')
-  model.critic = dcgan_network(features=(64, 128, 256, 512), activation='leaky_relu', normalization='batch')
+  model.generator = dcgan_network(features=(512, 256, 128, 64), negative_slope=0.)
+  model.critic = dcgan_network(features=(64, 128, 256, 512), negative_slope=0.2)
   model.generator_optimizer = optimizer()
   model.critic_optimizer = optimizer()
   return model
@@ -61,9 +61,10 @@ def dcgan_network(**overrides):
   """The keys of a DCGAN generator or critic."""
   network = ConfigDict()
   network.features = (512, 256, 128, 64)   # channels of the hidden layers, from input to output
-  network.activation = 'relu'           # a name in jgen.networks.layers.ACTIVATIONS
+  network.negative_slope = 0.           # slope of the leaky ReLU below 0; 0 is the plain ReLU
   network.normalization = 'batch'       # a name in jgen.networks.layers.NORMALIZATIONS
   network.kernel_init = 'dcgan'         # a name in jgen.networks.layers.KERNEL_INITS
+  network.use_bias = False              # whether convolutions and linear layers have a bias
   network.update(overrides)
   return network
 

@@ -1,15 +1,21 @@
-"""The one exception that is meant for the person at the terminal."""
+"""Errors for the person at the terminal: one line, what is wrong, what was expected, what to do."""
+
+import difflib
 
 
 class UserError(Exception):
-  """What is wrong, what was expected and what to do, in one line.
-
-  `launch.py` prints it without a traceback and ends with exit status 2.
-  """
+  """`launch.py` prints it as one line, without a traceback, and ends with exit status 2."""
 
 
 def nearest(word, known):
   """The end of an error line about a misspelt `word`: the nearest known one, or all of them."""
-  import difflib
-  close = difflib.get_close_matches(str(word), [str(k) for k in known], n=1)
-  return f"did you mean '{close[0]}'?" if close else 'known: ' + ', '.join(map(str, known))
+  known = [str(k) for k in known]
+  close = difflib.get_close_matches(str(word), known, n=1)
+  return f"did you mean '{close[0]}'?" if close else 'known: ' + (', '.join(known) or 'none')
+
+
+def choose(key, word, table):
+  """`table[word]`, or the UserError that names the config key and the nearest right word."""
+  if word not in table:
+    raise UserError(f"config.{key}: '{word}' is not known; {nearest(word, table)}")
+  return table[word]

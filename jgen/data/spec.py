@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from jgen.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
@@ -23,3 +25,27 @@ class Dataset:
   images: np.ndarray                    # uint8 [N, H, W, C]
   labels: np.ndarray                    # int32 [N], 0 <= label < num_classes; zeros where unlabelled
   source: str                           # where they came from, for the receipts
+
+
+def checked(dataset):
+  """The data set itself, if its arrays are what its spec and `Dataset` promise.
+
+  Raises:
+    UserError: wrong dtype or shape, no image, other counts of images and labels, a label out of range.
+  """
+  spec, images, labels = dataset.spec, dataset.images, dataset.labels
+  where = f'{spec.name} from {dataset.source}'
+  if images.dtype != np.uint8 or images.shape[1:] != spec.image_shape:
+    raise UserError(f'{where}: images are {images.dtype} {list(images.shape[1:])}; '
+                    f'expected uint8 {list(spec.image_shape)}')
+  if labels.dtype != np.int32 or labels.ndim != 1:
+    raise UserError(f'{where}: labels are {labels.dtype} {list(labels.shape)}; expected int32 [N]')
+  if len(images) != len(labels):
+    raise UserError(f'{where}: {len(images)} images but {len(labels)} labels; expected one label an image')
+  if not len(images):
+    raise UserError(f'{where}: holds no image')
+  last = max(spec.num_classes - 1, 0)
+  outside = labels[(labels < 0) | (labels > last)]
+  if outside.size:
+    raise UserError(f'{where}: label {outside[0]}; expected 0 to {last}')
+  return dataset

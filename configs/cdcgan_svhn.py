@@ -1,0 +1,24 @@
+"""Conditional DCGAN on street view house numbers, 64x64: the baseline of `wgan_svhn.py`.
+
+Radford et al. 2016 with the label's one-hot appended to the latents and, as ten constant channels, to the image
+(Mirza & Osindero 2014); binary cross-entropy, the generator's in its non-saturating form.
+
+  python launch.py --config=configs/cdcgan_svhn.py --config.data.dir=FOLDER   # with {train,test,extra}_32x32.mat
+"""
+
+from configs import common
+
+
+def get_config():
+  config = common.base()
+  config.family = 'gan'
+  config.batch_size = 3200
+  config.num_steps = 20_000
+  config.data.name = 'svhn'
+  config.data.splits = ('train', 'test', 'extra')
+  config.evaluate_every_steps = 1_000
+  with config.unlocked():
+    config.model = common.gan()
+    config.evaluators.class_consistency = common.class_consistency()
+  config.model.conditional = True
+  return config

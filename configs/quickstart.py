@@ -1,0 +1,35 @@
+"""Conditional WGAN-GP on the 1,797 real 8x8 digits that scikit-learn carries: no download, minutes on a CPU.
+
+  python launch.py
+"""
+
+from configs import common
+
+
+def get_config():
+  config = common.base()
+  config.family = 'gan'
+  config.batch_size = 64
+  config.num_steps = 6_000
+  config.steps_per_dispatch = 10
+  config.data.name = 'digits'
+  config.data.image_size = 8
+  config.evaluate_every_steps = 1_000
+  with config.unlocked():
+    config.model = common.gan()
+    config.evaluators.class_consistency = common.class_consistency()
+  model = config.model
+  model.latent_size = 32
+  model.conditional = True
+  model.loss = 'wasserstein'
+  model.penalty = 'gradient_penalty'
+  model.critic_steps = 5
+  model.ema_decay = 0.999
+  model.generator.features = (128, 64)
+  model.critic.features = (64, 128)
+  model.critic.normalization = 'none'
+  model.critic.use_bias = True
+  model.critic.kernel_init = 'he'
+  for optimizer in (model.generator_optimizer, model.critic_optimizer):
+    optimizer.learning_rate, optimizer.b1, optimizer.b2 = 1e-3, 0., 0.9
+  return config

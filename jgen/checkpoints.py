@@ -1,0 +1,118 @@
+"""Checkpoints in Orbax, each with a digest: the last few are kept, and the best."""
+
+import hashlib
+import shutil
+import sys
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from jgen.errors import UserError
+
+
+def digest(state):
+  """sha256 over the names, types, shapes and bytes of all arrays, in hexadecimal.
+
+  Orbax restores flipped bytes as wrong numbers without a word; the digest catches them.
+  """
+  total = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+    total.update(f'{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}'.encode())
+    total.update(np.ascontiguousarray(leaf).data)
+  return total.hexdigest()
+
+
+class Checkpoints:
+  """The checkpoints of one run folder."""
+
+  def __init__(self, folder, section, read_only=False):
+    """`section` is `config.checkpoints`."""
+    self._folder = folder / 'checkpoints'
+    self._best_metric = section.best_metric
+    policies = [checkpoint_managers.LatestN(section.keep_last)]
+    if section.best_metric:
+      # A best that is lowest is the highest of the negated numbers.
+      sign = 1 if section.best_is_highest else -1
+      policies.append(checkpoint_managers.BestN(
+          get_metric_fn=lambda metrics: sign * metrics['best_metric'], n=1, keep_checkpoints_without_metrics=False))
+    self._manager = ocp.CheckpointManager(self._folder, options=ocp.CheckpointManagerOptions(
+        create=not read_only, read_only=read_only, cleanup_tmp_directories=not read_only,
+        preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies)))
+
+  def save(self, step, state, scores):
+    """Starts writing `state`, numpy arrays that nobody changes, unless this step is there already.
+
+    `scores` is {name: number} of this step's evaluation, empty if there was none.
+    """
+    if step in self._manager.all_steps():
+      return
+    self._wait()
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    free = shutil.disk_usage(self._folder).free
+    if free < 1.1 * size + 2**20:
+      raise UserError(f'no room for the checkpoint of step {step}: {size / 1e6:.1f} MB are needed and '
+                      f'{free / 1e6:.1f} MB free at {self._folder}; the earlier checkpoints are kept, free some space '
+                      'and run the same command again')
+    metrics = {'best_metric': float(scores[self._best_metric])} if self._best_metric in scores else None
+    self._manager.save(step, metrics=metrics, args=ocp.args.Composite(
+        state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave({'digest': digest(state)})))
+
+  def restore(self, like):
+    """The newest sound checkpoint as numpy arrays, or None where there is none at all.
+
+    Args:
+      like: a TrainState of shapes.
+
+    Returns:
+      (state, [(step, why) of newer checkpoints that are damaged])
+
+    Raises:
+      UserError: there are checkpoints, but none can be read.
+    """
+    damaged = []
+    for step in sorted(self._manager.all_steps(), reverse=True):
+      try:
+        return self.read(step, like), damaged
+      except Exception as error:  # Orbax raises bare Exceptions for damaged files
+        damaged.append((step, ' '.join(str(error).split())[:120]))
+    if damaged:
+      raise UserError(f'none of the checkpoints in {self._folder} can be read (step {damaged[0][0]}: {damaged[0][1]}); '
+                      'name another --workdir to start anew')
+    return None, damaged
+
+  def read(self, step, like):
+    """The state saved at `step`; raises an Exception if it is damaged."""
+    empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+    restored = self._manager.restore(step, args=ocp.args.Composite(
+        state=ocp.args.StandardRestore(empty), meta=ocp.args.JsonRestore()))
+    if digest(restored['state']) != restored['meta']['digest']:
+      raise ValueError('its numbers do not match their digest')
+    return restored['state']
+
+  def set_aside(self, damaged):
+    """Moves damaged checkpoints out of the way, to `checkpoints_damaged/`, and says so."""
+    for step, why in damaged:
+      aside = self._folder.with_name('checkpoints_damaged') / str(step)
+      aside.parent.mkdir(exist_ok=True)
+      shutil.rmtree(aside, ignore_errors=True)
+      shutil.move(self._folder / str(step), aside)
+      print(f'warning: the checkpoint of step {step} is damaged ({why}); it was moved to {aside} and the one before '
+            'is used', file=sys.stderr)
+    if damaged:
+      self._manager.reload()
+
+  def steps(self):
+    return sorted(self._manager.all_steps())
+
+  def _wait(self):
+    try:
+      self._manager.wait_until_finished()
+    except OSError as error:
+      raise UserError(
+          f'a checkpoint could not be written to {self._folder}: {error}; the earlier ones are kept') from error
+
+  def close(self):
+    self._wait()
+    self._manager.close()

@@ -1,0 +1,69 @@
+"""Checks of a config, and comparison with the one that a run folder holds."""
+
+import json
+import re
+
+from jgen.errors import UserError
+
+# A run may be continued with these changed: they change how far it goes or where things lie, not what it computes.
+MAY_CHANGE = ('num_steps', 'data.cache_dir')
+
+_POSITIVE = ('num_steps', 'batch_size', 'steps_per_dispatch', 'log_every_steps', 'sample_every_steps',
+             'checkpoint_every_steps', 'samples_per_class', 'data.image_size', 'checkpoints.keep_last')
+_ALIGNED = ('num_steps', 'sample_every_steps', 'evaluate_every_steps', 'checkpoint_every_steps')
+
+def flatten(config, prefix=''):
+  """{dotted key: value} of a nested mapping."""
+  flat = {}
+  for key, value in config.items():
+    if hasattr(value, 'items'):
+      flat.update(flatten(value, f'{prefix}{key}.'))
+    else:
+      flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+  return flat
+
+
+def validate(config):
+  """Raises UserError for numbers that no run can work with."""
+  flat = flatten(config)
+  for key in _POSITIVE:
+    if flat[key] < 1:
+      raise UserError(f'config.{key} is {flat[key]}; a whole number of at least 1 is needed')
+  per_dispatch = config.steps_per_dispatch
+  for key in _ALIGNED:
+    if flat[key] % per_dispatch:
+      raise UserError(f'config.{key} is {flat[key]}, not a multiple of config.steps_per_dispatch, {per_dispatch}; '
+                      'change one of the two')
+  if config.checkpoints.best_metric and config.evaluate_every_steps % config.checkpoint_every_steps:
+    raise UserError(
+        f'config.evaluate_every_steps is {config.evaluate_every_steps}, not a multiple of '
+        f'config.checkpoint_every_steps, {config.checkpoint_every_steps}; the best checkpoint needs what is '
+        'evaluated to be saved: change one of the two')
+
+
+def differences(saved, config):
+  """One 'key: was X, is Y' for each key in which two flat configs differ beyond MAY_CHANGE."""
+  keys = [key for key in sorted({*saved, *config})
+          if key not in MAY_CHANGE and saved.get(key) != config.get(key)]
+  return [f'{key}: was {saved.get(key)!r}, is {config.get(key)!r}' for key in keys]
+
+
+def dumps(config):
+  """The config as JSON text, as stored in the run folder."""
+  return json.dumps(config.to_dict(), indent=2, sort_keys=True) + '\n'
+
+
+def explain(error):
+  """The UserError for what absl or ml_collections raised while flags and config were read."""
+  text = ' '.join(re.sub(r'\\n|\\', ' ', str(error)).split())
+  key = re.search(r'Key "(\w+)" does not exist', text) or (
+      isinstance(error, (AttributeError, LookupError))
+      and re.fullmatch(r"""['" ]*(\w+)['" ]*(Did you mean.*)?""", text))
+  if key:
+    near = re.search(r'Did you mean "(\w+)"', text)
+    return UserError(f"config key '{key[1]}' is not known; " + (
+        f"did you mean '{near[1]}'?" if near else 'configs/common.py lists all keys'))
+  unreadable = re.search(r'Attempted \[[\w ]+\]: (\S+) (.*)', text)
+  if unreadable:
+    return UserError(f'the config {unreadable[1]} cannot be read: {unreadable[2]}')
+  return UserError(text[:400])

@@ -1,0 +1,26 @@
+"""The 1,797 handwritten digits of scikit-learn: 8x8, 10 classes, embedded, no network and no file.
+
+The test part of "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, UCI, 1998).
+"""
+
+import numpy as np
+
+from jgen.data.resizing import resize
+from jgen.data.spec import Dataset, Spec
+
+SPLITS = ('train',)
+
+
+def describe(section):
+  """One channel, ten classes; the published size is 8."""
+  size = section.image_size
+  return Spec('digits', (size, size, 1), num_classes=10, label_names=tuple('0123456789'))
+
+
+def load(section):
+  """All of them, from memory; the published 0..16 becomes 0..255."""
+  from sklearn.datasets import load_digits  # here, because importing it takes a second
+  published = load_digits()
+  images = np.rint(published.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
+  return Dataset(describe(section), resize(images, section.image_size), published.target.astype(np.int32),
+                 source='sklearn.datasets.load_digits')

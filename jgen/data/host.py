@@ -1,0 +1,14 @@
+"""TensorFlow, the host's tool for reading, resizing and feeding images."""
+
+import functools
+import os
+
+
+@functools.cache
+def tensorflow():
+  """The module, quiet and with the GPUs left to JAX; imported when first needed, for it takes seconds."""
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')   # unused here, and it announces itself on stderr
+  import tensorflow as tf
+  tf.config.set_visible_devices([], 'GPU')
+  return tf

@@ -1,0 +1,152 @@
+"""SVHN, cropped: house numbers of Google Street View, 32x32 RGB, 10 classes (Netzer et al. 2011).
+
+train 73,257, test 26,032 and extra 531,131 images, http://ufldl.stanford.edu/housenumbers. Read from
+the published .mat files where `config.data.dir` holds them, through tensorflow_datasets otherwise.
+"""
+
+from pathlib import Path
+import shlex
+import sys
+import urllib.request
+
+import numpy as np
+
+from jgen.data import cache
+from jgen.data.host import tensorflow
+from jgen.data.spec import Dataset, Spec
+from jgen.errors import UserError
+
+SPLITS = ('train', 'test', 'extra')
+_URL = 'http://ufldl.stanford.edu/housenumbers/'
+_VERSION = 1                            # of what is read out of the same files
+_PART = 4096                            # images that are decoded at one time
+
+
+def describe(section):
+  """Three channels, ten classes; the published size is 32."""
+  size = section.image_size
+  return Spec('svhn', (size, size, 3), num_classes=10, label_names=tuple('0123456789'))
+
+
+def load(section):
+  """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
+  folder = Path(section.dir).expanduser()
+  published = section.dir and any(folder.glob('*_32x32.mat'))
+  original, source = _mat_files(folder, section.splits) if published else _tfds(section)
+  spec = describe(section)
+  return Dataset(spec, *cache.prepared(section, spec, original), source=source)
+
+
+def _mat_files(folder, splits):
+  """The published files: X uint8 [32, 32, 3, N] and y [N, 1], in which 10 is the digit 0."""
+  paths = [_mat_path(folder, split) for split in splits]
+  there = tuple(path for path in paths if path.exists())
+  missing = ', '.join(path.name for path in paths if not path.exists())
+  if not there:
+    raise UserError(f'{missing} not found in {folder}; {_remedy(folder, splits)}')
+  if missing:
+    print(f'warning: {missing} not found in {folder}: going on without', file=sys.stderr, flush=True)
+  count = sum(_mat_count(path) for path in there)
+  labels = [_mat_labels(path) for path in there]
+
+  def parts():
+    for path, part in zip(there, labels, strict=True):
+      yield _mat_images(path), part
+
+  source = f"{folder}: {', '.join(path.name for path in there)}"
+  source += f' (missing: {missing})' if missing else ''
+  return cache.Original(there, count, _VERSION, parts), source
+
+
+def _mat_path(folder, split):
+  return folder / f'{split}_32x32.mat'
+
+
+def _mat_count(path):
+  """N, from the headers alone."""
+  from scipy.io import whosmat
+  shapes = {name: (shape, kind) for name, shape, kind in _mat(whosmat, path)}
+  for name in ('X', 'y'):
+    if name not in shapes:
+      raise UserError(f"{path}: holds no '{name}'; expected X and y, so it may be cut short; {_again(path)}")
+  shape, kind = shapes['X']
+  if len(shape) != 4 or shape[:3] != (32, 32, 3) or kind != 'uint8':
+    raise UserError(f'{path}: X is {kind} {list(shape)}; expected uint8 [32, 32, 3, N]; {_again(path)}')
+  num_labels = int(np.prod(shapes['y'][0]))
+  if num_labels != shape[3]:
+    raise UserError(f'{path}: X has {shape[3]} images but y {num_labels} labels; expected one an image; '
+                    f'{_again(path)}')
+  return shape[3]
+
+
+def _mat_labels(path):
+  from scipy.io import loadmat
+  labels = _mat(loadmat, path, variable_names=['y'])['y'].ravel()
+  outside = labels[~np.isin(labels, np.arange(1, 11))]
+  if outside.size:
+    raise UserError(f'{path}: y holds the label {outside[0]}; expected 1 to 10; {_again(path)}')
+  return (labels % 10).astype(np.int32)
+
+
+def _mat_images(path):
+  """uint8 [N, 32, 32, 3], a view of X, whose first index varies fastest in memory."""
+  from scipy.io import loadmat
+  return np.moveaxis(_mat(loadmat, path, variable_names=['X'])['X'], 3, 0)
+
+
+def _mat(read, path, **options):
+  try:
+    return read(str(path), **options)
+  except Exception as error:   # scipy raises half a dozen kinds on a damaged file, ValueError to zlib.error
+    raise UserError(f'{path}: cannot be read as a MATLAB file ({_in_one_line(error)}); it may be cut short '
+                    f'or a web page; {_again(path)}') from error
+
+
+def _again(path):
+  return f'fetch it again: curl --fail -o {shlex.quote(str(path))} {_URL}{path.name}'
+
+
+def _tfds(section):
+  """The `svhn_cropped` of tensorflow_datasets, downloaded if it is not prepared yet."""
+  tf = tensorflow()
+  import tensorflow_datasets as tfds
+  builder = tfds.builder('svhn_cropped', data_dir=section.dir or None)
+  if not builder.data_path.exists():
+    _download(builder, section)
+  splits = [builder.info.splits[split] for split in section.splits]
+
+  def parts():
+    try:
+      for split in section.splits:
+        for batch in tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False, batch_size=_PART)):
+          yield batch['image'], batch['label']
+    except tf.errors.OpError as error:
+      raise UserError(f'{builder.data_path}: cannot be read ({_in_one_line(error)}); delete that folder and '
+                      'start again: it is made anew') from error
+
+  files = tuple(Path(path) for split in splits for path in split.filepaths)
+  count = sum(split.num_examples for split in splits)
+  return cache.Original(files, count, _VERSION, parts), f"{builder.data_path}: {', '.join(section.splits)}"
+
+
+def _download(builder, section):
+  try:
+    # tensorflow_datasets retries for minutes before it gives in, so the server is asked first
+    urllib.request.urlopen(urllib.request.Request(_URL, method='HEAD'), timeout=10).close()
+    builder.download_and_prepare()
+  except Exception as error:   # of the network, of the disk, or of a tensorflow_datasets that lacks a package
+    looked_in = Path(section.dir or builder.data_path.parents[1]).expanduser()
+    raise UserError(
+        f'SVHN not found in {looked_in} (neither *_32x32.mat nor svhn_cropped of tensorflow_datasets) and '
+        f'not downloaded ({_in_one_line(error)}); '
+        f"{_remedy(Path(section.dir or 'svhn'), section.splits)}") from error
+
+
+def _remedy(folder, splits):
+  folder = shlex.quote(str(folder))
+  return (f"fetch it with: curl --fail --create-dirs --output-dir {folder} -O "
+          f"'{_URL}{{{','.join(splits)}}}_32x32.mat' and name that folder with --config.data.dir={folder}")
+
+
+def _in_one_line(error):
+  return ' '.join(f'{type(error).__name__}: {error}'.split())[:200]

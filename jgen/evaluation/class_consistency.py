@@ -1,0 +1,131 @@
+"""How often a generated image shows the class that was asked for, as a classifier of real images sees it."""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+
+import numpy as np
+import sklearn
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
+
+from jgen.errors import UserError
+from jgen.evaluation.descriptors import describe
+
+DRAW_SEED = 0             # the same real images whatever a run's seed, so that two runs' scores compare
+HELD_OUT = 5              # one in so many real images tests the classifier
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+  """A classifier of real images and how well it knows its trade."""
+
+  classify: Callable[[np.ndarray], np.ndarray]   # uint8 [N, H, W, C] to labels [N]
+  accuracy: float                                # on the real images it was not trained on
+  per_class: list[float]                         # the same, class by class
+  num_train: int
+  num_held_out: int
+  description: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassConsistency:
+  """The accuracy on generated images, against the labels asked for, of a classifier of real images."""
+
+  num_real: int
+  num_generated: int
+
+  def check(self, spec):
+    """Raises UserError where `spec` has no classes to tell apart or the counts are too small for them."""
+    if spec.num_classes < 2:
+      raise UserError(f"config.evaluators.class_consistency: data set '{spec.name}' has no labels to tell "
+                      'apart; at least 2 classes are needed; remove the evaluator or take labelled images')
+    if self.num_real < 2 * spec.num_classes:
+      raise UserError(f'config.evaluators.class_consistency.num_real is {self.num_real}, too few for 2 '
+                      f'images of each of {spec.num_classes} classes; set {2 * spec.num_classes} or more')
+    if self.num_generated < 1:
+      raise UserError(f'config.evaluators.class_consistency.num_generated is {self.num_generated}; '
+                      'set 1 or more')
+
+  def measure(self, generate, dataset, seed):
+    """The shares in [0, 1] of generated and of held-out real images that the classifier gives their class.
+
+    Every class is generated equally often: `num_generated` is rounded up to a multiple of the number of
+    classes, and the entry of that name is what was drawn. Raises UserError as `judge` does.
+    """
+    judge, spec = self.judge(dataset), dataset.spec
+    # Classes alternate, so that a batch of any size that the model samples in holds a mixture of them.
+    labels = np.tile(np.arange(spec.num_classes, dtype=np.int32), -(-self.num_generated // spec.num_classes))
+    right = judge.classify(generate(labels, seed)) == labels
+    return {
+        'accuracy': float(right.mean()),
+        'per_class': _per_class(right, labels, spec.num_classes),
+        'class_names': _class_names(spec),
+        'classifier_accuracy': judge.accuracy,
+        'classifier_per_class': judge.per_class,
+        'num_real_train': judge.num_train,
+        'num_real_held_out': judge.num_held_out,
+        'num_generated': len(labels),
+        'classifier': judge.description,
+    }
+
+  def judge(self, dataset):
+    """The classifier of `dataset`'s images, fitted once in the evaluator's life.
+
+    Raises UserError where a class has too few images, so that a caller may ask before training.
+    """
+    if id(dataset) not in self._judges:
+      self._judges[id(dataset)] = dataset, _fit(dataset, self.num_real)
+    return self._judges[id(dataset)][1]
+
+  @functools.cached_property
+  def _judges(self):
+    """{id of a data set: (the data set, its judge)}; the data set is held so that its id stays its own."""
+    return {}
+
+
+def _fit(dataset, num_real):
+  train, held_out = _draw(dataset, num_real)
+  model = make_pipeline(PCA(0.9, svd_solver='covariance_eigh'), SVC(C=10))
+  # One thread: several that wait for each other beside a training process took three times as long.
+  with threadpool_limits(1):
+    model.fit(describe(dataset.images[train]), dataset.labels[train])
+  labels = dataset.labels[held_out]
+  right = model.predict(describe(dataset.images[held_out])) == labels
+  return Judge(
+      classify=lambda images: model.predict(describe(images)),
+      accuracy=float(right.mean()),
+      per_class=_per_class(right, labels, dataset.spec.num_classes),
+      num_train=len(train),
+      num_held_out=len(held_out),
+      description=f'support vector machine (radial basis, C = 10) on {model[0].n_components_} principal '
+                  'components (90 % of the variance) of oriented gradients and coarse colours; '
+                  f'scikit-learn {sklearn.__version__}')
+
+
+def _draw(dataset, num_real):
+  """Rising indices (train, held out) of at most `num_real` images, each class by its share of all."""
+  random = np.random.default_rng(DRAW_SEED)
+  fraction = min(1, num_real / len(dataset.labels))
+  train, held_out = [], []
+  for label, name in enumerate(_class_names(dataset.spec)):
+    of_class = random.permutation(np.flatnonzero(dataset.labels == label))
+    drawn = of_class[:int(fraction * len(of_class))]
+    if len(drawn) < 2:
+      raise UserError(f"data set '{dataset.spec.name}' has too few images of class '{name}': {len(drawn)} of "
+                      f'{len(of_class)} drawn, at least 2 are needed for its classifier; '
+                      'raise config.evaluators.class_consistency.num_real or train on more splits')
+    num_held_out = max(1, len(drawn) // HELD_OUT)
+    held_out.append(drawn[:num_held_out])
+    train.append(drawn[num_held_out:])
+  return np.sort(np.concatenate(train)), np.sort(np.concatenate(held_out))
+
+
+def _per_class(right, labels, num_classes):
+  return [float(right[labels == label].mean()) for label in range(num_classes)]
+
+
+def _class_names(spec):
+  return list(spec.label_names or map(str, range(spec.num_classes)))

@@ -1,0 +1,35 @@
+"""What the loop and the evaluators may know of a model."""
+
+import jax
+
+
+class Family:
+  """A kind of model. Its methods are pure and see one device; `AXIS` is mapped around all but `init`."""
+
+  batches_per_step: int = 1             # K, fresh batches that one training step eats
+  num_classes: int = 0                  # Y, labels that its samples follow; 0 where they follow none
+
+  def init(self, key):
+    """The TrainState at step 0. Run once, on one device, outside of any mapped function."""
+    raise NotImplementedError
+
+  def train_step(self, state, batches, key):
+    """One training step.
+
+    Args:
+      state: a TrainState.
+      batches: {'image': float32 [K, B, H, W, C] in [-1, 1], 'label': int32 [K, B]}.
+      key: the key of this step, the same on all devices (see `jgen.parallel.per_image`).
+
+    Returns:
+      (state, {name: [] float32 of this device's share}); the caller advances `state.step`.
+    """
+    raise NotImplementedError
+
+  def sample(self, state, key, labels):
+    """Images [B, H, W, C] in [-1, 1] for labels int32 [B], which a family without classes ignores."""
+    raise NotImplementedError
+
+  def networks(self):
+    """{name: parameters as shapes}, computed without running anything."""
+    return jax.eval_shape(self.init, jax.random.key(0)).params

@@ -1,0 +1,191 @@
+"""The 4x4, stride-2, padding-1 convolution of DCGAN-type networks and its transpose, in the form fast where it runs.
+
+Three maps, each linear in each of its two arguments and each other's transposes, so that they are closed
+under reverse-mode differentiation of any order (forward mode is not defined):
+
+  convolve(x, kernel) -> y              x [B, H, W, Ci], H and W even
+  transpose_convolve(y, kernel) -> x    y [B, H/2, W/2, Co]
+  kernel_gradient(x, y) -> kernel       kernel [4, 4, Ci, Co]
+
+The environment variable JGEN_CONVOLUTION chooses their form when a function is traced: `plain` is XLA's own
+convolution, which accelerators are built for and which compiles fastest; `fast` are forms around XLA's matrix
+product, which is much the better part of XLA on a CPU. Unset, the backend decides. Parameters are the same in
+both, results differ by rounding.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jgen.errors import UserError, nearest
+from jgen.networks import winograd
+
+
+class Form(NamedTuple):
+  """One way to compute the three maps."""
+
+  convolve: Callable              # (x, kernel) -> y
+  transpose_convolve: Callable    # (y, kernel) -> x
+  kernel_gradient: Callable       # (x, y) -> kernel
+
+
+def convolve(x, kernel):
+  """Halves images: x [B, H, W, Ci], kernel [4, 4, Ci, Co] -> [B, H/2, W/2, Co].
+
+  PyTorch's conv2d(stride=2, padding=1), its weight being the kernel with axes [Co, Ci, 4, 4].
+
+  Raises:
+    UserError: for an odd height or width.
+  """
+  _, height, width, channels = x.shape
+  if height % 2 or width % 2:
+    raise UserError(f'images of {height} x {width} pixels cannot be halved: an even height and width are needed; '
+                    'choose an image size that 2 divides once for each halving layer')
+  return _convolve(_choose_form(height, width, channels), x, kernel)
+
+
+def transpose_convolve(y, kernel):
+  """Doubles images: y [B, h, w, Co], kernel [4, 4, Ci, Co] -> [B, 2h, 2w, Ci]; the transpose of `convolve`.
+
+  PyTorch's conv_transpose2d(stride=2, padding=1), its weight being the kernel with axes [Co, Ci, 4, 4].
+  """
+  _, height, width, _ = y.shape
+  return _transpose_convolve(_choose_form(2 * height, 2 * width, kernel.shape[2]), y, kernel)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _convolve(form, x, kernel):
+  return form.convolve(x, kernel)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _transpose_convolve(form, y, kernel):
+  return form.transpose_convolve(y, kernel)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _kernel_gradient(form, x, y):
+  return form.kernel_gradient(x, y)
+
+
+_convolve.defvjp(
+    lambda form, x, kernel: (form.convolve(x, kernel), (x, kernel)),
+    lambda form, saved, y: (_transpose_convolve(form, y, saved[1]), _kernel_gradient(form, saved[0], y)))
+_transpose_convolve.defvjp(
+    lambda form, y, kernel: (form.transpose_convolve(y, kernel), (y, kernel)),
+    lambda form, saved, x: (_convolve(form, x, saved[1]), _kernel_gradient(form, x, saved[0])))
+_kernel_gradient.defvjp(
+    lambda form, x, y: (form.kernel_gradient(x, y), (x, y)),
+    lambda form, saved, kernel: (_transpose_convolve(form, saved[1], kernel), _convolve(form, saved[0], kernel)))
+
+
+def _transposed(linear, like, cotangent):
+  return jax.linear_transpose(linear, jax.ShapeDtypeStruct(like, cotangent.dtype))(cotangent)[0]
+
+
+def _image_shape(y, kernel):
+  batch, height, width, _ = y.shape
+  return batch, 2 * height, 2 * width, kernel.shape[2]
+
+
+def _form_of(convolve):
+  """The form whose other two maps are the transposes of its `convolve`."""
+  return Form(
+      convolve,
+      lambda y, kernel: _transposed(lambda x: convolve(x, kernel), _image_shape(y, kernel), y),
+      lambda x, y: _transposed(lambda kernel: convolve(x, kernel), (4, 4, x.shape[3], y.shape[3]), y))
+
+
+def _form_of_transpose(transpose_convolve):
+  """The form whose other two maps are the transposes of its `transpose_convolve`."""
+  def convolve(x, kernel):
+    batch, height, width, _ = x.shape
+    shape = batch, height // 2, width // 2, kernel.shape[3]
+    return _transposed(lambda y: transpose_convolve(y, kernel), shape, x)
+
+  return Form(
+      convolve,
+      transpose_convolve,
+      lambda x, y: _transposed(lambda kernel: transpose_convolve(y, kernel), (4, 4, x.shape[3], y.shape[3]), x))
+
+
+def _lax_convolve(x, kernel):
+  return lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+
+
+def _patches_convolve(x, kernel):
+  """One product of the matrix of all 4x4 patches with the kernel."""
+  cells = winograd.space_to_depth(x)
+  batch, height, width = cells.shape[0], cells.shape[1] - 1, cells.shape[2] - 1
+  corners = [cells[:, i:i + height, j:j + width] for i in (0, 1) for j in (0, 1)]
+  patches = jnp.concatenate(corners, -1).reshape(batch * height * width, -1)
+  matrix = winograd.fold_kernel(kernel).reshape(-1, kernel.shape[3])
+  return (patches @ matrix).reshape(batch, height, width, -1)
+
+
+_PLAIN = _form_of(_lax_convolve)
+_PATCHES = _form_of(_patches_convolve)
+_WINOGRAD = _form_of_transpose(winograd.transpose_convolve)
+_MIXED = Form(_PLAIN.convolve, _PATCHES.transpose_convolve, _PLAIN.kernel_gradient)
+
+
+def _fast_form(height, width, channels):
+  """The form for images [B, H, W, Ci], by what was measured on CPUs."""
+  if channels <= 4:
+    return _PATCHES
+  if channels >= 64 and height % 4 == width % 4 == 0:
+    return _WINOGRAD
+  return _MIXED
+
+
+FORMS = {
+    'plain': lambda height, width, channels: _PLAIN,
+    'fast': _fast_form,
+}
+
+
+def _choose_form(height, width, channels):
+  default = 'fast' if jax.default_backend() == 'cpu' else 'plain'
+  name = os.environ.get('JGEN_CONVOLUTION', default)
+  if name not in FORMS:
+    raise UserError(f"no form of convolution '{name}' in JGEN_CONVOLUTION: expected {' or '.join(FORMS)}; "
+                    f'{nearest(name, FORMS)}')
+  return FORMS[name](height, width, channels)
+
+
+class Downsample(nn.Module):
+  """The learned `convolve`: [B, H, W, Ci] -> [B, H/2, W/2, features]; param `kernel` [4, 4, Ci, features]."""
+
+  features: int
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  use_bias: bool = False
+
+  @nn.compact
+  def __call__(self, x):
+    kernel = self.param('kernel', self.kernel_init, (4, 4, x.shape[-1], self.features))
+    y = convolve(x, kernel)
+    return y + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else y
+
+
+class Upsample(nn.Module):
+  """The learned `transpose_convolve`: [B, h, w, Ci] -> [B, 2h, 2w, features].
+
+  Its param `kernel` is [4, 4, features, Ci]: what it maps from stands last. An initializer that scales with the
+  fan-in hence takes 16 features for it, as PyTorch does for ConvTranspose2d (an output pixel has 4 Ci inputs).
+  """
+
+  features: int
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  use_bias: bool = False
+
+  @nn.compact
+  def __call__(self, y):
+    kernel = self.param('kernel', self.kernel_init, (4, 4, self.features, y.shape[-1]))
+    x = transpose_convolve(y, kernel)
+    return x + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else x

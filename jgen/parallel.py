@@ -1,0 +1,18 @@
+"""The axis of the devices, and random numbers that do not depend on how many there are."""
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+AXIS = 'devices'
+
+
+def per_image(key, count, draw):
+  """Draws for the `count` images of this device's share of a batch: [B, ...].
+
+  `draw(key)` is called with one key an image, made from the image's position in the batch over all
+  devices and processes. One device and eight therefore draw the same numbers for the same image.
+  Call it inside a function that is mapped over `AXIS`.
+  """
+  positions = lax.axis_index(AXIS) * count + jnp.arange(count)
+  return jax.vmap(lambda position: draw(jax.random.fold_in(key, position)))(positions)

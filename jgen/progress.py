@@ -1,0 +1,56 @@
+"""One line about how far the training is: rewritten in place on a terminal, now and then elsewhere."""
+
+import shutil
+import sys
+import time
+
+_TERMINAL_SECONDS, _PLAIN_SECONDS = 0.5, 15.
+
+
+def duration(seconds):
+  """'1h02m', '3m20s' or '12s'."""
+  seconds = round(seconds)
+  if seconds >= 3600:
+    return f'{seconds // 3600}h{seconds % 3600 // 60:02d}m'
+  return f'{seconds // 60}m{seconds % 60:02d}s' if seconds >= 60 else f'{seconds}s'
+
+
+class Progress:
+  """Shows step, share, speed, time to go and the losses."""
+
+  def __init__(self, num_steps, images_per_step, stream=sys.stdout):
+    self._stream = stream
+    self._num_steps, self._images_per_step = num_steps, images_per_step
+    self._terminal = self._stream.isatty()
+    self._start = None                  # (step, time) after the first, compiling, dispatch
+    self._shown = time.monotonic()
+
+  def update(self, step, scalars):
+    """`scalars` are this step's metrics; those named `*/loss` are shown."""
+    now = time.monotonic()
+    if self._start is None:
+      self._start = (step, now)
+    last = step >= self._num_steps
+    if not last and now - self._shown < (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
+      return
+    self._shown = now
+    self.write(self._line(step, now, scalars), keep=last)
+
+  def _line(self, step, now, scalars):
+    parts = [f'step {step:,} of {self._num_steps:,} ({step / self._num_steps:.0%})']
+    steps, seconds = step - self._start[0], now - self._start[1]
+    if steps and seconds:
+      rate = steps / seconds
+      parts += [f'{rate:.3g} steps/s', f'{rate * self._images_per_step:,.0f} images/s',
+                f'{duration((self._num_steps - step) / rate)} to go']
+    parts += [f'{name} {value:.4g}' for name, value in scalars.items() if name.endswith('/loss')]
+    return '  '.join(parts)
+
+  def write(self, line, keep=True):
+    """Writes a line; on a terminal one that is not kept is overwritten by the next."""
+    if not self._terminal:
+      print(line, file=self._stream, flush=True)
+      return
+    width = shutil.get_terminal_size().columns - 1
+    self._stream.write(f'\r\033[K{line if keep else line[:width]}' + ('\n' if keep else ''))
+    self._stream.flush()

@@ -1,0 +1,144 @@
+"""Kinds of figures, each a value that says what it shows and how."""
+
+import dataclasses
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+import numpy as np
+
+REFERENCE_STYLE = {'color': '0.25', 'linestyle': '--', 'linewidth': 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Curves:
+  """Scalars against training steps, raw and smoothed."""
+
+  file: str
+  title: str
+  ylabel: str                                  # with the unit
+  columns: tuple[str, ...]                     # names in Record.series; those that a run lacks are left out
+  log: bool = False                            # logarithmic y axis
+  limits: tuple[float, float] | None = None    # of the y axis; None for what the values need
+  reference: float | str | None = None         # a level: a number, or the series that ends at it
+  reference_label: str = ''
+
+  def has_data(self, record):
+    return any(column in record.series for column in self.columns)
+
+  def draw(self, axes, record):
+    shown = {column: record.series[column] for column in self.columns if column in record.series}
+    window = min(smoothing_window(len(steps)) for steps, _ in shown.values())
+    for index, (label, (steps, values)) in enumerate(shown.items()):
+      draw_curve(axes, steps, values, window, label=label, color=f'C{index}')
+    if self.reference is not None:
+      level = record.series[self.reference][1][-1] if isinstance(self.reference, str) else self.reference
+      axes.axhline(level, label=self.reference_label, **REFERENCE_STYLE)
+    _set_steps(axes, np.concatenate([steps for steps, _ in shown.values()]))
+    if self.limits:
+      margin = 0.02 * np.ptp(self.limits)   # so that a curve on a limit is seen whole
+      axes.set_ylim(self.limits[0] - margin, self.limits[1] + margin)
+    else:
+      _set_scale(axes, np.concatenate([values for _, values in shown.values()]), self.log)
+    smoothing = f'bold: moving average over {window} logged rows, faint: each row' if window > 1 else ''
+    axes.figure.legend(loc='outside lower center', ncols=2, frameon=False, title=smoothing)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassBars:
+  """One bar a class, from the last evaluation of an evaluator."""
+
+  file: str
+  title: str
+  ylabel: str
+  evaluator: str
+  entry: str                                   # a list, one number in [0, 1] a class
+  entry_label: str
+  reference: str                               # the list to compare with
+  reference_label: str
+  names: str                                   # the list of the classes' names
+
+  def has_data(self, record):
+    return f'{self.evaluator}/{self.entry}' in record.latest
+
+  def draw(self, axes, record):
+    entries = (self.entry, self.reference, self.names, 'step')
+    values, reference, names, step = (record.latest[f'{self.evaluator}/{entry}'] for entry in entries)
+    places = np.arange(len(values))
+    axes.bar(places, values, color='C0', label=f'{self.entry_label}, after {step:,} steps')
+    axes.hlines(reference, places - 0.3, places + 0.3, color='0.1', linewidth=2, label=self.reference_label)
+    # More names than fit would run into each other: then every second, third, ... class is named.
+    every = -(-len(names) // 40)
+    axes.set_xticks(places[::every], names[::every], parse_math=False)
+    if sum(map(len, names[::every])) > 50:
+      axes.tick_params('x', rotation=90)
+    axes.set(xlabel='class', ylim=(0, 1.02))
+    axes.figure.legend(loc='outside lower center', ncols=2, frameon=False)
+
+
+def draw_figure(row, record):
+  """The Figure that `row`, a Curves or a ClassBars with data in `record`, describes."""
+  figure = Figure(figsize=(7.5, 4.8), dpi=120, layout='constrained')
+  axes = figure.add_subplot()
+  axes.set_title(row.title)
+  axes.set_ylabel(row.ylabel)
+  axes.grid(True, color='0.9', linewidth=0.6)
+  axes.set_axisbelow(True)
+  axes.spines[['top', 'right']].set_visible(False)
+  row.draw(axes, record)
+  return figure
+
+
+def draw_curve(axes, steps, values, window, label, color):
+  """One curve: `values` [R] faint, their moving average bold; the values alone where the window is 1."""
+  if window == 1:
+    axes.plot(steps, values, 'o-', markersize=4, color=color, label=label)
+    return
+  axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
+  axes.plot(steps, moving_average(values, window), color=color, linewidth=1.8, label=label)
+
+
+def smoothing_window(rows):
+  """How many rows are averaged, an odd number: about a twentieth of all; 1, so none, below 40 rows."""
+  return rows // 20 | 1
+
+
+def moving_average(values, window):
+  """The mean of the `window` (odd, at most R) rows around each of `values` [R], of fewer at both ends.
+
+  Values that are not finite are left out of the means and stay gaps.
+  """
+  finite = np.isfinite(values)
+  sums = np.convolve(np.where(finite, values, 0), np.ones(window), 'same')
+  counts = np.convolve(finite, np.ones(window), 'same')
+  return np.where(finite, sums / np.maximum(counts, 1), np.nan)
+
+
+def _set_steps(axes, steps):
+  """The whole run, also where its values stopped being finite."""
+  margin = 0.02 * np.ptp(steps) or 1
+  axes.set_xlim(steps.min() - margin, steps.max() + margin)
+  axes.set_xlabel('training steps')
+  axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=(1, 2, 2.5, 5, 10), integer=True))
+  axes.xaxis.set_major_formatter(StrMethodFormatter('{x:,.0f}'))
+
+
+def _set_scale(axes, values, log):
+  """Logarithmic where asked; linear near 0 alone where that, or an outlier, would hide other values."""
+  finite = values[np.isfinite(values)]
+  sizes = np.abs(finite[finite != 0])
+  if not sizes.size:
+    return
+  if log and finite.min() > 0:
+    axes.set_yscale('log')
+    # A twentieth of the decades on both sides, and no less than one decade in all: a constant needs a height too.
+    spread = finite.max() / finite.min()
+    margin = max(spread**0.05, (10 / spread)**0.5)
+    axes.set_ylim(finite.min() / margin, finite.max() * margin)
+  elif log or sizes.max() > 1e3 * np.median(sizes):
+    width = sizes.min() if log else np.median(sizes)
+    axes.set_yscale('asinh', linear_width=width)
+    # The default margin, a share of all decades, would reach as many decades beyond 0.
+    if finite.min() >= 0:
+      axes.set_ylim(bottom=-0.3 * width)
+    if finite.max() <= 0:
+      axes.set_ylim(top=0.3 * width)

@@ -1,0 +1,56 @@
+"""Images in rows and columns, as one PNG."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from jgen.report.files import replacing
+
+MIN_SIDE = 48             # pixels; smaller images are magnified by the least whole factor that reaches it
+SEPARATOR = 2             # pixels between images and around them
+SEPARATOR_COLOR = 160     # grey, told from images with a black and with a white background alike
+FONT_SIZE = 16            # pixels
+NAME_MARGIN = 8           # pixels on both sides of a row's name
+
+
+def save_grid(path, images, columns, row_names=()):
+  """Writes `compose_grid` of the same arguments as a PNG to `path`, whole or not at all."""
+  with replacing(path) as temporary:
+    Image.fromarray(compose_grid(images, columns, row_names)).save(temporary, format='PNG')
+
+
+def compose_grid(images, columns, row_names=()):
+  """A picture, uint8 [height, width, 3], of uint8 images [rows * columns, H, W, C], C 1 or 3, row by row.
+
+  Each pixel of an image becomes a square of pixels; `row_names`, none or one a row, stand to the left.
+  """
+  images = np.broadcast_to(images, (*images.shape[:3], 3))
+  factor = -(-MIN_SIDE // min(images.shape[1:3]))
+  images = images.repeat(factor, axis=1).repeat(factor, axis=2)
+  images = images.reshape(-1, columns, *images.shape[1:])
+  picture = _frame(images)
+  if not row_names:
+    return picture
+  return np.concatenate([_name_column(row_names, len(images), picture.shape[0]), picture], axis=1)
+
+
+def _frame(images):
+  rows, columns, height, width, _ = images.shape
+  padded = np.full((rows, columns, height + SEPARATOR, width + SEPARATOR, 3), SEPARATOR_COLOR, np.uint8)
+  padded[:, :, :height, :width] = images
+  tiled = padded.swapaxes(1, 2).reshape(rows * (height + SEPARATOR), columns * (width + SEPARATOR), 3)
+  return np.pad(tiled, ((SEPARATOR, 0), (SEPARATOR, 0), (0, 0)), constant_values=SEPARATOR_COLOR)
+
+
+def _name_column(names, rows, height):
+  # Matplotlib's own font: it is installed wherever this runs, and knows more than Latin letters.
+  font = ImageFont.truetype(Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / 'DejaVuSans.ttf', FONT_SIZE)
+  width = int(max(font.getlength(name) for name in names)) + 1 + 2 * NAME_MARGIN
+  column = Image.new('RGB', (width, height), 'white')
+  draw = ImageDraw.Draw(column)
+  pitch = (height - SEPARATOR) / rows
+  for row, name in zip(range(rows), names, strict=True):
+    draw.text((width - NAME_MARGIN, SEPARATOR / 2 + (row + 0.5) * pitch), name, 'black', font, anchor='rm')
+  return np.asarray(column)

@@ -1,0 +1,71 @@
+"""What a run has stored: the scalars of `metrics.csv` and of `evaluation/*.json`."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from jgen.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+  """The numbers of one run."""
+
+  series: dict[str, tuple[np.ndarray, np.ndarray]]   # name: (rising training steps [R], values [R])
+  latest: dict[str, object]                          # entries of each evaluator's last evaluation, lists too
+
+
+def read_record(workdir):
+  """The Record of a run folder; evaluations are named as in TensorBoard, `<evaluator>/<entry>`.
+
+  Raises UserError, naming the file, where `metrics.csv` is missing or empty or any of them is damaged.
+  """
+  series, latest = _read_evaluations(Path(workdir) / 'evaluation')
+  return Record(series | _read_metrics(Path(workdir) / 'metrics.csv'), latest)
+
+
+def _read_metrics(path):
+  if not path.is_file():
+    raise UserError(f'{path}: no such file; expected the folder of a run that has logged; check --workdir')
+  lines = path.read_text('utf-8', 'replace').split('\n')[:-1]   # a last line without its end was cut short
+  header = lines[0].split(',') if lines else []
+  if header[:1] != ['step'] or len(lines) < 2:
+    raise UserError(f"{path}: empty or damaged; expected a header 'step,<name>,...' and a row per logged "
+                    'step; restore the file or let the run log a step')
+  rows = np.array([_read_row(line, len(header), f'{path}, line {number}')
+                   for number, line in enumerate(lines[1:], start=2)])
+  return {name: (rows[:, 0], rows[:, column]) for column, name in enumerate(header) if name != 'step'}
+
+
+def _read_row(line, length, where):
+  try:
+    row = [float(cell) for cell in line.split(',')]
+  except ValueError:
+    row = []
+  if len(row) != length or not np.isfinite(row[0]):
+    raise UserError(f'{where}: damaged; expected {length} numbers; restore the file or delete the line')
+  return row
+
+
+def _read_evaluations(folder):
+  """The series and the latest entries of a Record, from all evaluations in the order of their steps."""
+  scalars, latest = {}, {}
+  evaluations = sorted(map(_read_evaluation, folder.glob('*.json')), key=lambda read: read[0])
+  for step, evaluator, results in evaluations:
+    for entry, value in results.items():
+      latest[f'{evaluator}/{entry}'] = value
+      if isinstance(value, int | float):
+        scalars.setdefault(f'{evaluator}/{entry}', []).append((step, value))
+    latest[f'{evaluator}/step'] = step
+  return {name: tuple(np.array(pairs, float).T) for name, pairs in scalars.items()}, latest
+
+
+def _read_evaluation(path):
+  try:
+    stored = json.loads(path.read_text(encoding='utf-8'))
+    return int(stored['step']), str(stored['evaluator']), dict(stored['results'])
+  except (ValueError, TypeError, KeyError) as error:
+    raise UserError(f"{path}: damaged; expected JSON with 'step', 'evaluator' and 'results'; "
+                    'delete the file or evaluate again') from error

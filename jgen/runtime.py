@@ -1,0 +1,70 @@
+"""The process: its environment before the heavy imports, its signals, and the processes beside it."""
+
+import os
+import platform
+import signal
+import sys
+
+# XLA frees its temporaries after every step; by default glibc hands them back to the kernel and pays for the
+# pages again. Keeping them makes a step on CPU 10 to 25 % faster. glibc reads these when a process starts.
+_MALLOC = {
+    'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1', 'MALLOC_ARENA_MAX': '1', 'MALLOC_MMAP_THRESHOLD_': '4000000000',
+    'MALLOC_TRIM_THRESHOLD_': '8000000000', 'MALLOC_TOP_PAD_': '268435456'}
+_QUIET = {'TF_CPP_MIN_LOG_LEVEL': '3', 'GRPC_VERBOSITY': 'ERROR', 'TF_ENABLE_ONEDNN_OPTS': '0',
+          'ABSL_MIN_LOG_LEVEL': '3', 'TPU_MIN_LOG_LEVEL': '3'}
+
+
+def prepare():
+  """Silences TensorFlow and XLA and, on Linux with glibc, starts the process again with its memory settings.
+
+  Call it before jax is imported. Variables that are set already are left alone; JGEN_MALLOC=0 in the
+  environment keeps the process as it is.
+  """
+  for name, value in _QUIET.items():
+    os.environ.setdefault(name, value)
+  if os.environ.get('JGEN_MALLOC') or platform.libc_ver()[0] != 'glibc':
+    return
+  for name, value in _MALLOC.items():
+    os.environ.setdefault(name, value)
+  os.environ['JGEN_MALLOC'] = '1'
+  os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def join_processes(coordinator, num_processes, process_id):
+  """Connects this process to the others of a run over several hosts; '' for `coordinator` is one alone.
+
+  Args:
+    coordinator: HOST:PORT of process 0, or 'auto' where SLURM, a TPU pod or Kubernetes tells.
+    num_processes, process_id: how many there are and which this is; read only with HOST:PORT.
+  """
+  import jax
+  if coordinator == 'auto':
+    jax.distributed.initialize()
+  elif coordinator:
+    jax.distributed.initialize(coordinator, num_processes=num_processes, process_id=process_id)
+
+
+class StopRequest:
+  """Within it, Ctrl-C and SIGTERM set `.requested`; a second Ctrl-C ends at once, as usual."""
+
+  def __enter__(self):
+    self.requested = False
+    self._previous = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+    return self
+
+  def requested_at(self, step):
+    """Whether to stop after `step`; all processes of a run agree on it."""
+    import jax
+    from jax.experimental import multihost_utils
+    if jax.process_count() == 1:
+      return self.requested
+    return multihost_utils.reached_preemption_sync_point(step)
+
+  def _request(self, number, frame):
+    del frame
+    self.requested = True
+    signal.signal(number, self._previous[number])
+
+  def __exit__(self, *exception):
+    for number, handler in self._previous.items():
+      signal.signal(number, handler)

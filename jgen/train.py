@@ -1,0 +1,176 @@
+"""The training loop. It knows a Family, and no model by name."""
+
+from collections.abc import Mapping
+import contextlib
+import dataclasses
+import functools
+import json
+from pathlib import Path
+import tempfile
+import time
+from typing import Any
+
+from clu import metric_writers
+from flax import jax_utils
+import jax
+from jax import lax
+from ml_collections import ConfigDict
+
+from jgen import actions, data, evaluation, families, images, run_folder
+from jgen.checkpoints import Checkpoints
+from jgen.data import pipeline
+from jgen.data.spec import Dataset
+from jgen.errors import UserError
+from jgen.families.base import Family
+from jgen.monitor import Monitor
+from jgen.parallel import AXIS
+from jgen.progress import Progress, duration
+from jgen.report.figures import draw_figures
+from jgen.runtime import StopRequest
+from jgen.sampler import Sampler
+
+_INIT = 2**31                           # folded into the key for the initial values; no step has this number
+
+
+def step_on_device(family, key, state, batches):
+  """One step on one device: (state, {name: [] mean over the devices}). Its key is a function of (seed, step)."""
+  batches = {**batches, 'image': images.to_float(batches['image'])}
+  state, metrics = family.train_step(state, batches, jax.random.fold_in(key, state.step))
+  return state.replace(step=state.step + 1), lax.pmean(metrics, AXIS)
+
+
+def make_dispatch(family, devices=None):
+  """The compiled function (state, {name: [D, S, K, B, ...]}, key) -> (state, {name: [D, S]})."""
+  def dispatch(state, batches, key):
+    return lax.scan(functools.partial(step_on_device, family, key), state, batches)
+  return jax.pmap(dispatch, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0, devices=devices)
+
+
+def check_devices(config):
+  """Raises UserError unless the batch divides evenly over all devices."""
+  if config.batch_size % jax.device_count():
+    raise UserError(f'config.batch_size is {config.batch_size}, which does not divide over {jax.device_count()} '
+                    f'devices; use a multiple of {jax.device_count()}')
+
+
+@contextlib.contextmanager
+def own_folder(workdir, config):
+  """The folder that this process writes to: the run folder for process 0, a passing one for the others."""
+  if jax.process_index() == 0:
+    with run_folder.opened(workdir, config) as folder:
+      yield folder
+  else:
+    with tempfile.TemporaryDirectory() as scratch, run_folder.opened(scratch, config) as folder:
+      yield folder
+
+
+def run(config, workdir, command):
+  """Trains to `config.num_steps`, from the newest checkpoint in `workdir` if there is one.
+
+  Ctrl-C and SIGTERM save and return; `command` is shown then, to go on with.
+
+  Raises:
+    UserError: the config cannot work, the folder holds another run, or the training diverged.
+  """
+  check_devices(config)
+  spec = data.describe(config.data)
+  family = families.create(config, spec)
+  evaluators = evaluation.create(config.evaluators, spec)
+  actions.check_best(config.checkpoints.best_metric, evaluators)
+  dataset = data.load(config.data)
+  start = time.monotonic()
+  with own_folder(workdir, config) as folder, StopRequest() as stop:
+    with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
+      step = Trainer(config, family, dataset, evaluators, folder, checkpoints).run(stop)
+    draw_figures(folder)
+    if jax.process_index() == 0:
+      print(summary(folder, step, config.num_steps, time.monotonic() - start, command))
+
+
+def summary(folder, step, num_steps, seconds, command):
+  """The last words of a run: what was done, measured, and where it all lies."""
+  lines = [f'step {step:,} of {num_steps:,}, {duration(seconds)} in this start']
+  for path in sorted(folder.glob(f'evaluation/*_step_{step:08d}.json')):
+    record = json.loads(path.read_text())
+    lines += [f'{record["evaluator"]}: ' + ', '.join(
+        f'{name} {value:.4g}' for name, value in record['results'].items() if isinstance(value, (int, float)))]
+  entries = {'checkpoints': 'checkpoints/', 'samples': 'samples/', 'figures': 'figures/', 'numbers': 'metrics.csv',
+             'evaluations': 'evaluation/', 'TensorBoard': 'tensorboard/'}
+  lines += [f'{name:<12} {folder / entry}' for name, entry in entries.items()]
+  if step < num_steps:
+    lines += [f'stopped and saved; go on with: {command}']
+  return '\n'.join(lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+  """A run: what is trained, on what, and where it is kept."""
+
+  config: ConfigDict
+  family: Family
+  dataset: Dataset
+  evaluators: Mapping[str, Any]         # {name: evaluator}
+  folder: Path                          # that this process writes to
+  checkpoints: Checkpoints
+
+  def run(self, stop):
+    """Trains until `config.num_steps` or until `stop.requested`; returns the last step done."""
+    state, first_step = self.begin()
+    run_folder.record_start(self.folder, first_step, self.dataset.source)
+    progress = Progress(self.config.num_steps, self.config.batch_size * self.family.batches_per_step)
+    writer = metric_writers.SummaryWriter(str(self.folder / 'tensorboard'))
+    with contextlib.closing(run_folder.MetricsFile(self.folder / 'metrics.csv', first_step)) as metrics_file:
+      monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress)
+      step = self.loop(state, first_step, monitor, self.actions(monitor, writer), stop)
+      monitor.flush()
+    writer.close()
+    return step
+
+  def begin(self):
+    """(replicated state, its step): the newest sound checkpoint's, or a new one."""
+    init_key = jax.random.fold_in(jax.random.key(self.config.seed), _INIT)
+    state, damaged = self.checkpoints.restore(jax.eval_shape(self.family.init, init_key))
+    self.checkpoints.set_aside(damaged)
+    if state is None:
+      state = jax.jit(self.family.init)(init_key)
+    return jax_utils.replicate(state), int(state.step)
+
+  def actions(self, monitor, writer):
+    """What is done between steps, in this order."""
+    config, sampler = self.config, Sampler(self.family)
+    row_names = self.dataset.spec.label_names if self.family.num_classes else ()
+    return (
+        actions.DrawSamples(config.sample_every_steps, sampler, self.folder, row_names, config.samples_per_class,
+                            config.seed),
+        actions.Evaluate(config.evaluate_every_steps, self.evaluators, sampler, self.dataset, self.folder,
+                         config.seed, writer),
+        actions.Save(config.checkpoint_every_steps, self.checkpoints))
+
+  def loop(self, state, first_step, monitor, todo, stop):
+    """The steps after `first_step`; returns the last one done."""
+    config, key = self.config, jax.random.key(self.config.seed)
+    dispatch = make_dispatch(self.family)
+    step = first_step
+    for batches in self.batches(first_step):
+      state, metrics = dispatch(state, batches, key)
+      step += config.steps_per_dispatch
+      monitor.add(step, metrics)
+      stopping = stop.requested_at(step)
+      due = [action for action in todo if action.due(step, step == config.num_steps, stopping)]
+      if due:
+        monitor.flush()                 # so that nothing is drawn from, or saved of, a run that has diverged
+        scores = {}
+        for action in due:
+          scores.update(action(step, state, scores))
+      if stopping:
+        break
+    return step
+
+  def batches(self, first_step):
+    """The batches of the steps after `first_step`, {name: [D, S, K, B, ...]} a dispatch."""
+    config = self.config
+    return pipeline.batches(
+        self.dataset, seed=config.seed, first_step=first_step, num_steps=config.num_steps,
+        steps_per_dispatch=config.steps_per_dispatch, batches_per_step=self.family.batches_per_step,
+        batch_size=config.batch_size, num_devices=jax.local_device_count(),
+        process_index=jax.process_index(), process_count=jax.process_count())

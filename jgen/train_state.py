@@ -1,0 +1,76 @@
+"""The state of a run, and the one place where gradients are averaged and applied."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax
+import jax
+from jax import lax
+import jax.numpy as jnp
+import optax
+
+from jgen.parallel import AXIS
+
+PyTree = Any
+
+
+@flax.struct.dataclass
+class TrainState:
+  """Everything that a resumed run needs. Arrays only, each mapping with one entry a network."""
+
+  step: jax.Array                       # [] int32, training steps so far
+  params: Mapping[str, PyTree]
+  opt_state: Mapping[str, PyTree]
+  model_state: Mapping[str, PyTree]     # batch statistics and whatever else is not learned by gradient
+  ema_params: Mapping[str, PyTree]      # only of networks that are sampled by their moving average
+
+
+def create(key, networks, inputs, optimizers, averaged=()):
+  """The state at step 0.
+
+  Args:
+    key: the run's key.
+    networks: {name: linen module}.
+    inputs: {name: the arguments of its call}, for their shapes.
+    optimizers: {name: optax transformation}.
+    averaged: names of the networks whose parameters are averaged over the steps.
+  """
+  variables = {name: network.init(network_key, *inputs[name], train=True) for network_key, (name, network)
+               in zip(jax.random.split(key, len(networks)), networks.items(), strict=True)}
+  params = {name: v['params'] for name, v in variables.items()}
+  return TrainState(
+      step=jnp.zeros((), jnp.int32),
+      params=params,
+      opt_state={name: optimizers[name].init(params[name]) for name in networks},
+      model_state={name: {k: v for k, v in variables[name].items() if k != 'params'} for name in networks},
+      ema_params={name: jax.tree.map(jnp.copy, params[name]) for name in averaged})
+
+
+def apply(network, params, model_state, *inputs, train):
+  """(output, new model_state) of a linen module; in evaluation the state is as it was."""
+  variables = {'params': params, **model_state}
+  if not train:
+    return network.apply(variables, *inputs, train=False), model_state
+  output, new_state = network.apply(variables, *inputs, train=True, mutable=list(model_state))
+  return output, dict(new_state)
+
+
+def descend(state, name, gradients, optimizer, first_layer):
+  """One optimizer step of the network `name`.
+
+  Args:
+    state: a TrainState.
+    gradients: of this device's share of the batch; they are averaged over all devices here, and
+      nowhere else.
+    first_layer: the entry of the parameters whose gradient norm is reported apart.
+
+  Returns:
+    (state, {'gradient_norm', 'first_layer_gradient_norm'}), Euclidean norms.
+  """
+  gradients = lax.pmean(gradients, AXIS)
+  updates, opt_state = optimizer.update(gradients, state.opt_state[name], state.params[name])
+  params = optax.apply_updates(state.params[name], updates)
+  norms = {'gradient_norm': optax.tree.norm(gradients),
+           'first_layer_gradient_norm': optax.tree.norm(gradients[first_layer])}
+  return state.replace(params={**state.params, name: params},
+                       opt_state={**state.opt_state, name: opt_state}), norms

@@ -1,0 +1,68 @@
+"""Trains, evaluates or summarises what a config describes: python launch.py --config=configs/wgan_svhn.py"""
+
+import argparse
+import importlib
+from pathlib import Path
+import shlex
+import sys
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from jgen import config as config_lib
+from jgen import runtime
+from jgen.errors import UserError
+
+MODES = {'train': 'jgen.train', 'evaluate': 'jgen.evaluate', 'summary': 'jgen.summary'}
+
+CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'What to do; its keys, explained in configs/common.py, are overridden as --config.KEY=VALUE. By '
+    'default that of the run in --workdir, else configs/quickstart.py.')
+WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run; by default runs/<name of the config file>.')
+MODE = flags.DEFINE_enum('mode', 'train', list(MODES), 'What to do with it.')
+COORDINATOR = flags.DEFINE_string(
+    'coordinator', '', "For several processes: HOST:PORT of the first, or 'auto' on SLURM, TPU pods, Kubernetes.")
+NUM_PROCESSES = flags.DEFINE_integer('num_processes', 1, 'With --coordinator=HOST:PORT: how many there are.')
+PROCESS_ID = flags.DEFINE_integer('process_id', 0, 'With --coordinator=HOST:PORT: which this is, from 0.')
+
+
+def with_config(arguments):
+  """The arguments with the default --config, which has to be known before its keys can be read from the others."""
+  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+  parser.add_argument('--config')
+  parser.add_argument('--workdir', default='')
+  given, _ = parser.parse_known_args(arguments)
+  configs = Path(__file__).parent / 'configs'
+  stored = Path(given.workdir, 'config.json').exists()
+  default = f'{configs}/stored.py:{given.workdir}' if given.workdir and stored else f'{configs}/quickstart.py'
+  return arguments if given.config else [arguments[0], f'--config={default}', *arguments[1:]]
+
+
+def parse(arguments):
+  """Reads the flags; raises UserError for those that are wrong."""
+  try:
+    left = flags.FLAGS(with_config(arguments))
+    config_lib.validate(CONFIG.value)
+  except (flags.Error, ArithmeticError, AttributeError, ImportError, LookupError, OSError, SyntaxError, TypeError,
+          ValueError) as error:
+    raise config_lib.explain(error) from error
+  if left[1:]:
+    raise UserError(f"'{left[1]}' is no flag; see python launch.py --help")
+  return left
+
+
+def main(_):
+  logging.set_verbosity(logging.ERROR)
+  name = Path(config_flags.get_config_filename(flags.FLAGS['config'])).stem
+  runtime.join_processes(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
+  mode = importlib.import_module(MODES[MODE.value])
+  mode.run(CONFIG.value, Path(WORKDIR.value or f'runs/{name}'), shlex.join(['python', *sys.argv]))
+
+
+if __name__ == '__main__':
+  runtime.prepare()
+  try:
+    app.run(main, flags_parser=parse)
+  except UserError as error:
+    print(f'error: {error}', file=sys.stderr)
+    sys.exit(2)

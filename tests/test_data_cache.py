@@ -1,0 +1,195 @@
+"""Images are prepared once, and whole or not at all."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+from published import cut, refusal, section, write_mat
+import pytest
+
+from jgen import data
+from jgen.data import cache, svhn
+from jgen.data.spec import Spec
+
+
+def test_images_are_prepared_once(tmp_path, monkeypatch):
+  write_mat(tmp_path / 'train_32x32.mat')
+  monkeypatch.setenv('JGEN_CACHE', str(tmp_path / 'cache'))
+  first = data.load(section(folder=tmp_path))
+  folder, = tmp_path.glob('cache/*')
+  assert folder.name.startswith('svhn-32-')
+  assert sorted(path.name for path in folder.iterdir()) == ['images.npy', 'labels.npy', 'manifest.json']
+  np.testing.assert_array_equal(np.load(folder / 'images.npy', allow_pickle=False), first.images)
+  with monkeypatch.context() as context:
+    context.setattr(svhn, '_mat_images', lambda path: pytest.fail('decoded again'))
+    again = data.load(section(folder=tmp_path))
+  np.testing.assert_array_equal(first.images, again.images)
+
+
+def test_what_determines_the_images_names_the_folder(tmp_path, monkeypatch):
+  path, kept = tmp_path / 'train_32x32.mat', tmp_path / 'cache'
+
+  def folders(count, **changes):
+    data.load(section(folder=tmp_path, cache_dir=kept, **changes))
+    assert len(list(kept.iterdir())) == count
+
+  write_mat(path)
+  write_mat(tmp_path / 'test_32x32.mat', 5)
+  folders(1)
+  folders(2, image_size=16)
+  folders(3, splits=('train', 'test'))
+  folders(4, splits=('test', 'train'))
+  os.utime(path, ns=(0, 10**18))
+  folders(5)
+  new, _ = write_mat(path, 13)
+  folders(6)
+  np.testing.assert_array_equal(data.load(section(folder=tmp_path, cache_dir=kept)).images, new)
+  monkeypatch.setattr(svhn, '_VERSION', 2)
+  folders(7)
+  folders(7)
+
+
+# A process that prepares 3,000 images of 4x4; MODE says what happens to it half way.
+_PREPARE = """
+import os, resource, signal, sys, time
+from pathlib import Path
+from types import SimpleNamespace
+import numpy as np
+from jgen.data import cache
+from jgen.data.spec import Spec
+from jgen.errors import UserError
+
+mode, source, root = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+
+def meet():
+  source.with_name(f'ready-{os.getpid()}').touch()
+  while len(list(source.parent.glob('ready-*'))) < 2:
+    time.sleep(0.01)
+
+HALF_WAY = {
+    'alone': lambda: None,
+    'together': meet,
+    'killed': lambda: os.kill(os.getpid(), signal.SIGKILL),
+    'limited': lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, -1)),
+}
+
+def parts():
+  images = np.arange(3000 * 48, dtype=np.int64).astype(np.uint8).reshape(3000, 4, 4, 3)
+  yield images[:1500], np.zeros(1500)
+  HALF_WAY[mode]()
+  yield images[1500:], np.ones(1500)
+
+section = SimpleNamespace(splits=('train',), cache_dir=root)
+original = cache.Original((source,), 3000, 1, parts)
+try:
+  images, labels = cache.prepared(section, Spec('set', (4, 4, 3), 2), original)
+except UserError as error:
+  sys.exit(str(error))
+assert (images.ravel() == np.arange(3000 * 48, dtype=np.int64).astype(np.uint8)).all()
+assert (labels == np.repeat([0, 1], 1500)).all()
+"""
+
+
+def start(mode, tmp_path):
+  source = tmp_path / 'source'
+  source.touch()
+  os.utime(source, (0, 0))   # the same file for all of them
+  return subprocess.Popen([sys.executable, '-c', _PREPARE, mode, source, tmp_path / 'cache'],
+                          stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+  said = process.communicate(timeout=60)[1]
+  return process.returncode, said
+
+
+def test_two_processes_at_once_both_end_well(tmp_path):
+  both = [start('together', tmp_path) for _ in range(2)]
+  assert [finish(process) for process in both] == [(0, ''), (0, '')]
+  assert len(list(tmp_path.glob('cache/*'))) == 1
+
+
+def test_what_a_killed_process_left_is_not_used_and_later_removed(tmp_path):
+  assert finish(start('killed', tmp_path))[0] == -9
+  left, = tmp_path.glob('cache/*')
+  assert '.tmp-' in left.name
+  assert finish(start('alone', tmp_path)) == (0, '')
+  assert left.exists()   # it could be another process's work under way
+  whole, = (path for path in tmp_path.glob('cache/*') if path != left)
+  shutil.rmtree(whole)
+  two_days_ago = time.time() - 2 * 24 * 3600
+  os.utime(left, (two_days_ago, two_days_ago))
+  assert finish(start('alone', tmp_path)) == (0, '')
+  assert list(tmp_path.glob('cache/*')) == [whole]
+
+
+def test_a_file_that_cannot_grow_is_told_in_one_line(tmp_path):
+  code, said = finish(start('limited', tmp_path))
+  assert code == 1 and said.count('\n') == 1
+  assert said.startswith(f"cannot keep the prepared images in {tmp_path / 'cache'}: File too large; they")
+  assert '--config.data.cache_dir=FOLDER' in said
+  assert not list(tmp_path.glob('cache/*'))
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
+  write_mat(tmp_path / 'train_32x32.mat')
+
+  def full(descriptor):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+  with monkeypatch.context() as context:
+    context.setattr(os, 'fsync', full)
+    line = refusal(data.load, section(folder=tmp_path, cache_dir=tmp_path / 'cache'))
+  assert line.startswith(f"cannot keep the prepared images in {tmp_path / 'cache'}: No space left on device;")
+  assert not list(tmp_path.glob('cache/*'))
+  assert len(data.load(section(folder=tmp_path, cache_dir=tmp_path / 'cache')).images) == 12
+
+
+def test_a_cache_folder_that_cannot_be_made(tmp_path):
+  write_mat(tmp_path / 'train_32x32.mat')
+  line = refusal(data.load, section(folder=tmp_path, cache_dir=tmp_path / 'train_32x32.mat'))
+  assert line.startswith(f"cannot keep the prepared images in {tmp_path / 'train_32x32.mat'}: ")
+
+
+@pytest.mark.parametrize('spoil', [
+    lambda folder: cut(folder / 'images.npy', 0.5),
+    lambda folder: cut(folder / 'labels.npy', 0.9),
+    lambda folder: np.save(folder / 'labels.npy', np.zeros(3, np.int32)),
+    lambda folder: (folder / 'manifest.json').unlink(),
+    lambda folder: (folder / 'manifest.json').write_text('{'),
+])
+def test_a_damaged_cache_is_told(tmp_path, spoil):
+  write_mat(tmp_path / 'train_32x32.mat')
+  wanted = section(folder=tmp_path, cache_dir=tmp_path / 'cache')
+  data.load(wanted)
+  folder, = tmp_path.glob('cache/*')
+  spoil(folder)
+  assert refusal(data.load, wanted).startswith(f'the prepared images in {folder} are damaged (')
+  shutil.rmtree(folder)
+  assert len(data.load(wanted).images) == 12
+
+
+def test_a_source_that_changes_while_it_is_read(tmp_path):
+  def parts():
+    yield np.zeros((3, 2, 2, 1), np.uint8), np.zeros(3)
+  (tmp_path / 'source').touch()
+  original = cache.Original((tmp_path / 'source',), 4, 1, parts)
+  kept = section(cache_dir=tmp_path / 'cache')
+  line = refusal(cache.prepared, kept, Spec('set', (2, 2, 1)), original)
+  assert line.startswith('set: read 3 images where 4 were announced')
+  assert not list(tmp_path.glob('cache/*'))
+  (tmp_path / 'source').unlink()
+  line = refusal(cache.prepared, kept, Spec('set', (2, 2, 1)), original)
+  assert line.startswith(f"{tmp_path / 'source'}: cannot be read (No such file or directory)")
+
+
+def test_long_preparations_show_how_far_they_are(tmp_path, monkeypatch, capsys):
+  clock = iter(range(0, 1000, 3))   # every look at it is 3 seconds later
+  monkeypatch.setattr(cache.time, 'monotonic', lambda: next(clock))
+  write_mat(tmp_path / 'train_32x32.mat')
+  data.load(section(folder=tmp_path, cache_dir=tmp_path / 'cache'))
+  folder, = tmp_path.glob('cache/*')
+  assert capsys.readouterr() == ('', f'preparing svhn, once, in {folder}: 12 of 12 images\n')

@@ -1,0 +1,128 @@
+"""What the loop relies on, shown for every family on four devices: one compiled run each, many facts off it."""
+
+import contextlib
+import functools
+
+from flax import jax_utils
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from jgen import families
+from jgen.checkpoints import Checkpoints
+from jgen.data.spec import Spec
+from jgen.sampler import Sampler
+from jgen.train import make_dispatch
+
+SPEC = Spec('squares', (8, 8, 1), 10, tuple('0123456789'))
+BATCH = 16
+
+
+def batches(steps, batches_per_step, devices):
+  """{name: [D, S, K, B, ...]}: the same images for any number of devices."""
+  rng = np.random.default_rng(0)
+  shape = (steps, batches_per_step, BATCH)
+  arrays = {'image': rng.integers(0, 256, (*shape, *SPEC.image_shape), dtype=np.uint8),
+            'label': rng.integers(0, 10, shape, dtype=np.int32)}
+  def split(x):
+    return np.moveaxis(x.reshape(*x.shape[:2], devices, -1, *x.shape[3:]), 2, 0)
+  return {name: split(x) for name, x in arrays.items()}
+
+
+@functools.cache
+def system(name):
+  """(family, state at step 0 on the host, one compiled dispatch of a single step on 4 devices)."""
+  family = families.create(tiny.CONFIGS[name](), SPEC)
+  return family, jax.device_get(jax.jit(family.init)(jax.random.key(0))), make_dispatch(family)
+
+
+def steps(name, state, first, last):
+  """The state after the steps first+1 .. last, and the last metrics, both as on the devices."""
+  family, _, dispatch = system(name)
+  data = batches(4, family.batches_per_step, 4)
+  state, metrics = jax_utils.replicate(state), None
+  for i in range(first, last):
+    state, metrics = dispatch(state, {k: x[:, i:i + 1] for k, x in data.items()}, jax.random.key(7))
+  return state, metrics
+
+
+@functools.cache
+def after_four(name):
+  return steps(name, system(name)[1], 0, 4)
+
+
+def leaves(state):
+  return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
+
+
+each_family = pytest.mark.parametrize('name', list(tiny.CONFIGS))
+
+
+@each_family
+def test_metrics_are_finite_and_the_step_is_counted(name):
+  state, metrics = after_four(name)
+  assert all(np.isfinite(np.asarray(value)).all() for value in metrics.values())
+  assert {'critic/loss', 'generator/loss', 'critic/first_layer_gradient_norm'} <= set(metrics)
+  np.testing.assert_array_equal(state.step, [4] * 4)
+
+
+@each_family
+def test_replicas_are_bit_identical(name):
+  for key, leaf in leaves(after_four(name)[0]).items():
+    for replica in np.asarray(leaf)[1:]:
+      np.testing.assert_array_equal(replica, np.asarray(leaf)[0], err_msg=key)
+
+
+@each_family
+def test_every_parameter_and_statistic_moved(name):
+  start, end = leaves(system(name)[1]), leaves(jax_utils.unreplicate(after_four(name)[0]))
+  still = [key for key in start if np.array_equal(start[key], end[key])]
+  assert not still
+  assert any('ema_params' in key for key in start) == bool(system(name)[0].ema_decay)
+
+
+@each_family
+def test_two_steps_saved_restored_and_two_more_are_four(name, tmp_path):
+  _, start, _ = system(name)
+  config = tiny.CONFIGS[name]()
+  two = jax.device_get(jax_utils.unreplicate(steps(name, start, 0, 2)[0]))
+  with contextlib.closing(Checkpoints(tmp_path, config.checkpoints)) as checkpoints:
+    checkpoints.save(2, two, {})
+  with contextlib.closing(Checkpoints(tmp_path, config.checkpoints)) as checkpoints:
+    restored, damaged = checkpoints.restore(start)
+  assert not damaged
+  for key, leaf in leaves(two).items():
+    np.testing.assert_array_equal(leaves(restored)[key], leaf, err_msg=key)
+  resumed, expected = steps(name, restored, 2, 4)[0], after_four(name)[0]
+  for key, leaf in leaves(resumed).items():
+    np.testing.assert_array_equal(leaf, leaves(expected)[key], err_msg=key)
+
+
+@each_family
+def test_four_devices_equal_the_whole_batch_on_one(name):
+  family, start, dispatch = system(name)
+  key = jax.random.key(7)
+  four, metrics_of_four = dispatch(jax_utils.replicate(start), batches(1, family.batches_per_step, 4), key)
+  first = jax.devices()[:1]
+  one, metrics_of_one = make_dispatch(family, devices=first)(
+      jax_utils.replicate(start, first), batches(1, family.batches_per_step, 1), key)
+  for metric, value in metrics_of_one.items():
+    np.testing.assert_allclose(value[0], metrics_of_four[metric][0], rtol=2e-4, atol=1e-5, err_msg=metric)
+  # Adam divides by the gradient's size: where a gradient is rounding, so is the direction of its first steps.
+  ours, theirs = leaves(jax_utils.unreplicate(four)), leaves(jax_utils.unreplicate(one))
+  close = [np.isclose(ours[key], theirs[key], rtol=1e-3, atol=2e-5).mean() for key in ours if 'params' in key]
+  assert np.mean(close) > 0.99
+
+
+@each_family
+def test_samples_are_pixels_and_follow_seed_and_label(name):
+  family = system(name)[0]
+  state, sampler = after_four(name)[0], Sampler(family)
+  labels = np.arange(150) % 10          # more than one chunk
+  images = sampler(state, labels, seed=1)
+  assert images.shape == (150, *SPEC.image_shape) and images.dtype == np.uint8
+  np.testing.assert_array_equal(images, sampler(state, labels, seed=1))
+  assert (images != sampler(state, labels, seed=2)).mean() > 0.5
+  assert (images != sampler(state, (labels + 1) % 10, seed=1)).mean() > 0.1
+  assert (images[0] != images[10]).any() and (images[0] != images[130]).any()   # other latents at every place

@@ -1,0 +1,272 @@
+"""Pictures against the numbers and pixels that they show."""
+
+import itertools
+import json
+import warnings
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from jgen.errors import UserError
+from jgen.report import grids
+from jgen.report.drawing import Curves, draw_figure, moving_average, smoothing_window
+from jgen.report.figures import FIGURES, draw_figures
+from jgen.report.records import Record, read_record
+
+COLUMNS = ('critic/loss', 'generator/loss', 'critic/adversarial', 'critic/wasserstein_estimate',
+           'critic/penalty', 'critic/slope', 'critic/first_layer_gradient_norm', 'critic/gradient_norm',
+           'generator/gradient_norm', 'critic/real_logit', 'critic/fake_logit', 'critic/real_accuracy',
+           'critic/fake_accuracy')
+TABLE = {row.file: row for row in FIGURES}
+
+
+def write_metrics(workdir, steps, columns):
+  rows = [','.join(map(str, (step, *values))) for step, *values in zip(steps, *columns.values(), strict=True)]
+  (workdir / 'metrics.csv').write_text('\n'.join([','.join(['step', *columns]), *rows]) + '\n')
+
+
+def write_evaluation(workdir, step, accuracy, names=('cat', 'dog')):
+  (workdir / 'evaluation').mkdir(exist_ok=True)
+  results = {'accuracy': accuracy, 'per_class': [accuracy] * len(names), 'class_names': list(names),
+             'classifier_accuracy': 0.9, 'classifier_per_class': [0.9] * len(names), 'classifier': 'made up'}
+  (workdir / 'evaluation' / f'class_consistency_step_{step}.json').write_text(
+      json.dumps({'step': step, 'evaluator': 'class_consistency', 'results': results}))
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+  """A run of 60 logged rows and three evaluations, with its figures."""
+  folder = tmp_path_factory.mktemp('run')
+  random = np.random.default_rng(0)
+  write_metrics(folder, range(100, 6_100, 100), {name: random.random(60) for name in COLUMNS})
+  for step, accuracy in ((900, 0.2), (1_000, 0.4), (6_000, 0.8)):
+    write_evaluation(folder, step, accuracy)
+  draw_figures(folder)
+  return folder
+
+
+# Grids
+
+
+@pytest.mark.parametrize('side, channels, factor', [(8, 1, 6), (20, 3, 3), (64, 3, 1)])
+def test_each_image_is_at_its_place_magnified_and_unchanged(tmp_path, side, channels, factor):
+  images = np.random.default_rng(0).integers(0, 256, (6, side, side, channels), np.uint8)
+  grids.save_grid(tmp_path / 'new' / 'grid.png', images, columns=3)
+  picture = np.asarray(Image.open(tmp_path / 'new' / 'grid.png'))
+  pitch = side * factor + 2
+  assert picture.shape == (2 * pitch + 2, 3 * pitch + 2, 3)
+  background = np.ones(picture.shape[:2], bool)
+  for i, image in enumerate(images):
+    row, column = divmod(i, 3)
+    place = (slice(2 + row * pitch, (row + 1) * pitch), slice(2 + column * pitch, (column + 1) * pitch))
+    expected = np.kron(image, np.ones((factor, factor, 1), np.uint8))
+    np.testing.assert_array_equal(picture[place], np.broadcast_to(expected, (*expected.shape[:2], 3)))
+    background[place] = False
+  assert (picture[background] == 160).all()
+
+
+def test_row_names_stand_at_the_left_uncut():
+  images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
+  bare = grids.compose_grid(images, 2)
+  named = grids.compose_grid(images, 2, ('1', 'Wavy_Hair gjpqy', '10'))
+  width = named.shape[1] - bare.shape[1]
+  np.testing.assert_array_equal(named[:, width:], bare)
+  ink = (named[:, :width] < 128).all(axis=-1)
+  inked_columns = []
+  for row in range(3):
+    band = ink[1 + row * 50:1 + (row + 1) * 50]
+    inked_rows, inked = np.flatnonzero(band.any(axis=1)), np.flatnonzero(band.any(axis=0))
+    assert inked_rows[0] > 4 and inked_rows[-1] < 45          # inside its own row, with room
+    assert abs(inked_rows.mean() - 24.5) < 5                  # in the middle of it
+    assert inked[0] >= 4 and inked[-1] < width - 4            # neither end is cut or touches the images
+    inked_columns.append(np.ptp(inked))
+  assert inked_columns[1] > inked_columns[2] > inked_columns[0]   # the longer name is longer
+  assert ink.sum() > 200
+
+
+def test_a_name_for_every_row():
+  with pytest.raises(ValueError):
+    grids.compose_grid(np.zeros((4, 8, 8, 1), np.uint8), 2, ('one', 'two', 'three'))
+
+
+def test_a_picture_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+  path = tmp_path / 'grid.png'
+  path.write_bytes(b'the old one')
+  def broken(self, file, format):
+    open(file, 'w').close()
+    raise OSError('disk full')
+  monkeypatch.setattr(Image.Image, 'save', broken)
+  with pytest.raises(OSError):
+    grids.save_grid(path, np.zeros((1, 8, 8, 1), np.uint8), 1)
+  assert path.read_bytes() == b'the old one' and list(tmp_path.iterdir()) == [path]
+
+
+# Numbers
+
+
+@pytest.mark.parametrize('window', [1, 3, 7])
+def test_the_moving_average_is_the_mean_of_the_rows_around(window):
+  values = np.random.default_rng(0).normal(size=9) * 10.**np.arange(9)
+  values[4], values[7] = np.nan, np.inf
+  expected = []
+  for i in range(9):
+    around = values[max(0, i - window // 2):i + window // 2 + 1]
+    expected.append(around[np.isfinite(around)].mean() if np.isfinite(values[i]) else np.nan)
+  np.testing.assert_allclose(moving_average(values, window), expected, rtol=1e-12)
+
+
+def test_the_window_is_odd_and_grows_with_the_run():
+  assert [smoothing_window(rows) for rows in (1, 2, 39, 40, 100, 1_000)] == [1, 1, 1, 3, 5, 51]
+
+
+def test_stored_numbers_are_read_back(workdir):
+  record = read_record(workdir)
+  steps, values = record.series['critic/slope']
+  stored = np.genfromtxt(workdir / 'metrics.csv', delimiter=',', names=True, deletechars='')
+  np.testing.assert_array_equal(steps, stored['step'])
+  np.testing.assert_array_equal(values, stored['critic/slope'])
+  assert set(COLUMNS) < set(record.series)
+  steps, values = record.series['class_consistency/accuracy']
+  assert steps.tolist() == [900, 1_000, 6_000] and values.tolist() == [0.2, 0.4, 0.8]
+  assert record.latest['class_consistency/per_class'] == [0.8, 0.8]   # step 6,000, though 900 is last by name
+  assert 'class_consistency/classifier' not in record.series
+
+
+def test_a_last_line_that_was_cut_short_is_left_out(tmp_path):
+  (tmp_path / 'metrics.csv').write_text('step,critic/loss\n100,1.5\n200,2.5\n300,3')
+  steps, values = read_record(tmp_path).series['critic/loss']
+  assert steps.tolist() == [100, 200] and values.tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize('content, words', [
+    (None, 'no such file'), (b'', 'empty or damaged'), (b'step,critic/loss\n', 'empty or damaged'),
+    (b'critic/loss,step\n1,2\n', 'empty or damaged'), (bytes(range(256)), 'empty or damaged'),
+    (b'step,critic/loss\n100,1\n200\n', 'line 3'), (b'step,critic/loss\n100,many\n', 'line 2'),
+    (b'step,critic/loss\n100,1,1\n', 'line 2'), (b'step,critic/loss\nnan,1\n', 'line 2'),
+])
+def test_a_damaged_metrics_file_is_one_line(tmp_path, content, words):
+  if content is not None:
+    (tmp_path / 'metrics.csv').write_bytes(content)
+  with pytest.raises(UserError, match=words) as error:
+    draw_figures(tmp_path)
+  assert 'metrics.csv' in str(error.value) and '\n' not in str(error.value)
+  assert not (tmp_path / 'figures').exists()
+
+
+@pytest.mark.parametrize('content', ['', '[1]', '{"step": 1}', '{"step": 1, "evaluator": "x", "results": 3}'])
+def test_a_damaged_evaluation_is_one_line(tmp_path, content):
+  write_metrics(tmp_path, [100], {'critic/loss': [1.]})
+  (tmp_path / 'evaluation').mkdir()
+  (tmp_path / 'evaluation' / 'torn.json').write_text(content)
+  with pytest.raises(UserError, match='torn.json: damaged'):
+    draw_figures(tmp_path)
+
+
+# Figures
+
+
+def test_the_table_shows_every_number_that_a_gan_writes():
+  curves = [row for row in FIGURES if isinstance(row, Curves)]
+  shown = [column for row in curves for column in row.columns]
+  assert sorted(shown) == sorted([*COLUMNS, 'class_consistency/accuracy'])
+  assert len(TABLE) == len(FIGURES)
+  assert all(row.title and row.ylabel for row in FIGURES)
+
+
+def test_every_figure_is_drawn(workdir):
+  assert {path.name for path in (workdir / 'figures').iterdir()} == set(TABLE)
+  for path in (workdir / 'figures').iterdir():
+    pixels = np.asarray(Image.open(path).convert('RGB')).astype(int)
+    blue = np.abs(pixels - (31, 119, 180)).sum(axis=-1) < 30   # the first curve's or the bars' colour
+    assert pixels.std() > 10 and blue.sum() > 100, path.name
+
+
+def test_only_what_was_logged_is_drawn(tmp_path):
+  write_metrics(tmp_path, [100, 200], {'critic/loss': [1., 2.], 'other/number': [3., 4.]})
+  assert draw_figures(str(tmp_path)) == [tmp_path / 'figures' / 'losses.png']
+  assert [path.name for path in (tmp_path / 'figures').iterdir()] == ['losses.png']
+
+
+def test_curves_are_drawn_raw_and_smoothed(workdir):
+  record = read_record(workdir)
+  figure = draw_figure(TABLE['losses.png'], record)
+  raw, smooth, raw_generator, _ = figure.axes[0].lines
+  steps, values = record.series['critic/loss']
+  np.testing.assert_array_equal(raw.get_xydata(), np.stack([steps, values], axis=1))
+  np.testing.assert_array_equal(raw_generator.get_ydata(), record.series['generator/loss'][1])
+  np.testing.assert_allclose(smooth.get_ydata()[1:-1], (values[:-2] + values[1:-1] + values[2:]) / 3)
+  assert raw.get_alpha() < 0.5 and smooth.get_alpha() is None
+  assert figure.axes[0].get_xlabel() == 'training steps'
+  legend, = figure.legends
+  assert 'moving average over 3 logged rows' in legend.get_title().get_text()
+  assert [text.get_text() for text in legend.get_texts()] == ['critic/loss', 'generator/loss']
+
+
+def test_scales_limits_and_references(workdir):
+  record = read_record(workdir)
+  axes = {file: draw_figure(TABLE[file], record).axes[0] for file in (
+      'first_layer_gradient.png', 'critic_accuracy.png', 'critic_slope.png', 'class_consistency.png',
+      'class_consistency_by_class.png')}
+  assert axes['first_layer_gradient.png'].get_yscale() == 'log'
+  assert axes['critic_accuracy.png'].get_ylim() == pytest.approx((-0.02, 1.02))
+  assert set(axes['critic_slope.png'].lines[-1].get_ydata()) == {1.}
+  assert set(axes['class_consistency.png'].lines[-1].get_ydata()) == {0.9}
+  bars = axes['class_consistency_by_class.png']
+  assert [bar.get_height() for bar in bars.patches] == [0.8, 0.8]
+  assert [label.get_text() for label in bars.get_xticklabels()] == ['cat', 'dog']
+
+
+DECADES = np.geomspace(1e-9, 1e9, 50)
+ANY_NUMBERS = {
+    'one row': [0.7], 'a zero': [0.], 'two rows': [-2., 3.], 'constant': [0.6931] * 50, 'decades': DECADES,
+    'negative decades': -DECADES, 'decades of both signs': DECADES * (-1)**np.arange(50),
+    'zeros': [0.] * 25 + [1e-6] * 25, 'outlier': np.where(np.arange(50) == 4, 1e6, 1.),
+    'diverged': np.where(np.arange(50) < 30, 1., np.nan), 'infinite': [1., np.inf, 2.],
+    'nothing finite': [np.nan] * 3}
+
+
+@pytest.mark.parametrize('name', ANY_NUMBERS)
+def test_any_numbers_can_be_drawn(tmp_path, name):
+  values = np.asarray(ANY_NUMBERS[name])
+  steps = 1_000 * np.arange(1, len(values) + 1)
+  for log in (False, True):
+    row = Curves('any.png', 'Any', 'any', ('a',), log=log)
+    with warnings.catch_warnings():
+      warnings.simplefilter('error')
+      figure = draw_figure(row, Record({'a': (steps, values)}, {}))
+      figure.savefig(tmp_path / row.file)
+    (left, right), (low, high) = figure.axes[0].get_xlim(), figure.axes[0].get_ylim()
+    assert left < steps[0] and steps[-1] < right
+    finite = values[np.isfinite(values)]
+    assert (low < finite).all() and (finite < high).all()
+
+
+@pytest.mark.parametrize('names', [['cat', 'dog'], ['a rather long name'] * 20, [str(i) for i in range(200)]])
+def test_no_label_is_cut_and_no_legend_covers_data(tmp_path, names):
+  steps = np.arange(50) * 12_345
+  series = {'critic/slope': (steps, 1e3 * np.sin(steps)), 'critic/gradient_norm': (steps, DECADES),
+            'class_consistency/accuracy': (steps[:1], np.array([0.5])),
+            'class_consistency/classifier_accuracy': (steps[:1], np.array([0.9]))}
+  latest = {'per_class': [0.5] * len(names), 'classifier_per_class': [0.9] * len(names), 'class_names': names,
+            'step': 100_000}
+  record = Record(series, {f'class_consistency/{entry}': value for entry, value in latest.items()})
+  for row in FIGURES:
+    if not row.has_data(record):
+      continue
+    figure = draw_figure(row, record)
+    figure.draw_without_rendering()
+    (axes,), (legend,) = figure.axes, figure.legends
+    ticks = shown_ticks(axes.xaxis)
+    texts = [axes.title, axes.xaxis.label, axes.yaxis.label, *ticks, *shown_ticks(axes.yaxis),
+             legend.get_title(), *legend.get_texts()]
+    for box in (text.get_window_extent() for text in texts if text.get_text()):
+      assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, row.file
+    assert legend.get_window_extent().y1 <= axes.get_tightbbox().y0 + 1, row.file
+    boxes = [label.get_window_extent() for label in ticks]
+    assert not any(one.overlaps(other) for one, other in itertools.pairwise(boxes)), row.file
+
+
+def shown_ticks(axis):
+  low, high = axis.get_view_interval()
+  return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]

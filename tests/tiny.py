@@ -1,0 +1,44 @@
+"""Small systems that compile in a second or two."""
+
+from configs import common
+
+
+def wgan(**overrides):
+  """A conditional WGAN-GP on the 8x8 digits, its critic without normalisation."""
+  config = _gan()
+  config.model.loss = 'wasserstein'
+  config.model.penalty = 'gradient_penalty'
+  config.model.critic_steps = 3
+  config.model.critic.normalization = 'none'
+  config.update_from_flattened_dict(overrides)
+  return config
+
+
+def dcgan(**overrides):
+  """A conditional DCGAN on the 8x8 digits, BatchNorm in both networks, the generator averaged."""
+  config = _gan()
+  config.model.ema_decay = 0.5
+  config.update_from_flattened_dict(overrides)
+  return config
+
+
+def _gan():
+  config = common.base()
+  config.family = 'gan'
+  config.batch_size = 16
+  config.num_steps = 8
+  config.data.name = 'digits'
+  config.data.image_size = 8
+  config.log_every_steps = 2
+  config.sample_every_steps = config.checkpoint_every_steps = 4
+  config.samples_per_class = 2
+  with config.unlocked():
+    config.model = common.gan()
+  config.model.conditional = True
+  config.model.latent_size = 5
+  config.model.generator.features = (12, 8)
+  config.model.critic.features = (8, 12)
+  return config
+
+
+CONFIGS = {'wgan': wgan, 'dcgan': dcgan}
