@@ -31,12 +31,11 @@ class Checkpoints:
     """`section` is `config.checkpoints`."""
     self._folder = folder / 'checkpoints'
     self._best_metric = section.best_metric
+    self._sign = 1 if section.best_is_highest else -1   # a best that is lowest is the highest of the negated
     policies = [checkpoint_managers.LatestN(section.keep_last)]
     if section.best_metric:
-      # A best that is lowest is the highest of the negated numbers.
-      sign = 1 if section.best_is_highest else -1
-      policies.append(checkpoint_managers.BestN(
-          get_metric_fn=lambda metrics: sign * metrics['best_metric'], n=1, keep_checkpoints_without_metrics=False))
+      policies.append(checkpoint_managers.BestN(get_metric_fn=lambda metrics: self._sign * metrics['best_metric'],
+                                                n=1, keep_checkpoints_without_metrics=False))
     self._manager = ocp.CheckpointManager(self._folder, options=ocp.CheckpointManagerOptions(
         create=not read_only, read_only=read_only, cleanup_tmp_directories=not read_only,
         preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies)))
@@ -81,6 +80,17 @@ class Checkpoints:
       raise UserError(f'none of the checkpoints in {self._folder} can be read (step {damaged[0][0]}: {damaged[0][1]}); '
                       'name another --workdir to start anew')
     return None, damaged
+
+  def newest_and_best(self, like):
+    """{'newest': state, 'best': state}, without the best where it is the newest or none is known."""
+    state, damaged = self.restore(like)
+    states = {} if state is None else {'newest': state}
+    scores = {step: self._manager.metrics(step) for step in self._manager.all_steps()}
+    scores = {step: self._sign * metrics['best_metric'] for step, metrics in scores.items() if metrics}
+    best = max(scores, key=scores.get, default=None)
+    if best not in (None, *(step for step, _ in damaged)) and best != int(state.step):
+      states['best'] = self.read(best, like)
+    return states
 
   def read(self, step, like):
     """The state saved at `step`; raises an Exception if it is damaged."""

@@ -82,7 +82,8 @@ def run(config, workdir, command):
   with own_folder(workdir, config) as folder, StopRequest() as stop:
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
       step = Trainer(config, family, dataset, evaluators, folder, checkpoints).run(stop)
-    draw_figures(folder)
+    if (folder / 'metrics.csv').stat().st_size:   # else it stopped before the first row
+      draw_figures(folder)
     if jax.process_index() == 0:
       print(summary(folder, step, config.num_steps, time.monotonic() - start, command))
 

@@ -1,8 +1,17 @@
-"""Four CPU devices for every test, and the convolution form that compiles fastest."""
+"""Four CPU devices for every test, the convolution form that compiles fastest, and nothing compiled twice."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
 os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=4'
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 os.environ.setdefault('JGEN_CONVOLUTION', 'plain')
+
+# Compile time is what these tests cost: functions compiled once in a session are found again, by other processes too.
+if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+  os.environ['JAX_COMPILATION_CACHE_DIR'] = tempfile.mkdtemp(prefix='jgen-compiled-')
+  os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
+  atexit.register(shutil.rmtree, os.environ['JAX_COMPILATION_CACHE_DIR'], ignore_errors=True)

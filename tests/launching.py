@@ -16,11 +16,8 @@ TINY = (
     '--config.evaluators.class_consistency.num_generated=20')
 
 
-def environment(devices=1, cache=''):
-  """`cache`: a folder that keeps compiled functions, so that only the first process compiles them."""
-  return {**os.environ, 'JAX_PLATFORMS': 'cpu', 'JGEN_CONVOLUTION': 'plain',
-          'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
-          **({'JAX_COMPILATION_CACHE_DIR': str(cache), 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'} if cache else {})}
+def environment(devices=1):
+  return {**os.environ, 'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}'}
 
 
 def start(*arguments, env=None):

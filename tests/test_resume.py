@@ -31,14 +31,9 @@ def last_checkpoint(workdir):
   return step, flat, restored['meta']['digest']
 
 
-@pytest.fixture(scope='module')
-def compiled(tmp_path_factory):
-  return tmp_path_factory.mktemp('compiled')
-
-
 @pytest.mark.parametrize('devices', [1, 4])
-def test_killed_and_resumed_equals_uninterrupted(devices, tmp_path, compiled):
-  env = environment(devices, cache=compiled)
+def test_killed_and_resumed_equals_uninterrupted(devices, tmp_path):
+  env = environment(devices)
   whole, killed = tmp_path / 'whole', tmp_path / 'killed'
   result = launch(f'--workdir={whole}', *TINY, env=env)
   assert result.returncode == 0, result.stderr
@@ -66,9 +61,9 @@ def test_killed_and_resumed_equals_uninterrupted(devices, tmp_path, compiled):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signals_save_and_tell_how_to_go_on(number, tmp_path, compiled):
+def test_signals_save_and_tell_how_to_go_on(number, tmp_path):
   process = start(f'--workdir={tmp_path / "run"}', *TINY, '--config.num_steps=200000',
-                  '--config.checkpoint_every_steps=100000', env=environment(1, cache=compiled))
+                  '--config.checkpoint_every_steps=100000')
   wait_for(lambda: rows(tmp_path / 'run') >= 2 or process.poll() is not None)
   process.send_signal(number)
   out, err = process.communicate(timeout=120)

@@ -54,6 +54,7 @@ def batches(dataset, *, seed, first_step, num_steps, steps_per_dispatch, batches
                      steps_per_dispatch * step_size, process_index)
   gather = _gatherer(dataset)
 
+  @tf.autograph.experimental.do_not_convert   # nothing to convert, and it would write files into /tmp
   def dispatch(step):
     rows = stream_indices(step * step_size + offsets.ravel(), seed=seed, size=len(dataset.images))
     rows = tf.reshape(rows, offsets.shape)

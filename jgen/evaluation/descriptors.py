@@ -6,13 +6,12 @@ ORIENTATIONS = 9          # bins of the gradient's direction, over half a turn
 MAX_SIDE = 32             # pixels; larger images are averaged down before the gradients are taken
 CELLS = 8                 # cells along the longer side
 COLOR_SIDE = 8            # pixels of the coarse colour image
-COLOR_WEIGHT = 0.3        # of the colours beside the shapes, whose blocks have length 1
 
 
 def describe(images):
   """Shapes and coarse colours, float32 [N, F], of uint8 images [N, H, W, C]; F depends on H, W and C."""
   shapes = oriented_gradients(shrink(images, MAX_SIDE))
-  colors = COLOR_WEIGHT * shrink(images, COLOR_SIDE)
+  colors = shrink(images, COLOR_SIDE)
   return np.concatenate([shapes.reshape(len(images), -1), colors.reshape(len(images), -1)], axis=1)
 
 

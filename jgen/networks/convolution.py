@@ -1,4 +1,4 @@
-"""The 4x4, stride-2, padding-1 convolution of DCGAN-type networks and its transpose, in the form fast where it runs.
+"""The 4x4, stride-2, padding-1 convolution of DCGAN-type networks and its transpose, fast where they run.
 
 Three maps, each linear in each of its two arguments and each other's transposes, so that they are closed
 under reverse-mode differentiation of any order (forward mode is not defined):
@@ -45,7 +45,7 @@ def convolve(x, kernel):
   """
   _, height, width, channels = x.shape
   if height % 2 or width % 2:
-    raise UserError(f'images of {height} x {width} pixels cannot be halved: an even height and width are needed; '
+    raise UserError(f'a layer cannot halve images of {height} x {width} pixels: even sides are needed; '
                     'choose an image size that 2 divides once for each halving layer')
   return _convolve(_choose_form(height, width, channels), x, kernel)
 
@@ -82,41 +82,43 @@ _transpose_convolve.defvjp(
     lambda form, saved, x: (_convolve(form, x, saved[1]), _kernel_gradient(form, x, saved[0])))
 _kernel_gradient.defvjp(
     lambda form, x, y: (form.kernel_gradient(x, y), (x, y)),
-    lambda form, saved, kernel: (_transpose_convolve(form, saved[1], kernel), _convolve(form, saved[0], kernel)))
+    lambda form, saved, k: (_transpose_convolve(form, saved[1], k), _convolve(form, saved[0], k)))
 
 
-def _transposed(linear, like, cotangent):
-  return jax.linear_transpose(linear, jax.ShapeDtypeStruct(like, cotangent.dtype))(cotangent)[0]
+def _transpose(linear, shape, cotangent):
+  """The transpose, at `cotangent`, of a linear map whose argument has `shape`."""
+  return jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, cotangent.dtype))(cotangent)[0]
 
 
-def _image_shape(y, kernel):
-  batch, height, width, _ = y.shape
-  return batch, 2 * height, 2 * width, kernel.shape[2]
+def _form_of_convolve(convolve):
+  """The form whose other two maps are transposes of its `convolve`."""
+  def transpose_convolve(y, kernel):
+    batch, height, width, _ = y.shape
+    shape = batch, 2 * height, 2 * width, kernel.shape[2]
+    return _transpose(lambda x: convolve(x, kernel), shape, y)
+
+  def kernel_gradient(x, y):
+    return _transpose(lambda kernel: convolve(x, kernel), (4, 4, x.shape[3], y.shape[3]), y)
+
+  return Form(convolve, transpose_convolve, kernel_gradient)
 
 
-def _form_of(convolve):
-  """The form whose other two maps are the transposes of its `convolve`."""
-  return Form(
-      convolve,
-      lambda y, kernel: _transposed(lambda x: convolve(x, kernel), _image_shape(y, kernel), y),
-      lambda x, y: _transposed(lambda kernel: convolve(x, kernel), (4, 4, x.shape[3], y.shape[3]), y))
-
-
-def _form_of_transpose(transpose_convolve):
-  """The form whose other two maps are the transposes of its `transpose_convolve`."""
+def _form_of_transpose_convolve(transpose_convolve):
+  """The form whose other two maps are transposes of its `transpose_convolve`."""
   def convolve(x, kernel):
     batch, height, width, _ = x.shape
     shape = batch, height // 2, width // 2, kernel.shape[3]
-    return _transposed(lambda y: transpose_convolve(y, kernel), shape, x)
+    return _transpose(lambda y: transpose_convolve(y, kernel), shape, x)
 
-  return Form(
-      convolve,
-      transpose_convolve,
-      lambda x, y: _transposed(lambda kernel: transpose_convolve(y, kernel), (4, 4, x.shape[3], y.shape[3]), x))
+  def kernel_gradient(x, y):
+    return _transpose(lambda kernel: transpose_convolve(y, kernel), (4, 4, x.shape[3], y.shape[3]), x)
+
+  return Form(convolve, transpose_convolve, kernel_gradient)
 
 
 def _lax_convolve(x, kernel):
-  return lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+  dimensions = 'NHWC', 'HWIO', 'NHWC'
+  return lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=dimensions)
 
 
 def _patches_convolve(x, kernel):
@@ -129,9 +131,9 @@ def _patches_convolve(x, kernel):
   return (patches @ matrix).reshape(batch, height, width, -1)
 
 
-_PLAIN = _form_of(_lax_convolve)
-_PATCHES = _form_of(_patches_convolve)
-_WINOGRAD = _form_of_transpose(winograd.transpose_convolve)
+_PLAIN = _form_of_convolve(_lax_convolve)
+_PATCHES = _form_of_convolve(_patches_convolve)
+_WINOGRAD = _form_of_transpose_convolve(winograd.transpose_convolve)
 _MIXED = Form(_PLAIN.convolve, _PATCHES.transpose_convolve, _PLAIN.kernel_gradient)
 
 
@@ -176,8 +178,9 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
   """The learned `transpose_convolve`: [B, h, w, Ci] -> [B, 2h, 2w, features].
 
-  Its param `kernel` is [4, 4, features, Ci]: what it maps from stands last. An initializer that scales with the
-  fan-in hence takes 16 features for it, as PyTorch does for ConvTranspose2d (an output pixel has 4 Ci inputs).
+  Its param `kernel` is [4, 4, features, Ci]: what it maps from stands last. An initializer that scales with
+  the fan-in hence takes 16 features for it, as PyTorch does for ConvTranspose2d (each output pixel is a sum of
+  4 Ci products).
   """
 
   features: int

@@ -5,8 +5,8 @@ Space to depth: the image with its border of one zero pixel, cut into blocks of 
 
 Along one axis, the transposed 2-tap convolution of two neighbours y0, y1 is a product of polynomials,
 (y0 + y1 t)(k0 + k1 t), which Karatsuba's rule takes from its values at t = 0, 1 and infinity: 3 products for
-4, and 9 for 16 in the plane. Its own transpose is Winograd's F(2x2, 2x2) (Lavin and Gray, "Fast Algorithms for
-Convolutional Neural Networks", 2016). All coefficients are 1 or -1, so that float32 keeps its digits.
+4, and 9 for 16 in the plane. Its own transpose is Winograd's F(2x2, 2x2) (Lavin and Gray, "Fast Algorithms
+for Convolutional Neural Networks", 2016). All coefficients are 1 or -1, so that float32 keeps its digits.
 """
 
 import jax.numpy as jnp

@@ -130,7 +130,7 @@ def _set_scale(axes, values, log):
     return
   if log and finite.min() > 0:
     axes.set_yscale('log')
-    # A twentieth of the decades on both sides, and no less than one decade in all: a constant needs a height too.
+    # A twentieth of the decades on both sides, but a decade in all at least: a constant needs a height too.
     spread = finite.max() / finite.min()
     margin = max(spread**0.05, (10 / spread)**0.5)
     axes.set_ylim(finite.min() / margin, finite.max() * margin)
