@@ -60,7 +60,8 @@ def test_a_run_leaves_everything_behind(finished, capsys):
                              rtol=1e-5, atol=1e-6)
   np.testing.assert_allclose(table['critic/weighted_penalty'], 10 * table['critic/penalty'], rtol=1e-5)
   np.testing.assert_allclose(
-      table['critic/wasserstein_estimate'], table['critic/real_logit'] - table['critic/fake_logit'], rtol=1e-4, atol=1e-6)
+      table['critic/wasserstein_estimate'], table['critic/real_logit'] - table['critic/fake_logit'],
+      rtol=1e-4, atol=1e-6)
   assert (table['critic/first_layer_gradient_norm'] <= table['critic/gradient_norm']).all()
   assert {path.name for path in (finished / 'samples').iterdir()} == {'step_00000004.png', 'step_00000008.png'}
   assert steps_of(finished) == [4, 8]
