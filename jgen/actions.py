@@ -16,8 +16,8 @@ import numpy as np
 from jgen.checkpoints import Checkpoints
 from jgen.data.spec import Dataset
 from jgen.errors import UserError
+from jgen.files import write_text
 from jgen.report.grids import save_grid
-from jgen.run_folder import write_atomically
 from jgen.sampler import Sampler
 
 
@@ -69,7 +69,7 @@ class Evaluate(Action):
       record = {'step': step, 'evaluator': name, 'results': results, 'seed': self.seed,
                 'averaged_parameters': bool(state.ema_params), 'data': self.dataset.source,
                 'settings': dataclasses.asdict(evaluator)}
-      write_atomically(self.folder / 'evaluation' / f'{name}_step_{step:08d}.json', json.dumps(record, indent=2) + '\n')
+      write_text(self.folder / 'evaluation' / f'{name}_step_{step:08d}.json', json.dumps(record, indent=2) + '\n')
       scores.update({f'{name}/{key}': value for key, value in results.items() if isinstance(value, (int, float))})
     self.writer.write_scalars(step, scores)
     return scores

@@ -24,7 +24,7 @@ def run(config, workdir, command):
   folder = workdir.absolute()
   check_same_model(run_folder.read_config(folder), config)
   family = families.create(config, data.describe(config.data))
-  evaluators = evaluation.create(config.evaluators, data.describe(config.data))
+  evaluators = evaluation.create(config.evaluators, data.describe(config.data), family.num_classes)
   like = jax.eval_shape(family.init, jax.random.key(0))
   with contextlib.closing(Checkpoints(folder, config.checkpoints, read_only=True)) as checkpoints:
     states = checkpoints.newest_and_best(like)

@@ -18,8 +18,8 @@ def duration(seconds):
 class Progress:
   """Shows step, share, speed, time to go and the losses."""
 
-  def __init__(self, num_steps, images_per_step, stream=sys.stdout):
-    self._stream = stream
+  def __init__(self, num_steps, images_per_step, quiet=False):
+    self._stream, self._quiet = sys.stdout, quiet
     self._num_steps, self._images_per_step = num_steps, images_per_step
     self._terminal = self._stream.isatty()
     self._start = None                  # (step, time) after the first, compiling, dispatch
@@ -31,7 +31,7 @@ class Progress:
     if self._start is None:
       self._start = (step, now)
     last = step >= self._num_steps
-    if not last and now - self._shown < (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
+    if self._quiet or not last and now - self._shown < (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
       return
     self._shown = now
     self.write(self._line(step, now, scalars), keep=last)

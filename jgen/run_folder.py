@@ -17,18 +17,9 @@ import jax
 
 from jgen import config as config_lib
 from jgen.errors import UserError
+from jgen.files import write_text
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scikit-learn', 'clu')
-
-
-def write_atomically(path, text):
-  """Writes a text file that is there whole or not at all."""
-  temporary = Path(f'{path}.part')
-  with open(temporary, 'w') as file:
-    file.write(text)
-    file.flush()
-    os.fsync(file.fileno())
-  os.replace(temporary, path)
 
 
 @contextlib.contextmanager
@@ -46,7 +37,7 @@ def opened(workdir, config):
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
       raise UserError(f'{workdir} is in use by another process; wait for it or name another --workdir') from None
-    write_atomically(folder / 'config.json', config_lib.dumps(config))
+    write_text(folder / 'config.json', config_lib.dumps(config))
     for name in ('samples', 'evaluation'):
       (folder / name).mkdir(exist_ok=True)
     yield folder
@@ -85,7 +76,7 @@ def record_start(folder, step, source):
       'packages': {name: importlib.metadata.version(name) for name in _PACKAGES},
       'devices': [str(device) for device in jax.devices()], 'processes': jax.process_count(),
       'git': _git('rev-parse', 'HEAD'), 'git_changes': bool(_git('status', '--porcelain'))})
-  write_atomically(path, json.dumps({'starts': starts}, indent=2) + '\n')
+  write_text(path, json.dumps({'starts': starts}, indent=2) + '\n')
 
 
 def _git(*arguments):
@@ -105,7 +96,7 @@ class MetricsFile:
     if whole:
       self._names = whole[0].split(',')[1:]
       rows = [row for row in whole[1:] if int(row.split(',')[0]) <= step]
-      write_atomically(path, '\n'.join([whole[0], *rows]) + '\n')
+      write_text(path, '\n'.join([whole[0], *rows]) + '\n')
     self._file = path.open('a', newline='')
 
   def write(self, step, scalars):

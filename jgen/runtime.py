@@ -45,24 +45,30 @@ def join_processes(coordinator, num_processes, process_id):
 
 
 class StopRequest:
-  """Within it, Ctrl-C and SIGTERM set `.requested`; a second Ctrl-C ends at once, as usual."""
+  """Within it, Ctrl-C and SIGTERM ask for a stop; a second Ctrl-C ends at once, as usual.
+
+  Of several processes, a SIGTERM to any one stops all: there JAX's preemption service has the signal.
+  """
 
   def __enter__(self):
-    self.requested = False
-    self._previous = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+    import jax
+    self._requested = False
+    self._alone = jax.process_count() == 1
+    numbers = (signal.SIGINT, signal.SIGTERM) if self._alone else ()
+    self._previous = {number: signal.signal(number, self._request) for number in numbers}
     return self
 
-  def requested_at(self, step):
-    """Whether to stop after `step`; all processes of a run agree on it."""
-    import jax
+  def requested_at(self, dispatch):
+    """Whether to stop after the dispatch of this number, which rises by one at each call.
+
+    All processes of a run agree: they stop at a number just ahead of all of them, so none may be left out.
+    """
     from jax.experimental import multihost_utils
-    if jax.process_count() == 1:
-      return self.requested
-    return multihost_utils.reached_preemption_sync_point(step)
+    return self._requested if self._alone else multihost_utils.reached_preemption_sync_point(dispatch)
 
   def _request(self, number, frame):
     del frame
-    self.requested = True
+    self._requested = True
     signal.signal(number, self._previous[number])
 
   def __exit__(self, *exception):

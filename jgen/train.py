@@ -75,15 +75,14 @@ def run(config, workdir, command):
   check_devices(config)
   spec = data.describe(config.data)
   family = families.create(config, spec)
-  evaluators = evaluation.create(config.evaluators, spec)
+  evaluators = evaluation.create(config.evaluators, spec, family.num_classes)
   actions.check_best(config.checkpoints.best_metric, evaluators)
   dataset = data.load(config.data)
   start = time.monotonic()
   with own_folder(workdir, config) as folder, StopRequest() as stop:
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
       step = Trainer(config, family, dataset, evaluators, folder, checkpoints).run(stop)
-    if (folder / 'metrics.csv').stat().st_size:   # else it stopped before the first row
-      draw_figures(folder)
+    draw_figures(folder)
     if jax.process_index() == 0:
       print(summary(folder, step, config.num_steps, time.monotonic() - start, command))
 
@@ -115,10 +114,11 @@ class Trainer:
   checkpoints: Checkpoints
 
   def run(self, stop):
-    """Trains until `config.num_steps` or until `stop.requested`; returns the last step done."""
+    """Trains until `config.num_steps` or until `stop` asks to; returns the last step done."""
     state, first_step = self.begin()
     run_folder.record_start(self.folder, first_step, self.dataset.source)
-    progress = Progress(self.config.num_steps, self.config.batch_size * self.family.batches_per_step)
+    progress = Progress(self.config.num_steps, self.config.batch_size * self.family.batches_per_step,
+                        quiet=jax.process_index() > 0)
     writer = metric_writers.SummaryWriter(str(self.folder / 'tensorboard'))
     with contextlib.closing(run_folder.MetricsFile(self.folder / 'metrics.csv', first_step)) as metrics_file:
       monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress)
@@ -156,7 +156,7 @@ class Trainer:
       state, metrics = dispatch(state, batches, key)
       step += config.steps_per_dispatch
       monitor.add(step, metrics)
-      stopping = stop.requested_at(step)
+      stopping = stop.requested_at(step // config.steps_per_dispatch)
       due = [action for action in todo if action.due(step, step == config.num_steps, stopping)]
       if due:
         monitor.flush()                 # so that nothing is drawn from, or saved of, a run that has diverged

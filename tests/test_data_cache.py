@@ -53,6 +53,18 @@ def test_what_determines_the_images_names_the_folder(tmp_path, monkeypatch):
   folders(7)
 
 
+def test_splits_and_channels_of_the_same_files_are_told_apart(tmp_path):
+  (tmp_path / 'source').touch()
+  for splits, channels in [(('train',), 1), (('test',), 1), (('train',), 3)]:
+    def parts(fill=len(splits[0]) + channels, shape=(2, 4, 4, channels)):
+      yield np.full(shape, fill, np.uint8), np.zeros(2)
+    original = cache.Original((tmp_path / 'source',), 2, 1, parts)
+    kept = section(splits=splits, cache_dir=tmp_path / 'cache')
+    images, _ = cache.prepared(kept, Spec('set', (4, 4, channels)), original)
+    assert images.shape == (2, 4, 4, channels) and (images == len(splits[0]) + channels).all()
+  assert len(list(tmp_path.glob('cache/*'))) == 3
+
+
 # A process that prepares 3,000 images of 4x4; MODE says what happens to it half way.
 _PREPARE = """
 import os, resource, signal, sys, time

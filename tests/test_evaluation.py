@@ -49,7 +49,7 @@ def measured(digits):
   """What one evaluator says of three generators, and how often it fitted a classifier for that."""
   dataset, unseen = digits
   sections = {'class_consistency': {'num_real': 1_000, 'num_generated': 495}}
-  evaluator = create(sections, dataset.spec)['class_consistency']
+  evaluator = create(sections, dataset.spec, 10)['class_consistency']
   fits, fit = [], SVC.fit
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(SVC, 'fit', lambda self, *args: fits.append(1) or fit(self, *args))
@@ -85,6 +85,7 @@ def test_the_classifier_is_fitted_once(measured):
 def test_results_are_plain_numbers_that_say_what_was_measured(measured):
   results = measured['truthful']
   assert json.loads(json.dumps(results)) == results
+  assert {type(value) for value in results.values()} == {float, int, str, list}   # no numpy number
   assert set(results) == {
       'accuracy', 'per_class', 'class_names', 'classifier_accuracy', 'classifier_per_class', 'num_real_train',
       'num_real_held_out', 'num_generated', 'classifier'}
@@ -158,6 +159,12 @@ def test_a_slope_falls_into_the_bins_of_its_angle(degrees, bins):
   np.testing.assert_allclose(blocks, np.broadcast_to(expected, blocks.shape), atol=1e-3)
 
 
+def test_a_pixel_counts_with_its_strongest_color():
+  y, x = np.mgrid[:16, :16]
+  np.testing.assert_array_equal(oriented_gradients(np.stack([x, 10 * y, 3 * (x + y)], axis=-1)[None]),
+                                oriented_gradients(10 * y[None, :, :, None]))
+
+
 def test_dark_on_light_has_the_shapes_of_light_on_dark():
   images = np.random.default_rng(0).random((2, 32, 32, 1))
   np.testing.assert_allclose(oriented_gradients(images), oriented_gradients(1 - images), atol=1e-5)
@@ -174,7 +181,7 @@ def test_the_config_has_the_keys_of_each_evaluator():
   for name, evaluator in EVALUATORS.items():
     section = getattr(common, name)()
     assert {field.name for field in dataclasses.fields(evaluator)} == set(section)
-    made = create({name: section}, Spec('made', (8, 8, 1), 10))[name]
+    made = create({name: section}, Spec('made', (8, 8, 1), 10), 10)[name]
     assert dataclasses.asdict(made) == section.to_dict()
 
 
@@ -188,7 +195,7 @@ def test_the_config_has_the_keys_of_each_evaluator():
 ])
 def test_what_cannot_work_is_refused_before_training(sections, num_classes, words):
   with pytest.raises(UserError) as error:
-    create(sections, Spec('made', (8, 8, 1), num_classes))
+    create(sections, Spec('made', (8, 8, 1), num_classes), num_classes)
   assert all(word in str(error.value) for word in words) and '\n' not in str(error.value)
 
 

@@ -10,6 +10,7 @@ from jgen.data.spec import Spec
 from jgen.parallel import AXIS, per_image
 
 torch = pytest.importorskip('torch', reason='the twin is written in PyTorch: pip install torch')
+twins = pytest.importorskip('benchmarks.twins')
 F = torch.nn.functional
 
 SPEC = Spec('squares', (8, 8, 1), 10)
@@ -17,19 +18,11 @@ BATCH = 6
 
 
 def torch_critic(params, images, labels):
-  """Conv 4x4 s2 p1, LeakyReLU(0.2), twice; a linear layer: without normalisation, on NHWC like the original."""
-  planes = F.one_hot(labels, 10).float()[:, None, None, :].expand(-1, 8, 8, -1)
-  x = torch.cat([images, planes], -1).permute(0, 3, 1, 2)
+  """Conv 4x4 s2 p1, LeakyReLU(0.2), twice; a linear layer: without normalisation, on NCHW, of jgen's parameters."""
+  x = torch.cat([images, F.one_hot(labels, 10).float()[:, :, None, None].expand(-1, -1, 8, 8)], 1)
   for name in ('layer_0', 'layer_1'):
     x = F.leaky_relu(F.conv2d(x, params[name].permute(3, 2, 0, 1), stride=2, padding=1), 0.2)
   return (x.permute(0, 2, 3, 1).flatten(1) @ params['layer_2'])[:, 0]
-
-
-def torch_critic_loss(params, real, fake, labels, mix):
-  points = (real + mix[:, None, None, None] * (fake - real)).requires_grad_()
-  slope, = torch.autograd.grad(torch_critic(params, points, labels).sum(), points, create_graph=True)
-  penalty = ((slope.flatten(1).norm(dim=1) - 1)**2).mean()
-  return (torch_critic(params, fake, labels) - torch_critic(params, real, labels)).mean() + 10 * penalty
 
 
 @pytest.fixture(scope='module')
@@ -64,6 +57,10 @@ def update():
   return jax.tree.map(lambda x: np.asarray(x[0]), out), jax.device_get(state.params['critic']), batch
 
 
+def as_torch_images(images):
+  return torch.tensor(images.transpose(0, 3, 1, 2))
+
+
 def as_torch(critic):
   return {name: torch.tensor(layer['kernel'], requires_grad=True) for name, layer in critic.items()}
 
@@ -71,8 +68,9 @@ def as_torch(critic):
 def test_critic_loss_and_its_gradient_through_the_penalty(update):
   out, critic, batch = update
   params = as_torch(critic)
-  loss = torch_critic_loss(params, torch.tensor(batch['image']), torch.tensor(out['fake']),
-                           torch.tensor(batch['label']).long(), torch.tensor(out['mix']))
+  labels = torch.tensor(batch['label']).long()
+  loss = twins.wasserstein_critic_loss(lambda x: torch_critic(params, x, labels), as_torch_images(batch['image']),
+                                       as_torch_images(out['fake']), torch.tensor(out['mix']))
   loss.backward()
   value, gradients = out['critic']
   np.testing.assert_allclose(value, loss.item(), rtol=1e-4)
@@ -83,11 +81,12 @@ def test_critic_loss_and_its_gradient_through_the_penalty(update):
 
 def test_generator_loss_and_its_gradient_at_the_images(update):
   out, critic, batch = update
-  fake = torch.tensor(out['fake'], requires_grad=True)
+  fake = as_torch_images(out['fake']).requires_grad_()
   loss = -torch_critic(as_torch(critic), fake, torch.tensor(batch['label']).long()).mean()
   loss.backward()
   np.testing.assert_allclose(out['generator_loss'], loss.item(), rtol=1e-4, atol=1e-6)
-  np.testing.assert_allclose(out['image_gradient'], fake.grad.numpy(), atol=1e-4 * np.abs(fake.grad.numpy()).max())
+  gradient = fake.grad.numpy().transpose(0, 2, 3, 1)
+  np.testing.assert_allclose(out['image_gradient'], gradient, atol=1e-4 * np.abs(gradient).max())
 
 
 def test_the_shared_forward_pass_gives_the_generator_its_own_gradient(update):

@@ -8,28 +8,8 @@ from configs import common
 from jgen import networks
 
 torch = pytest.importorskip('torch', reason='the twins are written in PyTorch: pip install torch')
+twins = pytest.importorskip('benchmarks.twins')
 nn = torch.nn
-
-
-def torch_generator(inputs, features, channels):
-  """ConvTranspose 4x4 without bias: s1 p0 from one pixel, then s2 p1; BatchNorm, ReLU; tanh."""
-  layers, last = [], inputs
-  for i, width in enumerate(features):
-    layers += [nn.ConvTranspose2d(last, width, 4, 2 if i else 1, 1 if i else 0, bias=False)]
-    layers += [nn.BatchNorm2d(width), nn.ReLU()]
-    last = width
-  return nn.Sequential(*layers, nn.ConvTranspose2d(last, channels, 4, 2, 1, bias=False), nn.Tanh())
-
-
-def torch_critic(channels, features, batch_norm):
-  """Conv 4x4 s2 p1 without bias, LeakyReLU(0.2), BatchNorm on all but the first; Conv 4x4 s1 p0 to one logit."""
-  layers, last = [], channels
-  for i, width in enumerate(features):
-    layers += [nn.Conv2d(last, width, 4, 2, 1, bias=False)]
-    layers += [nn.BatchNorm2d(width)] if i and batch_norm else []
-    layers += [nn.LeakyReLU(0.2)]
-    last = width
-  return nn.Sequential(*layers, nn.Conv2d(last, 1, 4, 1, 0, bias=False), nn.Flatten(0))
 
 
 def kernels(twin):
@@ -44,7 +24,7 @@ def test_generator_is_the_published_one():
   module = networks.generator(common.gan().generator, (64, 64, 3))
   latents = np.random.default_rng().normal(size=(4, 110)).astype(np.float32)
   variables = module.init(jax.random.key(0), latents, train=False)
-  twin = torch_generator(110, (512, 256, 128, 64), 3).train()
+  twin = twins.generator(110, (512, 256, 128, 64), 3).train()
   assert count(variables['params']) == sum(p.numel() for p in twin.parameters())
 
   params = dict(variables['params'])
@@ -65,7 +45,7 @@ def test_critic_is_the_published_one(normalization):
   module = networks.critic(section, (64, 64, 3))
   images = np.random.default_rng().uniform(-1, 1, (4, 64, 64, 13)).astype(np.float32)   # 3 colours, 10 classes
   variables = module.init(jax.random.key(0), images, train=False)
-  twin = torch_critic(13, (64, 128, 256, 512), normalization == 'batch').train()
+  twin = twins.critic(13, (64, 128, 256, 512), normalization == 'batch').train()
   assert count(variables['params']) == sum(p.numel() for p in twin.parameters())
 
   params = dict(variables['params'])

@@ -155,7 +155,7 @@ def test_images_may_be_memory_mapped_or_in_any_memory_order(tmp_path):
 
 def test_a_batch_that_cannot_be_shared_is_refused():
   with pytest.raises(UserError, match=r'config.batch_size is 8; expected a multiple of 6'):
-    run(numbered(10), (0, 1), devices=3, process_count=2)
+    run(numbered(10), (0, 1), devices=2, process_count=3)
   with pytest.raises(ValueError, match='multiple of 3 steps'):
     run(numbered(10), (0, 4), per_dispatch=3)
 

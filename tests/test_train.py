@@ -215,3 +215,8 @@ def test_a_conditional_model_on_unlabelled_images_is_refused(tmp_path, monkeypat
   monkeypatch.setattr(train.data, 'describe', lambda section: dataclasses.replace(describe(section), num_classes=0))
   with pytest.raises(UserError, match='has no labels'):
     run(tmp_path / 'run', tiny.wgan())
+
+
+def test_class_consistency_of_an_unconditional_model_is_refused(tmp_path):
+  with pytest.raises(UserError, match='not told which class'):
+    run(tmp_path / 'run', with_evaluator(tiny.wgan(**{'model.conditional': False})))

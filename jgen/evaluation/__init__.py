@@ -2,7 +2,8 @@
 
 The contract of an evaluator, a frozen dataclass whose fields are the keys of the section of its name
 in `configs/common.py`:
-  `check(spec)` raises UserError where the evaluator cannot serve the data set, before anything is trained;
+  `check(spec, num_classes)` raises UserError where it cannot serve the data set, or a model whose samples follow
+  `num_classes` labels, before anything is trained;
   `measure(generate, dataset, seed) -> dict` of plain numbers, strings and lists, ready for JSON, where
   `generate(labels int32 [n], seed) -> uint8 [n, H, W, C]` draws images of those classes from the model
   and `dataset` is a `jgen.data.spec.Dataset`.
@@ -16,15 +17,16 @@ from jgen.evaluation.class_consistency import ClassConsistency
 EVALUATORS = {'class_consistency': ClassConsistency}
 
 
-def create(sections, spec):
-  """The evaluators {name: evaluator} of the config `sections` {name: section} for the data set of `spec`.
+def create(sections, spec, num_classes):
+  """The evaluators {name: evaluator} of the config `sections` {name: section} for the data set of `spec`
+  and a model whose samples follow `num_classes` labels (0: none).
 
   Raises UserError on an unknown evaluator, on keys that are not the evaluator's, and where an evaluator
-  cannot serve the data set.
+  cannot serve the data set or the model.
   """
   evaluators = {name: _build(name, section) for name, section in sections.items()}
   for evaluator in evaluators.values():
-    evaluator.check(spec)
+    evaluator.check(spec, num_classes)
   return evaluators
 
 

@@ -37,11 +37,14 @@ class ClassConsistency:
   num_real: int
   num_generated: int
 
-  def check(self, spec):
-    """Raises UserError where `spec` has no classes to tell apart or the counts are too small for them."""
+  def check(self, spec, num_classes):
+    """Raises UserError where `spec` has no classes to tell apart the model heeds none, or the counts are too small."""
     if spec.num_classes < 2:
       raise UserError(f"config.evaluators.class_consistency: data set '{spec.name}' has no labels to tell "
                       'apart; at least 2 classes are needed; remove the evaluator or take labelled images')
+    if not num_classes:
+      raise UserError('config.evaluators.class_consistency: the model is not told which class to draw; make it '
+                      'conditional or remove the evaluator')
     if self.num_real < 2 * spec.num_classes:
       raise UserError(f'config.evaluators.class_consistency.num_real is {self.num_real}, too few for 2 '
                       f'images of each of {spec.num_classes} classes; set {2 * spec.num_classes} or more')

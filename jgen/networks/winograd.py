@@ -9,8 +9,8 @@ Along one axis, the transposed 2-tap convolution of two neighbours y0, y1 is a p
 for Convolutional Neural Networks", 2016). All coefficients are 1 or -1, so that float32 keeps its digits.
 """
 
-import jax.numpy as jnp
 from jax import lax
+import jax.numpy as jnp
 
 
 def space_to_depth(x):
@@ -50,7 +50,7 @@ def transpose_convolve(y, kernel):
 def _multiply(y, kernel):
   """y [B, h, w, Co], kernel [1, 1, Ci, Co] -> [B, h, w, Ci].
 
-  Of matrices, because XLA transposes such a product to the kernel gradient much better than one of 4-D arrays.
+  Of matrices, because XLA makes a faster kernel gradient of their transpose than of a product of 4-D arrays.
   """
   product = y.reshape(-1, y.shape[-1]) @ lax.squeeze(kernel, (0, 1)).T
   return product.reshape(*y.shape[:-1], -1)

@@ -3,7 +3,7 @@
 import dataclasses
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 import numpy as np
 
 REFERENCE_STYLE = {'color': '0.25', 'linestyle': '--', 'linewidth': 1}
@@ -128,17 +128,25 @@ def _set_scale(axes, values, log):
   sizes = np.abs(finite[finite != 0])
   if not sizes.size:
     return
+  small, large = sizes.min() if log else np.median(sizes), sizes.max()
   if log and finite.min() > 0:
     axes.set_yscale('log')
     # A twentieth of the decades on both sides, but a decade in all at least: a constant needs a height too.
-    spread = finite.max() / finite.min()
-    margin = max(spread**0.05, (10 / spread)**0.5)
-    axes.set_ylim(finite.min() / margin, finite.max() * margin)
-  elif log or sizes.max() > 1e3 * np.median(sizes):
-    width = sizes.min() if log else np.median(sizes)
-    axes.set_yscale('asinh', linear_width=width)
+    margin = max((large / small)**0.05, (10 * small / large)**0.5)
+    axes.set_ylim(small / margin, large * margin)
+  elif large > (30 if log else 1_000) * small:
+    axes.set_yscale('asinh', linear_width=small)
+    axes.yaxis.set_major_locator(FixedLocator(_powers_of_ten(small, large)))
     # The default margin, a share of all decades, would reach as many decades beyond 0.
     if finite.min() >= 0:
-      axes.set_ylim(bottom=-0.3 * width)
+      axes.set_ylim(bottom=-0.3 * small)
     if finite.max() <= 0:
-      axes.set_ylim(top=0.3 * width)
+      axes.set_ylim(top=0.3 * small)
+
+
+def _powers_of_ten(small, large):
+  """0 and up to four powers of either sign, so far apart on an axis linear below `small` that labels fit."""
+  exponents = np.arange(np.ceil(np.log10(3 * small)), np.floor(np.log10(large)) + 1)
+  every = -(-len(exponents) // 4)
+  powers = 10.**exponents[every - 1::every]
+  return [*-powers, 0., *powers]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from jgen.files import replacing
 from jgen.report.drawing import ClassBars, Curves, draw_figure
-from jgen.report.files import replacing
 from jgen.report.records import read_record
 
 FIGURES = (
@@ -39,7 +39,7 @@ FIGURES = (
 def draw_figures(workdir):
   """Writes `workdir/figures/*.png`, the rows of FIGURES that the run has stored numbers for; their paths.
 
-  Raises UserError, naming the file, where what is stored is missing, empty or damaged.
+  Raises UserError, naming the file, where what is stored is damaged.
   """
   record = read_record(workdir)
   paths = []

@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from jgen.report.files import replacing
+from jgen.files import replacing
 
 MIN_SIDE = 48             # pixels; smaller images are magnified by the least whole factor that reaches it
 SEPARATOR = 2             # pixels between images and around them

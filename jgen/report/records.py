@@ -20,20 +20,22 @@ class Record:
 def read_record(workdir):
   """The Record of a run folder; evaluations are named as in TensorBoard, `<evaluator>/<entry>`.
 
-  Raises UserError, naming the file, where `metrics.csv` is missing or empty or any of them is damaged.
+  Raises UserError, naming the file, where one of the files is damaged.
   """
   series, latest = _read_evaluations(Path(workdir) / 'evaluation')
   return Record(series | _read_metrics(Path(workdir) / 'metrics.csv'), latest)
 
 
 def _read_metrics(path):
-  if not path.is_file():
-    raise UserError(f'{path}: no such file; expected the folder of a run that has logged; check --workdir')
-  lines = path.read_text('utf-8', 'replace').split('\n')[:-1]   # a last line without its end was cut short
-  header = lines[0].split(',') if lines else []
-  if header[:1] != ['step'] or len(lines) < 2:
-    raise UserError(f"{path}: empty or damaged; expected a header 'step,<name>,...' and a row per logged "
-                    'step; restore the file or let the run log a step')
+  """The series of a Record; none where the run has not logged yet."""
+  text = path.read_text('utf-8', 'replace') if path.exists() else ''
+  lines = text.split('\n')[:-1]          # a last line without its end was cut short
+  header = lines[0].split(',') if lines else ['step']
+  if header[0] != 'step':
+    raise UserError(f"{path}: damaged; expected a header 'step,<name>,...' and a row per logged step; "
+                    'restore the file')
+  if len(lines) < 2:
+    return {}
   rows = np.array([_read_row(line, len(header), f'{path}, line {number}')
                    for number, line in enumerate(lines[1:], start=2)])
   return {name: (rows[:, 0], rows[:, column]) for column, name in enumerate(header) if name != 'step'}

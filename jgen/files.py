@@ -16,3 +16,11 @@ def replacing(path):
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+  """Writes a text file, whole or not at all, and brings it to the disk."""
+  with replacing(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+    file.write(text)
+    file.flush()
+    os.fsync(file.fileno())
