@@ -61,6 +61,14 @@ def test_arrays_that_break_the_promise(images, labels, line):
   assert refusal(checked, dataset) == f'set from there: {line}'
 
 
+def test_what_a_reader_returns_is_checked(monkeypatch):
+  def load(section):
+    spec = Spec('broken', (4, 4, 1), 3)
+    return Dataset(spec, np.zeros((1, 4, 4, 1), np.uint8), np.array([7], np.int32), 'there')
+  monkeypatch.setitem(data.READERS, 'broken', SimpleNamespace(SPLITS=('train',), load=load))
+  assert refusal(data.load, section('broken')) == 'broken from there: label 7; expected 0 to 2'
+
+
 def test_arrays_that_keep_it():
   dataset = Dataset(Spec('set', (4, 4, 1)), np.zeros((2, 4, 4, 1), np.uint8), np.zeros(2, np.int32), 'there')
   assert checked(dataset) is dataset
@@ -194,6 +202,7 @@ def test_svhn_file_whose_images_are_damaged(tmp_path):
 @pytest.fixture
 def no_network(monkeypatch):
   def urlopen(request, timeout):
+    assert request.full_url == 'http://ufldl.stanford.edu/housenumbers/train_32x32.mat'
     assert request.get_method() == 'HEAD' and timeout <= 10
     raise urllib.error.URLError('Name or service\nnot known')
   monkeypatch.setattr('urllib.request.urlopen', urlopen)

@@ -55,17 +55,16 @@ def test_what_determines_the_images_names_the_folder(tmp_path, monkeypatch):
 
 def test_splits_and_channels_of_the_same_files_are_told_apart(tmp_path):
   (tmp_path / 'source').touch()
-  for splits, channels in [(('train',), 1), (('test',), 1), (('train',), 3)]:
-    def parts(fill=len(splits[0]) + channels, shape=(2, 4, 4, channels)):
-      yield np.full(shape, fill, np.uint8), np.zeros(2)
-    original = cache.Original((tmp_path / 'source',), 2, 1, parts)
-    kept = section(splits=splits, cache_dir=tmp_path / 'cache')
+  for fill, (split, channels) in enumerate([('train', 1), ('test', 1), ('train', 3)]):
+    content = np.full((2, 4, 4, channels), fill, np.uint8)
+    original = cache.Original((tmp_path / 'source',), 2, 1, lambda part=content: [(part, np.zeros(2))])
+    kept = section(splits=(split,), cache_dir=tmp_path / 'cache')
     images, _ = cache.prepared(kept, Spec('set', (4, 4, channels)), original)
-    assert images.shape == (2, 4, 4, channels) and (images == len(splits[0]) + channels).all()
+    np.testing.assert_array_equal(images, content)
   assert len(list(tmp_path.glob('cache/*'))) == 3
 
 
-# A process that prepares 3,000 images of 4x4; MODE says what happens to it half way.
+# A process that prepares 10,000 images of 4x4; MODE says what happens to it half way.
 _PREPARE = """
 import os, resource, signal, sys, time
 from pathlib import Path
@@ -89,20 +88,21 @@ HALF_WAY = {
     'limited': lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, -1)),
 }
 
+published = np.random.default_rng(0).integers(0, 256, (10_000, 4, 4, 3), dtype=np.uint8)
+
 def parts():
-  images = np.arange(3000 * 48, dtype=np.int64).astype(np.uint8).reshape(3000, 4, 4, 3)
-  yield images[:1500], np.zeros(1500)
+  yield published[:5000], np.zeros(5000)
   HALF_WAY[mode]()
-  yield images[1500:], np.ones(1500)
+  yield published[5000:], np.ones(5000)
 
 section = SimpleNamespace(splits=('train',), cache_dir=root)
-original = cache.Original((source,), 3000, 1, parts)
+original = cache.Original((source,), 10_000, 1, parts)
 try:
   images, labels = cache.prepared(section, Spec('set', (4, 4, 3), 2), original)
 except UserError as error:
   sys.exit(str(error))
-assert (images.ravel() == np.arange(3000 * 48, dtype=np.int64).astype(np.uint8)).all()
-assert (labels == np.repeat([0, 1], 1500)).all()
+assert (images == published).all()
+assert (labels == np.repeat([0, 1], 5000)).all()
 """
 
 

@@ -132,7 +132,8 @@ def _tfds(section):
 def _download(builder, section):
   try:
     # tensorflow_datasets retries for minutes before it gives in, so the server is asked first
-    urllib.request.urlopen(urllib.request.Request(_URL, method='HEAD'), timeout=10).close()
+    question = urllib.request.Request(f'{_URL}train_32x32.mat', method='HEAD')
+    urllib.request.urlopen(question, timeout=10).close()
     builder.download_and_prepare()
   except Exception as error:   # of the network, of the disk, or of a tensorflow_datasets that lacks a package
     looked_in = Path(section.dir or builder.data_path.parents[1]).expanduser()
