@@ -16,7 +16,7 @@ from scipy.io import loadmat
 from jgen import data
 from jgen.data import svhn
 from jgen.data.resizing import resize
-from jgen.data.spec import Dataset, Spec, checked
+from jgen.data.spec import Annotation, Dataset, Spec, checked
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def real():
 
 def test_describe_needs_no_data():
   spec = data.describe(section('svhn', '/nowhere', image_size=64))
-  assert spec == Spec('svhn', (64, 64, 3), 10, tuple('0123456789'))
+  assert spec == Spec('svhn', (64, 64, 3), 10, tuple('0123456789'), (Annotation('digit', tuple('0123456789')),))
   assert data.describe(section('digits', image_size=8)).image_shape == (8, 8, 1)
 
 
@@ -252,7 +252,7 @@ def test_svhn_through_tfds(prepared_by_tfds, tmp_path, monkeypatch):
   folder, splits = prepared_by_tfds
   wanted = section(folder=folder, splits=('test', 'train'), cache_dir=tmp_path / 'cache')
   dataset = data.load(wanted)
-  assert dataset.spec == Spec('svhn', (32, 32, 3), 10, tuple('0123456789'))
+  assert dataset.spec == Spec('svhn', (32, 32, 3), 10, tuple('0123456789'), (Annotation('digit', tuple('0123456789')),))
   assert dataset.images.dtype == np.uint8 and dataset.labels.dtype == np.int32
   assert dataset.source == f"{folder / 'svhn_cropped' / '3.1.0'}: test, train"
   images = np.concatenate([splits['test'][0], splits['train'][0]])

@@ -22,7 +22,7 @@ def test_images_are_prepared_once(tmp_path, monkeypatch):
   first = data.load(section(folder=tmp_path))
   folder, = tmp_path.glob('cache/*')
   assert folder.name.startswith('svhn-32-')
-  assert sorted(path.name for path in folder.iterdir()) == ['images.npy', 'labels.npy', 'manifest.json']
+  assert sorted(path.name for path in folder.iterdir()) == ['annotations.npy', 'images.npy', 'manifest.json']
   np.testing.assert_array_equal(np.load(folder / 'images.npy', allow_pickle=False), first.images)
   with monkeypatch.context() as context:
     context.setattr(svhn, '_mat_images', lambda path: pytest.fail('decoded again'))
@@ -168,8 +168,8 @@ def test_a_cache_folder_that_cannot_be_made(tmp_path):
 
 @pytest.mark.parametrize('spoil', [
     lambda folder: cut(folder / 'images.npy', 0.5),
-    lambda folder: cut(folder / 'labels.npy', 0.9),
-    lambda folder: np.save(folder / 'labels.npy', np.zeros(3, np.int32)),
+    lambda folder: cut(folder / 'annotations.npy', 0.9),
+    lambda folder: np.save(folder / 'annotations.npy', np.zeros(3, np.int32)),
     lambda folder: (folder / 'manifest.json').unlink(),
     lambda folder: (folder / 'manifest.json').write_text('{'),
 ])

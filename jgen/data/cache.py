@@ -2,7 +2,7 @@
 
 A prepared data set is a folder NAME-SIZE-DIGEST with
   images.npy      uint8 [N, H, W, C]
-  labels.npy      int32 [N]
+  annotations.npy int32 [N, M]
   manifest.json   all that determines the two, and the count
 The digest is that of what determines them: another source file, size, choice of splits or version
 of the reader has another folder. It is written under another name and renamed when it is complete,
@@ -26,7 +26,7 @@ import numpy as np
 from jgen.data.resizing import resize
 from jgen.errors import UserError
 
-_VERSION = 1                            # of resizing and layout
+_VERSION = 2                            # of resizing and layout
 _CHUNK = 4096                           # images between two writes
 _ABANDONED_AFTER = 24 * 3600            # seconds after which an unfinished folder is a killed process's
 
@@ -39,7 +39,7 @@ class Original:
   count: int                            # N
   version: int                          # of the reader; another number makes another cache
   parts: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
-  # -> uint8 [n, h, w, C] and labels [n], part by part; raises UserError where a part cannot be read
+  # -> uint8 [n, h, w, C] and annotations [n, M], part by part; raises UserError where one cannot be read
 
 
 def prepared(section, spec, original):
@@ -51,7 +51,7 @@ def prepared(section, spec, original):
     original: an Original
 
   Returns:
-    images uint8 [N, H, W, C], memory-mapped and read-only; labels int32 [N]
+    images uint8 [N, H, W, C], memory-mapped and read-only; annotations int32 [N, M]
 
   Raises:
     UserError: the folder cannot be written, or is damaged; what `original.parts` raises.
@@ -100,9 +100,9 @@ def _prepare(folder, contents, spec, original):
   unfinished = folder.with_name(f'{folder.name}.tmp-{uuid.uuid4().hex}')
   unfinished.mkdir()
   try:
-    labels = _write_images(unfinished / 'images.npy', folder, spec, original)
-    with _synced(unfinished / 'labels.npy') as file:
-      np.save(file, labels, allow_pickle=False)
+    annotations = _write_images(unfinished / 'images.npy', folder, spec, original)
+    with _synced(unfinished / 'annotations.npy') as file:
+      np.save(file, annotations, allow_pickle=False)
     with _synced(unfinished / 'manifest.json') as file:
       file.write(json.dumps(contents, indent=2).encode())
     _put_in_place(unfinished, folder)
@@ -117,22 +117,22 @@ def _remove_abandoned(folder):
 
 
 def _write_images(path, folder, spec, original):
-  """Writes images.npy chunk by chunk; returns the labels, int32 [N]."""
-  labels = []
+  """Writes images.npy chunk by chunk; returns the annotations, int32 [N, M]."""
+  annotations = []
   report = _Progress(f'preparing {spec.name}, once, in {folder}', original.count)
   with _synced(path) as file:
     np.lib.format.write_array_header_1_0(
         file, {'descr': '|u1', 'fortran_order': False, 'shape': (original.count, *spec.image_shape)})
-    for images, part_labels in original.parts():
+    for images, part_annotations in original.parts():
       for start in range(0, len(images), _CHUNK):
         file.write(resize(images[start:start + _CHUNK], spec.image_shape[0]).data)
         report.add(len(images[start:start + _CHUNK]))
-      labels.append(part_labels)
-  labels = np.concatenate(labels).astype(np.int32)
-  if len(labels) != original.count:
-    raise UserError(f'{spec.name}: read {len(labels)} images where {original.count} were announced; '
+      annotations.append(part_annotations)
+  annotations = np.concatenate(annotations).astype(np.int32)
+  if len(annotations) != original.count:
+    raise UserError(f'{spec.name}: read {len(annotations)} images where {original.count} were announced; '
                     'a source file changed while it was read, so start again')
-  return labels
+  return annotations
 
 
 @contextlib.contextmanager
@@ -179,10 +179,10 @@ def _open(folder):
   try:
     count = json.loads((folder / 'manifest.json').read_text())['count']
     images = np.load(folder / 'images.npy', mmap_mode='r', allow_pickle=False)
-    labels = np.load(folder / 'labels.npy', allow_pickle=False)
-    if not count == len(images) == len(labels):
-      raise ValueError(f'{len(images)} images and {len(labels)} labels where {count} were to be')
+    annotations = np.load(folder / 'annotations.npy', allow_pickle=False)
+    if not count == len(images) == len(annotations):
+      raise ValueError(f'{len(images)} images and {len(annotations)} rows of annotations where {count} were to be')
   except (OSError, ValueError, EOFError, KeyError) as error:
     raise UserError(f'the prepared images in {folder} are damaged ({error}); '
                     'delete that folder and start again: it is made anew') from error
-  return images, labels
+  return images, annotations

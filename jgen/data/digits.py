@@ -6,7 +6,7 @@ The test part of "Optical Recognition of Handwritten Digits" (Alpaydin and Kayna
 import numpy as np
 
 from jgen.data.resizing import resize
-from jgen.data.spec import Dataset, Spec
+from jgen.data.spec import Annotation, Dataset, Spec
 
 SPLITS = ('train',)
 
@@ -14,7 +14,8 @@ SPLITS = ('train',)
 def describe(section):
   """One channel, ten classes; the published size is 8."""
   size = section.image_size
-  return Spec('digits', (size, size, 1), num_classes=10, label_names=tuple('0123456789'))
+  digits = tuple('0123456789')
+  return Spec('digits', (size, size, 1), num_classes=10, label_names=digits, annotations=(Annotation('digit', digits),))
 
 
 def load(section):
@@ -22,5 +23,6 @@ def load(section):
   from sklearn.datasets import load_digits  # here, because importing it takes a second
   published = load_digits()
   images = np.rint(published.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
-  return Dataset(describe(section), resize(images, section.image_size), published.target.astype(np.int32),
-                 source='sklearn.datasets.load_digits')
+  labels = published.target.astype(np.int32)
+  return Dataset(describe(section), resize(images, section.image_size), labels,
+                 source='sklearn.datasets.load_digits', annotations=labels[:, np.newaxis])

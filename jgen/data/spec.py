@@ -8,6 +8,14 @@ from jgen.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
+class Annotation:
+  """One thing that is known of every image: its class, an attribute, a factor it was drawn from."""
+
+  name: str
+  values: tuple[str, ...]               # what the numbers 0, 1, ... of its column stand for
+
+
+@dataclasses.dataclass(frozen=True)
 class Spec:
   """What networks and evaluators may know of a data set before an image is read."""
 
@@ -15,6 +23,7 @@ class Spec:
   image_shape: tuple[int, int, int]     # (H, W, C) as served, after any resizing
   num_classes: int = 0                  # Y; 0 where the images carry no label
   label_names: tuple[str, ...] = ()     # one a class, for the figures
+  annotations: tuple[Annotation, ...] = ()   # M of them; the label is one of them, or there is none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +34,7 @@ class Dataset:
   images: np.ndarray                    # uint8 [N, H, W, C]
   labels: np.ndarray                    # int32 [N], 0 <= label < num_classes; zeros where unlabelled
   source: str                           # where they came from, for the receipts
+  annotations: np.ndarray | None = None  # int32 [N, M], columns as in spec.annotations
 
 
 def checked(dataset):

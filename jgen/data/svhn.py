@@ -13,7 +13,7 @@ import numpy as np
 
 from jgen.data import cache
 from jgen.data.host import tensorflow
-from jgen.data.spec import Dataset, Spec
+from jgen.data.spec import Annotation, Dataset, Spec
 from jgen.errors import UserError
 
 SPLITS = ('train', 'test', 'extra')
@@ -25,7 +25,8 @@ _PART = 4096                            # images that are decoded at one time
 def describe(section):
   """Three channels, ten classes; the published size is 32."""
   size = section.image_size
-  return Spec('svhn', (size, size, 3), num_classes=10, label_names=tuple('0123456789'))
+  digits = tuple('0123456789')
+  return Spec('svhn', (size, size, 3), num_classes=10, label_names=digits, annotations=(Annotation('digit', digits),))
 
 
 def load(section):
@@ -34,7 +35,8 @@ def load(section):
   published = section.dir and any(folder.glob('*_32x32.mat'))
   original, source = _mat_files(folder, section.splits) if published else _tfds(section)
   spec = describe(section)
-  return Dataset(spec, *cache.prepared(section, spec, original), source=source)
+  images, annotations = cache.prepared(section, spec, original)
+  return Dataset(spec, images, annotations[:, 0], source, annotations)
 
 
 def _mat_files(folder, splits):
@@ -51,7 +53,7 @@ def _mat_files(folder, splits):
 
   def parts():
     for path, part in zip(there, labels, strict=True):
-      yield _mat_images(path), part
+      yield _mat_images(path), part[:, np.newaxis]
 
   source = f"{folder}: {', '.join(path.name for path in there)}"
   source += f' (missing: {missing})' if missing else ''
@@ -119,7 +121,7 @@ def _tfds(section):
     try:
       for split in section.splits:
         for batch in tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False, batch_size=_PART)):
-          yield batch['image'], batch['label']
+          yield batch['image'], batch['label'][:, np.newaxis]
     except tf.errors.OpError as error:
       raise UserError(f'{builder.data_path}: cannot be read ({_in_one_line(error)}); delete that folder and '
                       'start again: it is made anew') from error
