@@ -13,7 +13,8 @@ from jgen import config as config_lib
 from jgen import runtime
 from jgen.errors import UserError
 
-MODES = {'train': 'jgen.train', 'evaluate': 'jgen.evaluate', 'summary': 'jgen.summary'}
+MODES = {'train': 'jgen.train', 'evaluate': 'jgen.evaluate', 'summary': 'jgen.summary',
+         'data': 'jgen.data_sheet', 'prepare': 'jgen.prepare'}
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'What to do; its keys, explained in configs/common.py, are overridden as --config.KEY=VALUE. By '
@@ -63,6 +64,8 @@ if __name__ == '__main__':
   runtime.prepare()
   try:
     app.run(main, flags_parser=parse)
-  except UserError as error:
+  except (UserError, OSError) as error:
+    if isinstance(error, OSError) and error.errno not in runtime.DISK_TROUBLE:
+      raise
     print(f'error: {error}', file=sys.stderr)
     sys.exit(2)

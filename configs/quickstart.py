@@ -1,4 +1,4 @@
-"""Conditional WGAN-GP on the 1,797 real 8x8 digits that scikit-learn carries: no download, minutes on a CPU.
+"""Conditional WGAN-GP on the 1,797 real 8x8 digits that scikit-learn carries, enlarged to 16x16: no download.
 
   python launch.py
 """
@@ -10,10 +10,11 @@ def get_config():
   config = common.base()
   config.family = 'gan'
   config.batch_size = 64
-  config.num_steps = 6_000
+  config.num_steps = 4_000
   config.steps_per_dispatch = 10
   config.data.name = 'digits'
-  config.data.image_size = 8
+  config.data.image_size = 16
+  config.log_every_steps = 50
   config.evaluate_every_steps = 1_000
   with config.unlocked():
     config.model = common.gan()
@@ -25,8 +26,8 @@ def get_config():
   model.penalty = 'gradient_penalty'
   model.critic_steps = 5
   model.ema_decay = 0.999
-  model.generator.features = (128, 64)
-  model.critic.features = (64, 128)
+  model.generator.features = (64, 32, 16)
+  model.critic.features = (16, 32, 64)
   model.critic.normalization = 'none'
   model.critic.use_bias = True
   model.critic.kernel_init = 'he'

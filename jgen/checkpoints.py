@@ -119,7 +119,7 @@ class Checkpoints:
   def _wait(self):
     try:
       self._manager.wait_until_finished()
-    except OSError as error:
+    except Exception as error:   # of the disk, in as many kinds as there are layers
       raise UserError(
           f'a checkpoint could not be written to {self._folder}: {error}; the earlier ones are kept') from error
 

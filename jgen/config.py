@@ -6,7 +6,7 @@ import re
 from jgen.errors import UserError
 
 # A run may be continued with these changed: they change how far it goes or where things lie, not what it computes.
-MAY_CHANGE = ('num_steps', 'data.cache_dir')
+MAY_CHANGE = ('num_steps', 'data.cache_dir', 'data.on_device')
 
 _POSITIVE = ('num_steps', 'batch_size', 'steps_per_dispatch', 'log_every_steps', 'sample_every_steps',
              'checkpoint_every_steps', 'samples_per_class', 'data.image_size', 'checkpoints.keep_last')

@@ -24,6 +24,8 @@ class Progress:
     self._terminal = self._stream.isatty()
     self._start = None                  # (step, time) after the first, compiling, dispatch
     self._shown = time.monotonic()
+    if not quiet:
+      self.write('compiling the training step, once', keep=False)
 
   def update(self, step, scalars):
     """`scalars` are this step's metrics; those named `*/loss` are shown."""

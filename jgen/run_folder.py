@@ -95,8 +95,8 @@ class MetricsFile:
     whole = [line for line in text.split('\n')[:-1] if line]   # a last line without its end was cut short
     if whole:
       self._names = whole[0].split(',')[1:]
-      rows = [row for row in whole[1:] if int(row.split(',')[0]) <= step]
-      write_text(path, '\n'.join([whole[0], *rows]) + '\n')
+    kept = whole[:1] + [row for row in whole[1:] if int(row.split(',')[0]) <= step]
+    write_text(path, ''.join(f'{row}\n' for row in kept))
     self._file = path.open('a', newline='')
 
   def write(self, step, scalars):

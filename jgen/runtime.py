@@ -1,5 +1,6 @@
 """The process: its environment before the heavy imports, its signals, and the processes beside it."""
 
+import errno
 import os
 import platform
 import signal
@@ -12,6 +13,9 @@ _MALLOC = {
     'MALLOC_TRIM_THRESHOLD_': '8000000000', 'MALLOC_TOP_PAD_': '268435456'}
 _QUIET = {'TF_CPP_MIN_LOG_LEVEL': '3', 'GRPC_VERBOSITY': 'ERROR', 'TF_ENABLE_ONEDNN_OPTS': '0',
           'ABSL_MIN_LOG_LEVEL': '3', 'TPU_MIN_LOG_LEVEL': '3'}
+
+# What the person at the terminal can mend: no room, no permission, a disk that takes no writing.
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def prepare():

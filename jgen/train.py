@@ -1,6 +1,6 @@
 """The training loop. It knows a Family, and no model by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import contextlib
 import dataclasses
 import functools
@@ -16,9 +16,8 @@ import jax
 from jax import lax
 from ml_collections import ConfigDict
 
-from jgen import actions, data, evaluation, families, images, run_folder
+from jgen import actions, augmentation, data, evaluation, families, feed, images, run_folder
 from jgen.checkpoints import Checkpoints
-from jgen.data import pipeline
 from jgen.data.spec import Dataset
 from jgen.errors import UserError
 from jgen.families.base import Family
@@ -32,17 +31,17 @@ from jgen.sampler import Sampler
 _INIT = 2**31                           # folded into the key for the initial values; no step has this number
 
 
-def step_on_device(family, key, state, batches):
+def step_on_device(family, augment, key, state, batches):
   """One step on one device: (state, {name: [] mean over the devices}). Its key is a function of (seed, step)."""
-  batches = {**batches, 'image': images.to_float(batches['image'])}
+  batches = {**batches, 'image': augment(key, state.step, images.to_float(batches['image']))}
   state, metrics = family.train_step(state, batches, jax.random.fold_in(key, state.step))
   return state.replace(step=state.step + 1), lax.pmean(metrics, AXIS)
 
 
-def make_dispatch(family, devices=None):
+def make_dispatch(family, augment=augmentation.unchanged, devices=None):
   """The compiled function (state, {name: [D, S, K, B, ...]}, key) -> (state, {name: [D, S]})."""
   def dispatch(state, batches, key):
-    return lax.scan(functools.partial(step_on_device, family, key), state, batches)
+    return lax.scan(functools.partial(step_on_device, family, augment, key), state, batches)
   return jax.pmap(dispatch, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0, devices=devices)
 
 
@@ -76,12 +75,15 @@ def run(config, workdir, command):
   spec = data.describe(config.data)
   family = families.create(config, spec)
   evaluators = evaluation.create(config.evaluators, spec, family.num_classes)
+  augment = augmentation.create(config.augmentation)
   actions.check_best(config.checkpoints.best_metric, evaluators)
   dataset = data.load(config.data)
+  if config.data.on_device:
+    feed.check_room(dataset)
   start = time.monotonic()
   with own_folder(workdir, config) as folder, StopRequest() as stop:
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
-      step = Trainer(config, family, dataset, evaluators, folder, checkpoints).run(stop)
+      step = Trainer(config, family, augment, dataset, evaluators, folder, checkpoints).run(stop)
     draw_figures(folder)
     if jax.process_index() == 0:
       print(summary(folder, step, config.num_steps, time.monotonic() - start, command))
@@ -108,6 +110,7 @@ class Trainer:
 
   config: ConfigDict
   family: Family
+  augment: Callable                     # an augmentation, see jgen.augmentation.create
   dataset: Dataset
   evaluators: Mapping[str, Any]         # {name: evaluator}
   folder: Path                          # that this process writes to
@@ -150,7 +153,7 @@ class Trainer:
   def loop(self, state, first_step, monitor, todo, stop):
     """The steps after `first_step`; returns the last one done."""
     config, key = self.config, jax.random.key(self.config.seed)
-    dispatch = make_dispatch(self.family)
+    dispatch = make_dispatch(self.family, self.augment)
     step = first_step
     for batches in self.batches(first_step):
       state, metrics = dispatch(state, batches, key)
@@ -170,8 +173,7 @@ class Trainer:
   def batches(self, first_step):
     """The batches of the steps after `first_step`, {name: [D, S, K, B, ...]} a dispatch."""
     config = self.config
-    return pipeline.batches(
-        self.dataset, seed=config.seed, first_step=first_step, num_steps=config.num_steps,
-        steps_per_dispatch=config.steps_per_dispatch, batches_per_step=self.family.batches_per_step,
-        batch_size=config.batch_size, num_devices=jax.local_device_count(),
-        process_index=jax.process_index(), process_count=jax.process_count())
+    return feed.batches(
+        self.dataset, on_device=config.data.on_device, seed=config.seed, first_step=first_step,
+        num_steps=config.num_steps, steps_per_dispatch=config.steps_per_dispatch,
+        batches_per_step=self.family.batches_per_step, batch_size=config.batch_size)

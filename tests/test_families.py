@@ -126,3 +126,15 @@ def test_samples_are_pixels_and_follow_seed_and_label(name):
   assert (images != sampler(state, labels, seed=2)).mean() > 0.5
   assert (images != sampler(state, (labels + 1) % 10, seed=1)).mean() > 0.1
   assert (images[0] != images[10]).any() and (images[0] != images[130]).any()   # other latents at every place
+
+
+def test_the_averaged_generator_is_the_average_and_is_what_is_sampled():
+  family = system('dcgan')[0]
+  three, four = (jax_utils.unreplicate(steps('dcgan', system('dcgan')[1], 0, n)[0]) for n in (3, 4))
+  for before, now, average in zip(*(jax.tree.leaves(tree) for tree in (
+      three.ema_params, {'generator': four.params['generator']}, four.ema_params)), strict=True):
+    np.testing.assert_allclose(average, 0.5 * before + 0.5 * now, rtol=1e-5, atol=1e-7)
+  zeros = jax.tree.map(np.zeros_like, four.ema_params)
+  sample = lambda state: Sampler(family)(jax_utils.replicate(state), np.arange(10), 1)
+  assert len(np.unique(sample(four.replace(ema_params=zeros)))) == 1
+  assert len(np.unique(sample(four.replace(params=jax.tree.map(np.zeros_like, four.params))))) > 20

@@ -16,7 +16,7 @@ import pytest
     (['--config.num_steps=0'], 'config.num_steps is 0'),
     (['--config.steps_per_dispatch=7'], 'not a multiple of config.steps_per_dispatch, 7'),
     (['--config=nowhere.py'], 'the config nowhere.py cannot be read'),
-    (['--mode=tran'], '<train|evaluate|summary>'),
+    (['--mode=tran'], '<train|evaluate|summary'),
     (['--wrkdir=x'], "Did you mean: workdir"),
     (['train'], "'train' is no flag"),
 ], ids=lambda value: value[0] if isinstance(value, list) else '')

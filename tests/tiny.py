@@ -36,6 +36,7 @@ def _gan():
     config.model = common.gan()
   config.model.conditional = True
   config.model.latent_size = 5
+  config.model.generator.kernel_init = 'he'   # so that untrained samples differ
   config.model.generator.features = (12, 8)
   config.model.critic.features = (8, 12)
   return config

@@ -1,0 +1,97 @@
+"""Random flips, crops and rotations of the training images, computed on the device inside the training step.
+
+The three compose into one affine map from the pixels of the result to places in the image, so that each image is
+sampled once, bilinearly, whatever is asked for. What is drawn depends on the seed, the step and the image's
+position in the batch over all devices.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jgen.errors import UserError
+from jgen.parallel import per_image
+
+_KEY = 2**31 + 1                        # folded into the run's key; no step has this number, nor the initial values
+
+
+def unchanged(key, step, images):
+  """The augmentation that does nothing, and adds nothing to the step's program."""
+  del key, step
+  return images
+
+
+def create(section):
+  """The function (key, step, images [K, B, H, W, C]) -> images that `config.augmentation` describes.
+
+  Raises:
+    UserError: a number out of its range.
+  """
+  augmentation = Augmentation(**section)
+  return unchanged if augmentation == Augmentation() else augmentation
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+  """Its defaults change no image."""
+
+  horizontal_flip: float = 0.           # probability
+  smallest_crop: float = 1.             # share of the side
+  largest_rotation: float = 0.          # degrees, to either side
+
+  def __post_init__(self):
+    for name, (low, high, meaning) in _RANGES.items():
+      value = getattr(self, name)
+      if not low <= value <= high:
+        raise UserError(f'config.augmentation.{name} is {value}; expected {meaning}')
+
+  def __call__(self, key, step, images):
+    """Augments float32 [K, B, H, W, C]; `key` is that of the run. Call it inside a function mapped over `AXIS`."""
+    keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, _KEY), step), len(images))
+    shape = images.shape[2:4]
+    draw = functools.partial(self.draw, shape=shape)
+    matrices, offsets = jax.vmap(lambda key: per_image(key, images.shape[1], draw))(keys)
+    return jax.vmap(jax.vmap(sample_affine))(images, matrices, offsets)
+
+  def draw(self, key, shape):
+    """A random map for an image of `shape` (H, W): its matrix [2, 2] and offset [2], see `sample_affine`."""
+    flip, crop, place, turn = jax.random.split(key, 4)
+    flipped = jax.random.bernoulli(flip, self.horizontal_flip)
+    scale = jax.random.uniform(crop, minval=self.smallest_crop, maxval=1.)
+    angle = jnp.deg2rad(jax.random.uniform(turn, minval=-self.largest_rotation, maxval=self.largest_rotation))
+    free = (1 - scale) * jnp.array(shape) / 2   # how far the crop can go from the centre and stay within the image
+    offset = jax.random.uniform(place, (2,), minval=-1., maxval=1.) * free
+    return affine(flipped, scale, angle), offset
+
+
+_RANGES = {
+    'horizontal_flip': (0, 1, 'a probability, 0 to 1'),
+    'smallest_crop': (0.01, 1, 'the share of the side that is kept at least, 0.01 to 1'),
+    'largest_rotation': (0, 180, 'degrees, 0 to 180'),
+}
+
+
+def affine(flipped, scale, angle):
+  """The matrix [2, 2], over (row, column), of a crop to `scale` of the side that is turned by `angle` and mirrored.
+
+  The angle is in radians; the contents of the image turn clockwise as it is drawn, with row 0 at the top.
+  """
+  cos, sin = jnp.cos(angle), jnp.sin(angle)
+  mirror = jnp.where(flipped, -1., 1.)
+  return scale * jnp.array([[cos, -sin * mirror], [sin, cos * mirror]])
+
+
+def sample_affine(image, matrix, offset):
+  """Bilinear samples of `image` [H, W, C] at c + offset + matrix (p - c) for each pixel p, where c is the centre.
+
+  Pixels are counted from 0 by their centres, so c is ((H - 1) / 2, (W - 1) / 2). Beyond the border the image goes on
+  as its outermost pixel.
+  """
+  shape = image.shape[:2]
+  centre = (jnp.array(shape) - 1) / 2
+  pixels = jnp.stack(jnp.meshgrid(*map(jnp.arange, shape), indexing='ij')) - centre[:, None, None]
+  rows, columns = jnp.tensordot(matrix, pixels, 1, precision='highest') + (centre + offset)[:, None, None]
+  sample = lambda channel: jax.scipy.ndimage.map_coordinates(channel, (rows, columns), order=1, mode='nearest')
+  return jax.vmap(sample, in_axes=-1, out_axes=-1)(image)

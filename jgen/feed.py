@@ -1,0 +1,74 @@
+"""The way of the training images to the devices: batch by batch, or all of them once and then their indices."""
+
+import itertools
+import os
+
+import jax
+import numpy as np
+
+from jgen.data import pipeline
+from jgen.errors import UserError
+from jgen.parallel import AXIS
+
+_SHARE = 0.8                            # of the free memory, at most, for the images: training needs the rest
+
+
+def batches(dataset, *, on_device, **position):
+  """The input of every dispatch of this process, in order; the same numbers whether `on_device` or not.
+
+  Args:
+    dataset: a Dataset
+    on_device: whether to copy the data set into each device's memory first and gather the batches there
+    **position: of `pipeline.batches`, all but the devices and processes
+
+  Returns:
+    An iterator of {'image': uint8 [D, S, K, B, H, W, C], 'label': int32 [D, S, K, B]}.
+  """
+  here = dict(num_devices=jax.local_device_count(), process_index=jax.process_index(),
+              process_count=jax.process_count())
+  served = pipeline.batches(dataset, indices_only=on_device, **position, **here)
+  if on_device:
+    return map(gatherer(dataset), served)
+  # On CPU the batch is in the devices' memory as it is.
+  return served if jax.default_backend() == 'cpu' else ahead(served)
+
+
+def ahead(served):
+  """The same batches on the devices, the next one on its way there before one is handed out."""
+  sent = (jax.device_put(batch, _sharding(AXIS)) for batch in served)
+  return (batch for batch, _ in itertools.pairwise(itertools.chain(sent, [None])))
+
+
+def gatherer(dataset):
+  """The function {'index': int32 [D, ...]} -> {'image': [D, ..., H, W, C], 'label': [D, ...]} on the devices."""
+  arrays = jax.device_put({'image': np.asarray(dataset.images), 'label': dataset.labels}, _sharding())
+  split = _sharding(AXIS)
+
+  @jax.jit(out_shardings=split)
+  def gather(arrays, index):
+    return {name: array.at[index].get(mode='promise_in_bounds') for name, array in arrays.items()}
+
+  return lambda batch: gather(arrays, jax.device_put(batch['index'], split))
+
+
+def check_room(dataset):
+  """Raises UserError unless the data set fits into each device's memory, or together into the host's on CPU."""
+  needed = dataset.images.nbytes + dataset.labels.nbytes
+  devices = jax.local_devices()
+  room = _device_memory(devices[0]) or os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / len(devices)
+  if needed > _SHARE * room:
+    raise UserError(
+        f'config.data.on_device: {dataset.spec.name} takes {needed / 1e9:.2f} GB on each of {len(devices)} devices, '
+        f'which have {room / 1e9:.2f} GB each; expected at most {_SHARE:.0%} of that; leave it on the host with '
+        '--config.data.on_device=False, or choose a smaller --config.data.image_size')
+
+
+def _device_memory(device):
+  """Bytes of the device that are free; None where it does not tell, as on CPU."""
+  stats = device.memory_stats()
+  return stats and stats['bytes_limit'] - stats['bytes_in_use']
+
+
+def _sharding(*axes):
+  """Of arrays on the devices of this process: split along their first axis by (AXIS), or whole on each by ()."""
+  return jax.NamedSharding(jax.sharding.Mesh(np.array(jax.local_devices()), (AXIS,)), jax.P(*axes))

@@ -1,0 +1,59 @@
+"""Prepares the images that a config names, and says what they are."""
+
+import json
+import time
+
+import numpy as np
+
+from jgen import data
+from jgen.data import cache
+from jgen.errors import UserError
+from jgen.progress import duration
+
+_MAX_LINES = 50                         # annotations, and values of one, that are listed one by one
+
+
+def run(config, workdir, command):
+  """Reads, checks, crops, resizes and keeps `config.data`; prints counts, rates, what was skipped, and where it is.
+
+  Ctrl-C and kills lose little: the same command goes on where it stopped. Training does the same by itself where
+  nothing is prepared.
+
+  Raises:
+    UserError: as `data.load`; it was stopped.
+  """
+  del workdir
+  start = time.monotonic()
+  try:
+    dataset = data.load(config.data)
+  except KeyboardInterrupt as error:
+    raise UserError(f'stopped; what is prepared is kept, go on with: {command}') from error
+  print(summary(dataset, time.monotonic() - start))
+
+
+def summary(dataset, seconds):
+  """What was prepared, line by line."""
+  spec = dataset.spec
+  size = ' x '.join(map(str, spec.image_shape))
+  lines = [f'{spec.name}: {len(dataset.images):,} images of {size} from {dataset.source}, {duration(seconds)}']
+  for column, annotation in enumerate(spec.annotations[:_MAX_LINES]):
+    counts = np.bincount(dataset.annotations[:, column], minlength=len(annotation.values))
+    lines.append(f'  {annotation.name}: {_rates(annotation.values, counts)}')
+  if len(spec.annotations) > _MAX_LINES:
+    lines.append(f'  and {len(spec.annotations) - _MAX_LINES} annotations more')
+  lines.append(f'labels: {spec.num_classes} classes' if spec.num_classes else
+               'labels: none; --config.data.label=NAME makes one of an annotation' if spec.annotations else 'labels: none')
+  folder = cache.folder_of(dataset.images)
+  if folder is None:
+    return '\n'.join([*lines, 'it is small enough to be made in memory each time: nothing is kept'])
+  skipped = json.loads((folder / 'manifest.json').read_text())['skipped']
+  lines += [f'skipped: {len(skipped):,}' + (', all in manifest.json' if len(skipped) > _MAX_LINES else '')]
+  lines += [f"  {entry['file']}: {entry['why']}" for entry in skipped[:_MAX_LINES]]
+  return '\n'.join([*lines, f'kept in {folder}'])
+
+
+def _rates(values, counts):
+  """'no 51.9 %, yes 48.1 %', or for many values how many images they have."""
+  if len(values) > _MAX_LINES:
+    return f'{len(values)} values of {counts.min():,} to {counts.max():,} images'
+  return ', '.join(f'{value} {share:.1%}' for value, share in zip(values, counts / counts.sum(), strict=True))

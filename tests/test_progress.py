@@ -1,0 +1,68 @@
+"""The progress line on a terminal and elsewhere."""
+
+import io
+import sys
+
+import pytest
+
+from jgen import progress
+from jgen.progress import Progress, duration
+
+
+class Clock:
+  now = 100.
+
+  def monotonic(self):
+    return self.now
+
+
+@pytest.fixture
+def shown(monkeypatch):
+  """(clock, a function that makes a stream the standard output)."""
+  clock = Clock()
+  monkeypatch.setattr(progress, 'time', clock)
+  def use(terminal):
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal
+    monkeypatch.setattr(sys, 'stdout', stream)
+    return stream
+  return clock, use
+
+
+def test_plain_lines_come_every_15_seconds_and_at_the_end(shown):
+  clock, use = shown
+  stream = use(terminal=False)
+  line = Progress(num_steps=100, images_per_step=10)
+  for step in range(10, 101, 10):   # a step a second, after a first dispatch that took long
+    clock.now += 10
+    line.update(step, {'critic/loss': step / 10, 'critic/penalty': 5.})
+  _, *lines = stream.getvalue().splitlines()
+  assert [text.split()[1] for text in lines] == ['20', '40', '60', '80', '100']
+  assert lines[1] == 'step 40 of 100 (40%)  1 steps/s  10 images/s  1m00s to go  critic/loss 4'
+  assert '\r' not in stream.getvalue()
+
+
+def test_on_a_terminal_one_line_is_rewritten_and_the_last_one_stays(shown, monkeypatch):
+  clock, use = shown
+  monkeypatch.setenv('COLUMNS', '30')
+  stream = use(terminal=True)
+  line = Progress(num_steps=20, images_per_step=10)
+  for step in (10, 20):
+    clock.now += 1
+    line.update(step, {'critic/loss': 1.})
+  _, first, second, third = stream.getvalue().split('\r\033[K')
+  assert len(third) > 29 and third.endswith('\n')
+  assert len(second) == 29 and '\n' not in first + second   # cut to the terminal, or it would wrap
+
+
+def test_a_quiet_process_says_nothing(shown):
+  _, use = shown
+  stream = use(terminal=False)
+  Progress(num_steps=1, images_per_step=1, quiet=True).update(1, {'critic/loss': 1.})
+  assert stream.getvalue() == ''
+
+
+@pytest.mark.parametrize('seconds, text', [
+    (0.4, '0s'), (59.6, '1m00s'), (61, '1m01s'), (3600, '1h00m'), (7384, '2h03m')])
+def test_durations(seconds, text):
+  assert duration(seconds) == text
