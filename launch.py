@@ -69,3 +69,6 @@ if __name__ == '__main__':
       raise
     print(f'error: {error}', file=sys.stderr)
     sys.exit(2)
+  except KeyboardInterrupt:
+    print('interrupted; what was saved before is kept', file=sys.stderr)
+    sys.exit(130)

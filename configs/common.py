@@ -22,6 +22,20 @@ def base():
   config.data.splits = ('train',)       # the splits that are trained on, joined
   config.data.image_size = 64           # pixels of a side, after resizing
   config.data.cache_dir = ''            # folder for prepared images; '' for ~/.cache/jgen
+  config.data.label = ''                # the annotation that is the label; '' for the data set's own class, if any
+  config.data.crop = 0.                 # side of the centred square kept of image files, as a share of the shorter
+                                        # side: 1 for the largest, 0 for the usual one (CelebA 140/178, others 1)
+  config.data.label_file = ''           # of 'folder': a .csv of what is known of each image; '' for none
+  config.data.partition_file = ''       # of 'celeba', 'folder': a list of each image's split; '' for the usual splits
+  config.data.max_bad_share = 0.01      # share of undecodable image files that are skipped before all is refused
+  config.data.on_device = False         # whether the images are kept in the devices' memory, as uint8
+  config.data.sprites = ConfigDict()    # read by the data set 'sprites' alone
+  config.data.sprites.num_images = 0    # how many of its 737,280 images, evenly spread; 0 for all
+
+  config.augmentation = ConfigDict()    # at random for each training image, on the device; as it stands: nothing
+  config.augmentation.horizontal_flip = 0.   # probability, 0 to 1, of being mirrored left to right
+  config.augmentation.smallest_crop = 1.   # share of the side, above 0, that a crop keeps at least; resized back
+  config.augmentation.largest_rotation = 0.   # degrees, 0 to 180, that it is turned at most, either way
 
   config.log_every_steps = 100          # steps between rows of metrics.csv and TensorBoard scalars
   config.sample_every_steps = 1_000     # steps between sample grids

@@ -11,6 +11,7 @@ from typing import Any
 
 from flax import jax_utils
 import jax
+from matplotlib.image import imread
 import numpy as np
 
 from jgen.checkpoints import Checkpoints
@@ -42,12 +43,14 @@ class DrawSamples(Action):
   row_names: tuple[str, ...]            # one a class; empty where the labels are ignored
   columns: int
   seed: int
+  writer: Any                           # a clu metric writer
 
   def __call__(self, step, state, scores):
     rows = len(self.row_names) or self.columns
     images = self.sampler(state, np.repeat(np.arange(rows), self.columns), self.seed)
     path = self.folder / 'samples' / f'step_{step:08d}.png'
     save_grid(path, images, self.columns, self.row_names)
+    self.writer.write_images(step, {'samples': imread(path)[None, :, :, :3]})
     return {}
 
 

@@ -11,6 +11,7 @@ from jgen.report.grids import compose_grid, headed
 
 SIDE = 8                                # rows and columns of each half
 GAP = 24                                # white pixels between the halves
+MAX_LISTED = 20                         # classes that are counted one by one
 
 
 def run(config, workdir, command):
@@ -51,6 +52,8 @@ def table(dataset):
 
 
 def _counts(column, values):
+  if len(values) > MAX_LISTED:
+    return _distribution(column, values)
   return ', '.join(f'{value} {count:,}' for value, count in zip(values, _bins(column, values), strict=True))
 
 

@@ -42,7 +42,7 @@ def summary(dataset, seconds):
   if len(spec.annotations) > _MAX_LINES:
     lines.append(f'  and {len(spec.annotations) - _MAX_LINES} annotations more')
   lines.append(f'labels: {spec.num_classes} classes' if spec.num_classes else
-               'labels: none; --config.data.label=NAME makes one of an annotation' if spec.annotations else 'labels: none')
+               'labels: none' + ('; --config.data.label=NAME takes an annotation' if spec.annotations else ''))
   folder = cache.folder_of(dataset.images)
   if folder is None:
     return '\n'.join([*lines, 'it is small enough to be made in memory each time: nothing is kept'])

@@ -125,7 +125,7 @@ class Trainer:
     writer = metric_writers.SummaryWriter(str(self.folder / 'tensorboard'))
     with contextlib.closing(run_folder.MetricsFile(self.folder / 'metrics.csv', first_step)) as metrics_file:
       monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress)
-      step = self.loop(state, first_step, monitor, self.actions(monitor, writer), stop)
+      step = self.loop(state, first_step, monitor, self.actions(writer), stop)
       monitor.flush()
     writer.close()
     return step
@@ -139,13 +139,13 @@ class Trainer:
       state = jax.jit(self.family.init)(init_key)
     return jax_utils.replicate(state), int(state.step)
 
-  def actions(self, monitor, writer):
+  def actions(self, writer):
     """What is done between steps, in this order."""
     config, sampler = self.config, Sampler(self.family)
     row_names = self.dataset.spec.label_names if self.family.num_classes else ()
     return (
         actions.DrawSamples(config.sample_every_steps, sampler, self.folder, row_names, config.samples_per_class,
-                            config.seed),
+                            config.seed, writer),
         actions.Evaluate(config.evaluate_every_steps, self.evaluators, sampler, self.dataset, self.folder,
                          config.seed, writer),
         actions.Save(config.checkpoint_every_steps, self.checkpoints))

@@ -9,10 +9,11 @@ from scipy.io import savemat
 from jgen.errors import UserError
 
 
-def section(name='svhn', folder='', splits=('train',), image_size=32, cache_dir=''):
+def section(name='svhn', folder='', splits=('train',), image_size=32, cache_dir='', **others):
   """A config.data."""
+  usual = dict(label='', crop=0., label_file='', partition_file='', max_bad_share=0.01)
   return SimpleNamespace(
-      name=name, dir=str(folder), splits=splits, image_size=image_size, cache_dir=str(cache_dir))
+      name=name, dir=str(folder), splits=splits, image_size=image_size, cache_dir=str(cache_dir), **usual | others)
 
 
 def refusal(call, *arguments):

@@ -1,6 +1,8 @@
 """Images are prepared once, and whole or not at all."""
 
 import errno
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -57,52 +59,58 @@ def test_splits_and_channels_of_the_same_files_are_told_apart(tmp_path):
   (tmp_path / 'source').touch()
   for fill, (split, channels) in enumerate([('train', 1), ('test', 1), ('train', 3)]):
     content = np.full((2, 4, 4, channels), fill, np.uint8)
-    original = cache.Original((tmp_path / 'source',), 2, 1, lambda part=content: [(part, np.zeros(2))])
+    original = cache.Original((tmp_path / 'source',), 2, 1, lambda part=content: [(part, np.zeros((2, 0)))])
     kept = section(splits=(split,), cache_dir=tmp_path / 'cache')
     images, _ = cache.prepared(kept, Spec('set', (4, 4, channels)), original)
     np.testing.assert_array_equal(images, content)
   assert len(list(tmp_path.glob('cache/*'))) == 3
 
 
-# A process that prepares 10,000 images of 4x4; MODE says what happens to it half way.
+# A process that prepares 50,000 images of 4x4; MODE says what happens to it half way.
 _PREPARE = """
 import os, resource, signal, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
 from jgen.data import cache
-from jgen.data.spec import Spec
+from jgen.data.spec import Annotation, Spec
 from jgen.errors import UserError
 
 mode, source, root = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 
 def meet():
   source.with_name(f'ready-{os.getpid()}').touch()
-  while len(list(source.parent.glob('ready-*'))) < 2:
+  while not list(source.parent.glob('let-go')):
     time.sleep(0.01)
 
 HALF_WAY = {
     'alone': lambda: None,
-    'together': meet,
+    'slow': meet,
     'killed': lambda: os.kill(os.getpid(), signal.SIGKILL),
     'limited': lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, -1)),
 }
 
-published = np.random.default_rng(0).integers(0, 256, (10_000, 4, 4, 3), dtype=np.uint8)
+published = np.random.default_rng(0).integers(0, 256, (50_000, 4, 4, 3), dtype=np.uint8)
+classes = np.arange(50_000)[:, None] % 7
+done = []
+resized = cache._resized
+cache._resized = lambda *arguments: (done.append(1), resized(*arguments))[1]
 
 def parts():
-  yield published[:5000], np.zeros(5000)
+  yield published[:40_000], classes[:40_000]
   HALF_WAY[mode]()
-  yield published[5000:], np.ones(5000)
+  yield published[40_000:], classes[40_000:]
 
 section = SimpleNamespace(splits=('train',), cache_dir=root)
-original = cache.Original((source,), 10_000, 1, parts)
+original = cache.Original((source,), 50_000, 1, parts)
 try:
-  images, labels = cache.prepared(section, Spec('set', (4, 4, 3), 2), original)
+  images, annotations = cache.prepared(section, Spec('set', (4, 4, 3), annotations=(Annotation('class', '0123456'),)),
+                                       original)
 except UserError as error:
   sys.exit(str(error))
 assert (images == published).all()
-assert (labels == np.repeat([0, 1], 5000)).all()
+assert (annotations == classes).all()
+print(len(done))
 """
 
 
@@ -111,36 +119,93 @@ def start(mode, tmp_path):
   source.touch()
   os.utime(source, (0, 0))   # the same file for all of them
   return subprocess.Popen([sys.executable, '-c', _PREPARE, mode, source, tmp_path / 'cache'],
-                          stderr=subprocess.PIPE, text=True)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process):
-  said = process.communicate(timeout=60)[1]
-  return process.returncode, said
+  """(exit status, pieces that were made, what was said on stderr)"""
+  made, said = process.communicate(timeout=60)
+  return process.returncode, int(made or 0), said
 
 
-def test_two_processes_at_once_both_end_well(tmp_path):
-  both = [start('together', tmp_path) for _ in range(2)]
-  assert [finish(process) for process in both] == [(0, ''), (0, '')]
+def wait_for(condition):
+  end = time.monotonic() + 60
+  while not condition():
+    assert time.monotonic() < end
+    time.sleep(0.01)
+
+
+def test_of_two_processes_at_once_the_second_waits_and_both_end_well(tmp_path):
+  first = start('slow', tmp_path)
+  wait_for(lambda: list(tmp_path.glob('ready-*')))
+  second = start('slow', tmp_path)
+  assert second.stderr.readline().startswith('waiting for the process that prepares ')
+  assert first.poll() is None
+  (tmp_path / 'let-go').touch()
+  assert finish(first) == (0, 13, '') and finish(second) == (0, 0, '')   # 50,000 images in pieces of 4,096
   assert len(list(tmp_path.glob('cache/*'))) == 1
 
 
-def test_what_a_killed_process_left_is_not_used_and_later_removed(tmp_path):
-  assert finish(start('killed', tmp_path))[0] == -9
-  left, = tmp_path.glob('cache/*')
-  assert '.tmp-' in left.name
-  assert finish(start('alone', tmp_path)) == (0, '')
-  assert left.exists()   # it could be another process's work under way
-  whole, = (path for path in tmp_path.glob('cache/*') if path != left)
+def test_the_one_that_waits_goes_on_where_the_other_was_killed(tmp_path):
+  first = start('slow', tmp_path)
+  wait_for(lambda: list(tmp_path.glob('ready-*')))
+  second = start('alone', tmp_path)
+  second.stderr.readline()
+  first.kill()
+  code, made, said = finish(second)
+  assert code == 0 and 0 < made < 13 and said == ''
+  assert len(list(tmp_path.glob('cache/*'))) == 1
+  finish(first)
+
+
+def contents(folder):
+  return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_what_was_killed_is_gone_on_with_and_ends_in_the_same_bytes(tmp_path):
+  assert finish(start('alone', tmp_path))[:2] == (0, 13)
+  whole, = tmp_path.glob('cache/*')
+  expected = contents(whole)
   shutil.rmtree(whole)
-  two_days_ago = time.time() - 2 * 24 * 3600
-  os.utime(left, (two_days_ago, two_days_ago))
-  assert finish(start('alone', tmp_path)) == (0, '')
-  assert list(tmp_path.glob('cache/*')) == [whole]
+  for spoil in (lambda folder: None, *TORN):
+    assert finish(start('killed', tmp_path))[0] == -9
+    left, = tmp_path.glob('cache/*.unfinished')
+    pieces = len((left / 'journal.jsonl').read_bytes().splitlines())
+    assert pieces > 2
+    spoil(left)
+    code, made, said = finish(start('alone', tmp_path))
+    assert (code, said) == (0, '')
+    assert made == 13 - pieces if spoil not in TORN else made > 13 - pieces
+    assert list(tmp_path.glob('cache/*')) == [whole]
+    assert contents(whole) == expected
+    shutil.rmtree(whole)
+
+
+def flip(path, at):
+  content = bytearray(path.read_bytes())
+  content[at] ^= 0xff
+  path.write_bytes(content)
+
+
+TORN = (
+    lambda folder: flip(folder / 'images.npy', 128 + 4096 * 48 + 5),   # within the second piece
+    lambda folder: cut(folder / 'journal.jsonl', 0.7),
+    lambda folder: cut(folder / 'annotations.raw', 0.3),
+    lambda folder: (folder / 'images.npy').unlink(),
+)
+
+
+def test_the_manifest_names_the_sha256_of_the_images(tmp_path):
+  write_mat(tmp_path / 'train_32x32.mat')
+  data.load(section(folder=tmp_path, cache_dir=tmp_path / 'cache'))
+  folder, = tmp_path.glob('cache/*')
+  manifest = json.loads((folder / 'manifest.json').read_text())
+  assert manifest['sha256'] == hashlib.sha256((folder / 'images.npy').read_bytes()).hexdigest()
+  assert manifest['count'] == 12 and manifest['skipped'] == [] and manifest['splits'] == ['train']
 
 
 def test_a_file_that_cannot_grow_is_told_in_one_line(tmp_path):
-  code, said = finish(start('limited', tmp_path))
+  code, _, said = finish(start('limited', tmp_path))
   assert code == 1 and said.count('\n') == 1
   assert said.startswith(f"cannot keep the prepared images in {tmp_path / 'cache'}: File too large; they")
   assert '--config.data.cache_dir=FOLDER' in said
@@ -186,12 +251,12 @@ def test_a_damaged_cache_is_told(tmp_path, spoil):
 
 def test_a_source_that_changes_while_it_is_read(tmp_path):
   def parts():
-    yield np.zeros((3, 2, 2, 1), np.uint8), np.zeros(3)
+    yield np.zeros((3, 2, 2, 1), np.uint8), np.zeros((3, 0))
   (tmp_path / 'source').touch()
   original = cache.Original((tmp_path / 'source',), 4, 1, parts)
   kept = section(cache_dir=tmp_path / 'cache')
   line = refusal(cache.prepared, kept, Spec('set', (2, 2, 1)), original)
-  assert line.startswith('set: read 3 images where 4 were announced')
+  assert line.startswith('read 3 images where 4 were announced')
   assert not list(tmp_path.glob('cache/*'))
   (tmp_path / 'source').unlink()
   line = refusal(cache.prepared, kept, Spec('set', (2, 2, 1)), original)

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from jgen.data import pipeline
 from jgen.data.host import tensorflow
 from jgen.data.pipeline import batches, stream_indices, take
 from jgen.data.spec import Dataset, Spec
@@ -123,6 +124,29 @@ def test_devices_processes_and_dispatches_change_nothing():
   four = run(dataset, (0, 10), 4, 5)
   for name in ('image', 'label'):
     np.testing.assert_array_equal(np.concatenate([share[name] for share in shares]), four[name])
+
+
+def test_the_number_of_workers_changes_nothing(monkeypatch):
+  expected, one_thread = run(numbered(300), (0, 40), batch_size=64), pipeline._options
+
+  def many_threads(tf):
+    options = one_thread(tf)
+    options.threading.private_threadpool_size = options.threading.max_intra_op_parallelism = 8
+    return options
+  monkeypatch.setattr(pipeline, '_options', many_threads)
+  got = run(numbered(300), (0, 40), batch_size=64)
+  for name in ('image', 'label'):
+    np.testing.assert_array_equal(got[name], expected[name])
+
+
+def test_indices_alone_are_those_of_the_images():
+  arguments = dict(seed=5, first_step=0, num_steps=6, steps_per_dispatch=2, batches_per_step=2, batch_size=8,
+                   num_devices=4)
+  dataset = numbered(30)
+  both = zip(batches(dataset, **arguments), batches(dataset, **arguments, indices_only=True), strict=True)
+  for served, indices in both:
+    assert list(indices) == ['index'] and indices['index'].dtype == np.int32
+    np.testing.assert_array_equal(indices['index'], served['label'])
 
 
 def test_resuming_is_continuing():

@@ -2,18 +2,24 @@
 
 A reader is a module with
   SPLITS                        the splits that the data set is published in
-  describe(section) -> Spec     reads no image, needs no data
+  describe(section) -> Spec     reads no image, and needs no data unless the files alone say what the classes are
   load(section) -> Dataset      reads, resizes and, where that takes long, keeps the result (cache.py)
-where `section` is `config.data` of configs/common.py.
+where `section` is `config.data` of configs/common.py. Which annotation serves as the label is decided here, for all of
+them: the reader's own choice, unless config.data.label names another.
 """
 
-from jgen.data import digits, svhn
-from jgen.data.spec import Dataset, Spec, checked
+from jgen.data import celeba, digits, dsprites, folder, sprites, svhn, tiny_imagenet
+from jgen.data.spec import Dataset, Spec, checked, relabelled, with_label
 from jgen.errors import UserError, choose
 
 READERS = {
+    'celeba': celeba,
     'digits': digits,
+    'dsprites': dsprites,
+    'folder': folder,
+    'sprites': sprites,
     'svhn': svhn,
+    'tiny_imagenet': tiny_imagenet,
 }
 
 
@@ -21,9 +27,9 @@ def describe(section) -> Spec:
   """What `section` names, without reading an image.
 
   Raises:
-    UserError: unknown data set or split, no split, image size below 1.
+    UserError: unknown data set, split or label, no split, image size below 1; lists that cannot be read.
   """
-  return _reader(section).describe(section)
+  return with_label(_reader(section).describe(section), section.label)
 
 
 def load(section) -> Dataset:
@@ -32,7 +38,9 @@ def load(section) -> Dataset:
   Raises:
     UserError: as `describe`; missing or damaged data; no room for the prepared images.
   """
-  return checked(_reader(section).load(section))
+  if section.label:
+    describe(section)                   # a wrong name is told before anything is prepared
+  return checked(relabelled(_reader(section).load(section), section.label))
 
 
 def _reader(section):

@@ -3,15 +3,21 @@
 A prepared data set is a folder NAME-SIZE-DIGEST with
   images.npy      uint8 [N, H, W, C]
   annotations.npy int32 [N, M]
-  manifest.json   all that determines the two, and the count
-The digest is that of what determines them: another source file, size, choice of splits or version
-of the reader has another folder. It is written under another name and renamed when it is complete,
-so a folder of that name is whole; of two processes that prepare at once the second one's is dropped.
+  manifest.json   all that determines the two, the count, what was left out, and images.npy's sha256
+The digest is that of what determines them: another source file, size, choice of splits or version of
+the reader has another folder. The work is done piece by piece, on all cores, in a folder of another
+name that is renamed when it is complete (unfinished.py), so a folder of that name is whole and a
+preparation that was killed goes on where it stopped; of two processes that want the same, the second
+waits for the first.
 """
 
-from collections.abc import Callable, Iterator
+import collections
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 import contextlib
 import dataclasses
+import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -19,27 +25,48 @@ from pathlib import Path
 import shutil
 import sys
 import time
-import uuid
+from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from jgen.data.resizing import resize
+from jgen.data.unfinished import Piece, Unfinished
 from jgen.errors import UserError
+from jgen.progress import duration
 
-_VERSION = 2                            # of resizing and layout
-_CHUNK = 4096                           # images between two writes
-_ABANDONED_AFTER = 24 * 3600            # seconds after which an unfinished folder is a killed process's
+_VERSION = 3                            # of resizing and layout
+_CHUNK = 4096                           # images of a piece where they come as arrays
+_AHEAD = 2                              # pieces a core that are made, or wait, beyond the one that is written
 
 
 @dataclasses.dataclass(frozen=True)
 class Original:
-  """The images as published: what determines them, and how they are read."""
+  """The images as published, as arrays: what determines them, and how they are read."""
 
   files: tuple[Path, ...]               # what is read, in order
   count: int                            # N
   version: int                          # of the reader; another number makes another cache
-  parts: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
+  parts: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
   # -> uint8 [n, h, w, C] and annotations [n, M], part by part; raises UserError where one cannot be read
+  settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # what else determines them, for JSON
+  dropped: tuple[tuple[str, str], ...] = ()   # (file, why) that were left out before anything was read
+  max_skipped: int = 0                  # images that may turn out bad
+
+  def pieces(self, size) -> Iterator[Callable[[], Piece]]:
+    """The work, in order; each can be done in a thread of its own."""
+    found = 0
+    for images, annotations in self.parts():
+      found += len(images)
+      for start in range(0, len(images), _CHUNK):
+        yield functools.partial(_resized, images[start:start + _CHUNK], annotations[start:start + _CHUNK], size)
+    if found != self.count:
+      raise UserError(f'read {found} images where {self.count} were announced; '
+                      'a source file changed while it was read, so start again')
+
+
+def _resized(images, annotations, size):
+  return Piece(resize(images, size), annotations.astype(np.int32), ())
 
 
 def prepared(section, spec, original):
@@ -48,22 +75,28 @@ def prepared(section, spec, original):
   Args:
     section: config.data; of it `splits` and `cache_dir` ('' for $JGEN_CACHE, else ~/.cache/jgen)
     spec: the data set's Spec
-    original: an Original
+    original: an Original, or an image_files.ImageFiles
 
   Returns:
     images uint8 [N, H, W, C], memory-mapped and read-only; annotations int32 [N, M]
 
   Raises:
-    UserError: the folder cannot be written, or is damaged; what `original.parts` raises.
+    UserError: the folder cannot be written, or is damaged; too many bad images; what `original` raises.
   """
   contents = _contents(section, spec, original)
   digest = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
   root = Path(section.cache_dir or os.environ.get('JGEN_CACHE') or '~/.cache/jgen').expanduser()
   folder = root / f'{spec.name}-{spec.image_shape[0]}-{digest}'
   if not folder.exists():
-    with _told(root, original.count * int(np.prod(spec.image_shape))):
-      _prepare(folder, contents, spec, original)
+    with _told(root, original.count * int(np.prod(spec.image_shape))), _alone(folder):
+      if not folder.exists():           # else another process was first, and its folder is as good
+        _prepare(folder, contents, spec, original)
   return _open(folder)
+
+
+def folder_of(images):
+  """The prepared folder in which memory-mapped images lie, None for images that are in memory."""
+  return Path(images.filename).parent if isinstance(images, np.memmap) else None
 
 
 def _contents(section, spec, original):
@@ -76,10 +109,12 @@ def _contents(section, spec, original):
       'data_set': spec.name,
       'splits': list(section.splits),
       'image_shape': list(spec.image_shape),
-      'count': original.count,
+      'candidates': original.count,
       'files': [{'path': path, 'bytes': stat.st_size, 'mtime_ns': stat.st_mtime_ns} for path, stat in files],
+      'annotations': [annotation.name for annotation in spec.annotations],
       'reader_version': original.version,
       'cache_version': _VERSION,
+      **original.settings,
   }
 
 
@@ -94,63 +129,89 @@ def _told(root, num_bytes):
         'or the environment variable JGEN_CACHE') from error
 
 
-def _prepare(folder, contents, spec, original):
-  folder.parent.mkdir(parents=True, exist_ok=True)
-  _remove_abandoned(folder)
-  unfinished = folder.with_name(f'{folder.name}.tmp-{uuid.uuid4().hex}')
-  unfinished.mkdir()
-  try:
-    annotations = _write_images(unfinished / 'images.npy', folder, spec, original)
-    with _synced(unfinished / 'annotations.npy') as file:
-      np.save(file, annotations, allow_pickle=False)
-    with _synced(unfinished / 'manifest.json') as file:
-      file.write(json.dumps(contents, indent=2).encode())
-    _put_in_place(unfinished, folder)
-  finally:
-    shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _remove_abandoned(folder):
-  for path in folder.parent.glob(f'{folder.name}.tmp-*'):
-    if path.stat().st_mtime < time.time() - _ABANDONED_AFTER:
-      shutil.rmtree(path, ignore_errors=True)
-
-
-def _write_images(path, folder, spec, original):
-  """Writes images.npy chunk by chunk; returns the annotations, int32 [N, M]."""
-  annotations = []
-  report = _Progress(f'preparing {spec.name}, once, in {folder}', original.count)
-  with _synced(path) as file:
-    np.lib.format.write_array_header_1_0(
-        file, {'descr': '|u1', 'fortran_order': False, 'shape': (original.count, *spec.image_shape)})
-    for images, part_annotations in original.parts():
-      for start in range(0, len(images), _CHUNK):
-        file.write(resize(images[start:start + _CHUNK], spec.image_shape[0]).data)
-        report.add(len(images[start:start + _CHUNK]))
-      annotations.append(part_annotations)
-  annotations = np.concatenate(annotations).astype(np.int32)
-  if len(annotations) != original.count:
-    raise UserError(f'{spec.name}: read {len(annotations)} images where {original.count} were announced; '
-                    'a source file changed while it was read, so start again')
-  return annotations
-
-
 @contextlib.contextmanager
-def _synced(path):
-  with open(path, 'wb') as file:
-    yield file
-    file.flush()
-    os.fsync(file.fileno())
+def _alone(folder):
+  """Holds the lock on a folder that is to be made; waits for the process that has it."""
+  folder.parent.mkdir(parents=True, exist_ok=True)
+  path = folder.with_name(f'{folder.name}.lock')
+  with contextlib.ExitStack() as stack:
+    while True:
+      file = stack.enter_context(open(path, 'a'))
+      try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except BlockingIOError:
+        print(f'waiting for the process that prepares {folder}', file=sys.stderr, flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+      with contextlib.suppress(FileNotFoundError):   # the one that was waited for has removed it, so once more
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+          break
+    try:
+      yield
+    finally:
+      path.unlink(missing_ok=True)
 
 
-def _put_in_place(unfinished, folder):
-  _sync_folder(unfinished)
+def _prepare(folder, contents, spec, original):
+  path = folder.with_name(f'{folder.name}.unfinished')
   try:
-    os.rename(unfinished, folder)
-  except OSError:
-    if not folder.exists():   # else another process was first, and its folder is as good
-      raise
+    with Unfinished(path, spec.image_shape, len(spec.annotations)) as unfinished:
+      skipped = _fill(unfinished, folder, spec, original)
+      left_out = [{'file': file, 'why': why} for file, why in (*original.dropped, *skipped)]
+      if not unfinished.count:
+        raise UserError(f'{spec.name}: no image is left of {original.count}; {_first_few(skipped)}'.rstrip('; '))
+      unfinished.finish(contents | {'skipped': left_out})
+  except (OSError, UserError):
+    shutil.rmtree(path, ignore_errors=True)
+    raise
+  _sync_folder(path)
+  os.rename(path, folder)
   _sync_folder(folder.parent)
+
+
+def _fill(unfinished, folder, spec, original):
+  """Makes the pieces that are not there yet, on all cores; returns the skipped (file, why)."""
+  report = _Progress(f'preparing {spec.name}, once, in {folder}', original.count)
+  skipped = []
+  for piece in unfinished.kept():
+    skipped += piece.skipped
+    report.found(piece.considered)
+  work = (make for n, make in enumerate(original.pieces(spec.image_shape[0])) if n >= unfinished.num_pieces)
+  for piece in _in_order(work):
+    unfinished.add(piece)
+    skipped += piece.skipped
+    report.add(piece.considered)
+    if len(skipped) > original.max_skipped:
+      raise UserError(
+          f'{spec.name}: {len(skipped)} of the first {report.done:,} images are bad, more than the share of '
+          f'config.data.max_bad_share allows in {original.count:,}; {_first_few(skipped)}; fetch the data again, or '
+          'allow more')
+  for file, why in skipped[:3]:
+    print(f'warning: {file}: {why}: skipped', file=sys.stderr, flush=True)
+  if len(skipped) > 3:
+    print(f'warning: {len(skipped)} bad images are skipped in all; manifest.json names them', file=sys.stderr)
+  return skipped
+
+
+def _first_few(skipped):
+  few = '; '.join(f'{file}: {why}' for file, why in skipped[:3])
+  return f'the first: {few}' if few else ''
+
+
+def _in_order(work):
+  """The results of functions, in their order, made in as many threads as there are cores."""
+  cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+  waiting = collections.deque()
+  with threadpool_limits(1, 'blas'), ThreadPoolExecutor(cores) as pool:
+    try:
+      for make in work:
+        waiting.append(pool.submit(make))
+        if len(waiting) > _AHEAD * cores:
+          yield waiting.popleft().result()
+      while waiting:
+        yield waiting.popleft().result()
+    finally:
+      for future in waiting:
+        future.cancel()
 
 
 def _sync_folder(folder):
@@ -165,14 +226,27 @@ class _Progress:
   """A line on stderr after 2 seconds, and every 10 from then on."""
 
   def __init__(self, what, total):
-    self._what, self._total, self._done = what, total, 0
+    self._what, self._total, self.done = what, total, 0
+    self._first = None                  # (images, time) after the first piece, before which TensorFlow is imported
     self._next = time.monotonic() + 2
 
+  def found(self, count):
+    """Counts what an earlier process did."""
+    self.done += count
+
   def add(self, count):
-    self._done += count
-    if time.monotonic() > self._next:
-      self._next = time.monotonic() + 10
-      print(f'{self._what}: {self._done:,} of {self._total:,} images', file=sys.stderr, flush=True)
+    self.done += count
+    now = time.monotonic()
+    self._first = self._first or (self.done, now)
+    if now > self._next:
+      self._next = now + 10
+      print(f'{self._what}: {self.done:,} of {self._total:,} images{self._speed(now)}', file=sys.stderr, flush=True)
+
+  def _speed(self, now):
+    images, seconds = self.done - self._first[0], now - self._first[1]
+    if not images or not seconds:
+      return ''
+    return f', {images / seconds:,.0f} images/s, {duration((self._total - self.done) * seconds / images)} to go'
 
 
 def _open(folder):

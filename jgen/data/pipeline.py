@@ -19,7 +19,7 @@ _READY = 2                              # dispatches that are gathered ahead
 
 
 def batches(dataset, *, seed, first_step, num_steps, steps_per_dispatch, batches_per_step, batch_size,
-            num_devices, process_index=0, process_count=1):
+            num_devices, process_index=0, process_count=1, indices_only=False):
   """The input of every dispatch from `first_step` on, in order.
 
   Device d of all devices is fed rows d B to (d + 1) B - 1 of every global batch; process p has devices
@@ -36,6 +36,7 @@ def batches(dataset, *, seed, first_step, num_steps, steps_per_dispatch, batches
     num_devices: D, of this process
     process_index: p
     process_count: processes of the run
+    indices_only: yield {'index': int32 [D, S, K, B]}, the places of the images in the data set, instead
 
   Returns:
     An iterator of {'image': uint8 [D, S, K, B, H, W, C], 'label': int32 [D, S, K, B]}, read-only.
@@ -52,14 +53,12 @@ def batches(dataset, *, seed, first_step, num_steps, steps_per_dispatch, batches
   step_size = batches_per_step * batch_size
   offsets = _offsets((steps_per_dispatch, batches_per_step, process_count, num_devices, -1),
                      steps_per_dispatch * step_size, process_index)
-  gather = _gatherer(dataset)
+  serve = _as_indices if indices_only else _gatherer(dataset)
 
   @tf.autograph.experimental.do_not_convert   # nothing to convert, and it would write files into /tmp
   def dispatch(step):
     rows = stream_indices(step * step_size + offsets.ravel(), seed=seed, size=len(dataset.images))
-    rows = tf.reshape(rows, offsets.shape)
-    image, label = tf.numpy_function(gather, [rows], (tf.uint8, tf.int32), stateful=False)
-    return {'image': image, 'label': label}
+    return serve(tf.reshape(rows, offsets.shape))
 
   steps = tf.data.Dataset.range(first_step, num_steps, steps_per_dispatch)
   return steps.map(dispatch).prefetch(_READY).with_options(_options(tf)).as_numpy_iterator()
@@ -111,7 +110,8 @@ def _offsets(shape, count, process_index):
 
 
 def _gatherer(dataset):
-  """A function of indices [...] -> images [..., H, W, C] and labels [...]."""
+  """A function of indices [...] -> {'image': [..., H, W, C], 'label': [...]}, tensors all."""
+  tf = tensorflow()
   images = np.ascontiguousarray(dataset.images)   # else np.take would copy all of them at every call
   labels = dataset.labels
 
@@ -120,7 +120,15 @@ def _gatherer(dataset):
     np.take(images, indices, axis=0, out=out, mode='clip')   # the default mode would write through a buffer
     return out, labels[indices]
 
-  return gather
+  def serve(indices):
+    image, label = tf.numpy_function(gather, [indices], (tf.uint8, tf.int32), stateful=False)
+    return {'image': image, 'label': label}
+
+  return serve
+
+
+def _as_indices(indices):
+  return {'index': tensorflow().cast(indices, 'int32')}
 
 
 def _aligned_empty(shape):

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from jgen.errors import UserError
+from jgen.errors import UserError, nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +35,36 @@ class Dataset:
   labels: np.ndarray                    # int32 [N], 0 <= label < num_classes; zeros where unlabelled
   source: str                           # where they came from, for the receipts
   annotations: np.ndarray | None = None  # int32 [N, M], columns as in spec.annotations
+
+
+def with_label(spec, label):
+  """The spec with the annotation of the name `label` as its classes; as it is for ''.
+
+  Raises:
+    UserError: there is no such annotation, or it has a single value.
+  """
+  if not label:
+    return spec
+  values = spec.annotations[_column(spec, label)].values
+  if len(values) < 2:
+    raise UserError(f"config.data.label names '{label}', of which {spec.name} knows the single value "
+                    f"'{''.join(values)}'; a label needs two at least")
+  return dataclasses.replace(spec, num_classes=len(values), label_names=values)
+
+
+def relabelled(dataset, label):
+  """The data set with the annotation of the name `label` as its labels; as it is for ''."""
+  if not label:
+    return dataset
+  column = _column(dataset.spec, label)
+  return dataclasses.replace(dataset, spec=with_label(dataset.spec, label), labels=dataset.annotations[:, column])
+
+
+def _column(spec, label):
+  names = [annotation.name for annotation in spec.annotations]
+  if label not in names:
+    raise UserError(f"config.data.label names '{label}', which {spec.name} has not; {nearest(label, names)}")
+  return names.index(label)
 
 
 def checked(dataset):

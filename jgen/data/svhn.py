@@ -5,21 +5,17 @@ the published .mat files where `config.data.dir` holds them, through tensorflow_
 """
 
 from pathlib import Path
-import shlex
 import sys
-import urllib.request
 
 import numpy as np
 
-from jgen.data import cache
-from jgen.data.host import tensorflow
+from jgen.data import cache, fetched
 from jgen.data.spec import Annotation, Dataset, Spec
 from jgen.errors import UserError
 
 SPLITS = ('train', 'test', 'extra')
 _URL = 'http://ufldl.stanford.edu/housenumbers/'
 _VERSION = 1                            # of what is read out of the same files
-_PART = 4096                            # images that are decoded at one time
 
 
 def describe(section):
@@ -33,10 +29,17 @@ def load(section):
   """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
   folder = Path(section.dir).expanduser()
   published = section.dir and any(folder.glob('*_32x32.mat'))
-  original, source = _mat_files(folder, section.splits) if published else _tfds(section)
+  original, source = _mat_files(folder, section.splits) if published else fetched.through_tfds(
+      _published(section.splits), section, _VERSION, lambda batch: (batch['image'], batch['label'][:, np.newaxis]))
   spec = describe(section)
   images, annotations = cache.prepared(section, spec, original)
   return Dataset(spec, images, annotations[:, 0], source, annotations)
+
+
+def _published(splits):
+  """What of it is to be fetched."""
+  return fetched.Published('SVHN', 'svhn_cropped', '*_32x32.mat', f'{_URL}train_32x32.mat',
+                           f"{_URL}{{{','.join(splits)}}}_32x32.mat")
 
 
 def _mat_files(folder, splits):
@@ -45,7 +48,7 @@ def _mat_files(folder, splits):
   there = tuple(path for path in paths if path.exists())
   missing = ', '.join(path.name for path in paths if not path.exists())
   if not there:
-    raise UserError(f'{missing} not found in {folder}; {_remedy(folder, splits)}')
+    raise UserError(f'{missing} not found in {folder}; {fetched.remedy(_published(splits), folder)}')
   if missing:
     print(f'warning: {missing} not found in {folder}: going on without', file=sys.stderr, flush=True)
   count = sum(_mat_count(path) for path in there)
@@ -100,56 +103,9 @@ def _mat(read, path, **options):
   try:
     return read(str(path), **options)
   except Exception as error:   # scipy raises half a dozen kinds on a damaged file, ValueError to zlib.error
-    raise UserError(f'{path}: cannot be read as a MATLAB file ({_in_one_line(error)}); it may be cut short '
+    raise UserError(f'{path}: cannot be read as a MATLAB file ({fetched.in_one_line(error)}); it may be cut short '
                     f'or a web page; {_again(path)}') from error
 
 
 def _again(path):
-  return f'fetch it again: curl --fail -o {shlex.quote(str(path))} {_URL}{path.name}'
-
-
-def _tfds(section):
-  """The `svhn_cropped` of tensorflow_datasets, downloaded if it is not prepared yet."""
-  tf = tensorflow()
-  import tensorflow_datasets as tfds
-  builder = tfds.builder('svhn_cropped', data_dir=section.dir or None)
-  if not builder.data_path.exists():
-    _download(builder, section)
-  splits = [builder.info.splits[split] for split in section.splits]
-
-  def parts():
-    try:
-      for split in section.splits:
-        for batch in tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False, batch_size=_PART)):
-          yield batch['image'], batch['label'][:, np.newaxis]
-    except tf.errors.OpError as error:
-      raise UserError(f'{builder.data_path}: cannot be read ({_in_one_line(error)}); delete that folder and '
-                      'start again: it is made anew') from error
-
-  files = tuple(Path(path) for split in splits for path in split.filepaths)
-  count = sum(split.num_examples for split in splits)
-  return cache.Original(files, count, _VERSION, parts), f"{builder.data_path}: {', '.join(section.splits)}"
-
-
-def _download(builder, section):
-  try:
-    # tensorflow_datasets retries for minutes before it gives in, so the server is asked first
-    question = urllib.request.Request(f'{_URL}train_32x32.mat', method='HEAD')
-    urllib.request.urlopen(question, timeout=10).close()
-    builder.download_and_prepare()
-  except Exception as error:   # of the network, of the disk, or of a tensorflow_datasets that lacks a package
-    looked_in = Path(section.dir or builder.data_path.parents[1]).expanduser()
-    raise UserError(
-        f'SVHN not found in {looked_in} (neither *_32x32.mat nor svhn_cropped of tensorflow_datasets) and '
-        f'not downloaded ({_in_one_line(error)}); '
-        f"{_remedy(Path(section.dir or 'svhn'), section.splits)}") from error
-
-
-def _remedy(folder, splits):
-  folder = shlex.quote(str(folder))
-  return (f"fetch it with: curl --fail --create-dirs --output-dir {folder} -O "
-          f"'{_URL}{{{','.join(splits)}}}_32x32.mat' and name that folder with --config.data.dir={folder}")
-
-
-def _in_one_line(error):
-  return ' '.join(f'{type(error).__name__}: {error}'.split())[:200]
+  return fetched.again(path, _URL + path.name)

@@ -36,6 +36,16 @@ def compose_grid(images, columns, row_names=()):
   return np.concatenate([_name_column(row_names, len(images), picture.shape[0]), picture], axis=1)
 
 
+def headed(picture, text):
+  """The picture, uint8 [height, width, 3], below a line of text; it grows to the right where the text is wider."""
+  font = _font()
+  width = max(picture.shape[1], int(font.getlength(text)) + 1 + 2 * NAME_MARGIN)
+  line = Image.new('RGB', (width, sum(font.getmetrics()) + NAME_MARGIN), 'white')   # as high for every text
+  ImageDraw.Draw(line).text((width / 2, line.height / 2), text, 'black', font, anchor='mm')
+  wider = np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)), constant_values=255)
+  return np.concatenate([np.asarray(line), wider])
+
+
 def _frame(images):
   rows, columns, height, width, _ = images.shape
   padded = np.full((rows, columns, height + SEPARATOR, width + SEPARATOR, 3), SEPARATOR_COLOR, np.uint8)
@@ -45,8 +55,7 @@ def _frame(images):
 
 
 def _name_column(names, rows, height):
-  # Matplotlib's own font: it is installed wherever this runs, and knows more than Latin letters.
-  font = ImageFont.truetype(Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / 'DejaVuSans.ttf', FONT_SIZE)
+  font = _font()
   width = int(max(font.getlength(name) for name in names)) + 1 + 2 * NAME_MARGIN
   column = Image.new('RGB', (width, height), 'white')
   draw = ImageDraw.Draw(column)
@@ -54,3 +63,8 @@ def _name_column(names, rows, height):
   for row, name in zip(range(rows), names, strict=True):
     draw.text((width - NAME_MARGIN, SEPARATOR / 2 + (row + 0.5) * pitch), name, 'black', font, anchor='rm')
   return np.asarray(column)
+
+
+def _font():
+  # Matplotlib's own: it is installed wherever this runs, and knows more than Latin letters.
+  return ImageFont.truetype(Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / 'DejaVuSans.ttf', FONT_SIZE)

@@ -1,0 +1,117 @@
+"""Times the way of the images to the training step: python -m benchmarks.data
+
+Serving: what the pipeline gathers, at random, out of memory, against plain copies of as many bytes that lie in one
+piece, into new memory, as a batch that is handed out needs it, and to one place, which for a small batch is the
+processor's cache. They take turns, so that a machine whose speed drifts is the same for all; medians are printed.
+
+Preparing, where --dir=FOLDER holds CelebA (or another, --data=NAME): images a second from the published files to the
+prepared cache, against nothing but decoding the same JPEG files, from memory, in as many threads as there are cores.
+"""
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+import itertools
+import os
+from pathlib import Path
+import statistics
+import tempfile
+import time
+
+import numpy as np
+
+IMAGE_SHAPE = (64, 64, 3)
+
+
+def noise(num_images):
+  from jgen.data.spec import Dataset, Spec
+  images = np.random.default_rng(0).integers(0, 256, (num_images, *IMAGE_SHAPE), np.uint8)
+  return Dataset(Spec('noise', IMAGE_SHAPE), images, np.zeros(num_images, np.int32), 'noise')
+
+
+def serving(dataset, batch_size, num_bytes):
+  """Seconds for each of endlessly many turns, in which batches of `num_bytes` in all are served."""
+  from jgen.data import pipeline
+  turn = num_bytes // dataset.images[:batch_size].nbytes
+  batches = pipeline.batches(dataset, seed=0, first_step=0, num_steps=10**6, steps_per_dispatch=1, batches_per_step=1,
+                             batch_size=batch_size, num_devices=1)
+  while True:
+    yield timed(lambda: [next(batches) for _ in range(turn)])
+
+
+def copying(dataset, batch_size, num_bytes, copy):
+  """The same for `copy` of batches that lie one behind the other."""
+  turn = num_bytes // dataset.images[:batch_size].nbytes
+  starts = itertools.cycle(range(0, len(dataset.images) - batch_size + 1, batch_size))
+  while True:
+    yield timed(lambda: [copy(dataset.images[start:start + batch_size]) for start in itertools.islice(starts, turn)])
+
+
+def timed(work):
+  start = time.perf_counter()
+  work()
+  return time.perf_counter() - start
+
+
+def compare(dataset, batch_size, rounds, num_bytes=400_000_000):
+  """Prints a line: gigabytes and images a second that are served, and gigabytes a second that are copied."""
+  place = np.zeros_like(dataset.images[:batch_size])
+  turn = num_bytes // dataset.images[:batch_size].nbytes * dataset.images[:batch_size].nbytes
+  sides = [serving(dataset, batch_size, num_bytes), copying(dataset, batch_size, num_bytes, np.copy),
+           copying(dataset, batch_size, num_bytes, lambda batch: np.copyto(place, batch))]
+  rows = [[next(side) for side in sides] for _ in range(rounds + 1)][1:]
+  served, copied, to_one_place = (turn / statistics.median(column) / 1e9 for column in zip(*rows, strict=True))
+  print(f'{batch_size:>6} {served:>12.2f} {served * 1e9 / dataset.images[0].nbytes:>12,.0f} {copied:>12.2f} '
+        f'{to_one_place:>18.2f}', flush=True)
+
+
+def compare_preparing(name, folder, image_size, rounds):
+  """Prints a line: images a second that are prepared, and that are decoded, and their ratio."""
+  paths = sorted(path for path in Path(folder).expanduser().rglob('*') if path.suffix.lower() in ('.jpg', '.jpeg'))
+  contents = [path.read_bytes() for path in paths]
+  rows = [(preparing(name, folder, image_size), decoding(contents)) for _ in range(rounds)]
+  prepared = statistics.median(count / seconds for (count, seconds), _ in rows)
+  decoded = statistics.median(len(contents) / seconds for _, seconds in rows)
+  print(f'{"set":>16} {"prepared/s":>12} {"decoded/s":>12} {"prepared/decoded":>18}')
+  print(f'{name:>16} {prepared:>12,.0f} {decoded:>12,.0f} {prepared / decoded:>18.2f}')
+
+
+def preparing(name, folder, image_size):
+  """(images, seconds) of a preparation into a cache that is thrown away."""
+  from configs import common
+  from jgen import data
+  section = common.base().data
+  with tempfile.TemporaryDirectory() as scratch:
+    section.update(name=name, dir=str(folder), image_size=image_size, cache_dir=scratch)
+    start = time.perf_counter()
+    count = len(data.load(section).images)
+    return count, time.perf_counter() - start
+
+
+def decoding(contents):
+  """Seconds that decoding takes."""
+  from jgen.data.decoding import decode
+  with ThreadPoolExecutor(os.cpu_count()) as threads:
+    return timed(lambda: [None for _ in threads.map(lambda content: decode(content) is None, contents)])
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser.add_argument('--batches', type=int, nargs='+', default=[128, 3200], help='images a batch')
+  parser.add_argument('--images', type=int, default=40_000, help='images of 64x64x3 in memory')
+  parser.add_argument('--rounds', type=int, default=7, help='timed turns of each side')
+  parser.add_argument('--data', default='celeba', help='what is prepared')
+  parser.add_argument('--dir', help='folder with its published files; without it, nothing is prepared')
+  parser.add_argument('--size', type=int, default=64, help='pixels of a side, prepared')
+  arguments = parser.parse_args()
+  from jgen import runtime
+  runtime.prepare()
+  dataset = noise(arguments.images)
+  print(f'{"batch":>6} {"served GB/s":>12} {"images/s":>12} {"copied GB/s":>12} {"to one place GB/s":>18}')
+  for batch_size in arguments.batches:
+    compare(dataset, batch_size, arguments.rounds)
+  if arguments.dir:
+    compare_preparing(arguments.data, arguments.dir, arguments.size, rounds=3)
+
+
+if __name__ == '__main__':
+  main()

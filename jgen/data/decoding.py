@@ -1,0 +1,138 @@
+"""The bytes of an image file become RGB pixels, or the reason why not.
+
+What is done with the odd ones:
+  grey, palette         their colours as RGB
+  16 bits a channel     the upper 8
+  CMYK, YCCK            converted to RGB without a colour profile
+  alpha                 laid over white
+  animated              the first frame
+  EXIF orientation      turned upright
+  cut short, empty, no image (a web page), more than MAX_PIXELS: refused
+The plain JPEG, grey or colour and upright, is decoded by TensorFlow, all else by Pillow. Both are libjpeg-turbo with
+its accurate inverse DCT: the same pixels. TensorFlow decodes many small ones in one call, on all cores and without
+holding up other Python threads: of what was measured the fastest, ahead of tf.data and twice as fast as Pillow.
+"""
+
+import contextlib
+import functools
+import io
+import struct
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from jgen.data.host import tensorflow
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif')
+MAX_PIXELS = 100_000_000                # of an image; beyond, a small file could fill the memory
+TOGETHER = 32                           # images that are decoded in one call
+_SMALL = 1 << 18                        # pixels of an image that is small enough for it, on average
+_FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF')
+_MARKUP = (b'<!doctype', b'<html', b'<?xml', b'<head', b'<svg')
+
+warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)   # what is too large is refused here
+
+
+class BadImageError(Exception):
+  """Says in a few words why an image cannot be used."""
+
+
+def decode(content):
+  """The pixels of an image file.
+
+  Args:
+    content: its bytes
+
+  Returns:
+    uint8 [H, W, 3], RGB
+
+  Raises:
+    BadImageError: it cannot be decoded whole, or is too large.
+  """
+  if not content:
+    raise BadImageError('empty file')
+  if _plain_jpeg_pixels(content):
+    with contextlib.suppress(tensorflow().errors.InvalidArgumentError):   # Pillow tells what is wrong with it
+      return _decode_jpeg(content).numpy()
+  return _decode_any(content)
+
+
+def decode_all(contents):
+  """The pixels of each, or its BadImageError, in order: as `decode`, and faster for TOGETHER small JPEGs."""
+  pixels = [_plain_jpeg_pixels(content) for content in contents]
+  if len(contents) == TOGETHER and all(pixels) and sum(pixels) <= TOGETHER * _SMALL:
+    with contextlib.suppress(tensorflow().errors.InvalidArgumentError):   # one is damaged: each by itself
+      yield from [image.numpy() for image in _together()(tensorflow().constant(contents))]
+      return
+  for content in contents:
+    try:
+      yield decode(content)
+    except BadImageError as error:
+      yield error
+
+
+def _decode_jpeg(content):
+  return tensorflow().raw_ops.DecodeJpeg(contents=content, channels=3, dct_method='INTEGER_ACCURATE')
+
+
+@functools.cache
+def _together():
+  tf = tensorflow()
+  return tf.function(lambda contents: [_decode_jpeg(content) for content in tf.unstack(contents, num=TOGETHER)],
+                     autograph=False)
+
+
+def centre_square(image, share):
+  """The square in the middle, to half a pixel, whose side is `share` of the shorter side: a view of [H, W, C]."""
+  height, width = image.shape[:2]
+  side = max(1, round(share * min(height, width)))
+  top, left = (height - side) // 2, (width - side) // 2
+  return image[top:top + side, left:left + side]
+
+
+def _plain_jpeg_pixels(content):
+  """H W of a JPEG of 8 bits and 1 or 3 channels, of bearable size, that says nothing of its orientation; else 0."""
+  if content[:2] != b'\xff\xd8':
+    return 0
+  at = 2
+  while at + 10 <= len(content) and content[at] == 0xff:
+    marker, length = content[at + 1], int.from_bytes(content[at + 2:at + 4])
+    if marker == 0xe1 and content[at + 4:at + 8] == b'Exif' or marker == 0xee:   # 0xee: Adobe's colour transform
+      return 0
+    if marker in (0xc0, 0xc1, 0xc2):    # the frame: baseline, extended, progressive
+      bits, height, width, channels = struct.unpack('>BHHB', content[at + 4:at + 10])
+      return height * width * (bits == 8 and channels in (1, 3) and height * width <= MAX_PIXELS)
+    at += 2 + length
+  return 0
+
+
+def _decode_any(content):
+  try:
+    with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+      if image.width * image.height > MAX_PIXELS:
+        raise BadImageError(f'{image.width} x {image.height} pixels, more than {MAX_PIXELS // 1_000_000} million')
+      return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+  except BadImageError:
+    raise
+  except Image.DecompressionBombError as error:
+    raise BadImageError(f'more than {MAX_PIXELS // 1_000_000} million pixels') from error
+  except Exception as error:   # Pillow raises anything from OSError to struct.error on a damaged file
+    raise BadImageError(_why(content, error)) from error
+
+
+def _to_rgb(image):
+  if image.mode.startswith('I'):        # 16 bits, grey
+    return Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8)).convert('RGB')
+  if image.mode in ('RGBA', 'LA', 'PA', 'La', 'RGBa') or 'transparency' in image.info:
+    image = image.convert('RGBA')
+    return Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image).convert('RGB')
+  return image.convert('RGB')
+
+
+def _why(content, error):
+  if content[:200].lstrip().lower().startswith(_MARKUP):
+    return 'a web page, not an image'
+  if isinstance(error, Image.UnidentifiedImageError):
+    return 'no JPEG, PNG, WebP, BMP or GIF, or cut within its header'
+  return ' '.join(str(error).split())[:100] or type(error).__name__

@@ -1,0 +1,89 @@
+"""Data sets that tensorflow_datasets knows, and what to do where they cannot be had."""
+
+from collections.abc import Callable
+import dataclasses
+from pathlib import Path
+import shlex
+import urllib.request
+
+from jgen.data import cache
+from jgen.data.host import tensorflow
+from jgen.errors import UserError
+
+_PART = 4096                            # images that are decoded at one time
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+  """Where a data set is to be had."""
+
+  title: str                            # for messages
+  tfds_name: str
+  pattern: str                          # of the published files that are looked for in config.data.dir
+  probe: str                            # a URL, asked before tensorflow_datasets, which retries for minutes
+  urls: str                             # of the published files, as curl expands them
+
+
+def remedy(published, folder):
+  """The end of an error line: how to fetch the published files into `folder` and to name it."""
+  folder = shlex.quote(str(folder))
+  return (f"fetch it with: curl --fail --create-dirs --output-dir {folder} -O "
+          f"'{published.urls}' and name that folder with --config.data.dir={folder}")
+
+
+def again(path, url):
+  """The end of an error line: how to fetch one damaged file again."""
+  return f'fetch it again: curl --fail -o {shlex.quote(str(path))} {url}'
+
+
+def through_tfds(published, section, version: int, read: Callable):
+  """The splits of `section`, downloaded by tensorflow_datasets if it has not prepared them yet.
+
+  Args:
+    published: a Published
+    section: config.data
+    version: of the reader
+    read: a batch of the set's features -> (images uint8 [n, h, w, C], annotations [n, M])
+
+  Returns:
+    (cache.Original, source)
+
+  Raises:
+    UserError: it is not there and cannot be downloaded.
+  """
+  tf = tensorflow()
+  import tensorflow_datasets as tfds
+  builder = tfds.builder(published.tfds_name, data_dir=section.dir or None)
+  if not builder.data_path.exists():
+    _download(published, builder, section)
+  splits = [builder.info.splits[split] for split in section.splits]
+
+  def parts():
+    try:
+      for split in section.splits:
+        for batch in tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False, batch_size=_PART)):
+          yield read(batch)
+    except tf.errors.OpError as error:
+      raise UserError(f'{builder.data_path}: cannot be read ({in_one_line(error)}); delete that folder and '
+                      'start again: it is made anew') from error
+
+  files = tuple(Path(path) for split in splits for path in split.filepaths)
+  count = sum(split.num_examples for split in splits)
+  return cache.Original(files, count, version, parts), f"{builder.data_path}: {', '.join(section.splits)}"
+
+
+def in_one_line(error):
+  """An exception of someone else's as part of an error line."""
+  return ' '.join(f'{type(error).__name__}: {error}'.split())[:200]
+
+
+def _download(published, builder, section):
+  try:
+    urllib.request.urlopen(urllib.request.Request(published.probe, method='HEAD'), timeout=10).close()
+    builder.download_and_prepare()
+  except Exception as error:   # of the network, of the disk, or of a tensorflow_datasets that lacks a package
+    looked_in = Path(section.dir or builder.data_path.parents[1]).expanduser()
+    raise UserError(
+        f'{published.title} not found in {looked_in} (neither {published.pattern} nor {published.tfds_name} of '
+        f'tensorflow_datasets) and not downloaded ({in_one_line(error)}); '
+        f"{remedy(published, Path(section.dir or published.title.lower()))}") from error

@@ -1,0 +1,135 @@
+"""A prepared data set while it is made: a folder that grows piece by piece and can be taken up again.
+
+  images.npy      room for the header, then the pixels of the pieces
+  annotations.raw the int32 of their annotations
+  journal.jsonl   a line for each piece that is in the two: its numbers and a checksum
+A process that is killed leaves a torn piece at most, which the journal does not name or whose checksum is wrong.
+"""
+
+from collections.abc import Iterable
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import zlib
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+  """Some images in a row, ready to be kept."""
+
+  images: np.ndarray                    # uint8 [n, H, W, C]
+  annotations: np.ndarray               # int32 [n, M]
+  skipped: Iterable[tuple[str, str]]    # (file, why) of those that could not be used
+  others: int = 0                       # that were looked at and belong to another split
+
+  @property
+  def considered(self):
+    return len(self.images) + len(tuple(self.skipped)) + self.others
+
+  def checksum(self):
+    return zlib.crc32(self.annotations.tobytes(), zlib.crc32(self.images))
+
+
+class Unfinished:
+  """The folder; within `with`, its files are open for writing."""
+
+  def __init__(self, path, image_shape, num_annotations):
+    self._path, self._shape, self._num_annotations = path, image_shape, num_annotations
+    self._names = ('images.npy', 'annotations.raw', 'journal.jsonl')
+    self.count = self.num_pieces = 0
+
+  def __enter__(self):
+    self._path.mkdir(parents=True, exist_ok=True)
+    for name in self._names:
+      (self._path / name).touch()
+    with contextlib.ExitStack() as stack:
+      self._images, self._annotations, self._journal = (
+          stack.enter_context(open(self._path / name, 'r+b')) for name in self._names)
+      self._close = stack.pop_all().close
+    return self
+
+  def __exit__(self, *exception):
+    self._close()
+
+  def kept(self):
+    """Takes over the sound pieces that an earlier process left, one by one, and drops the rest."""
+    self._images.seek(len(self._header(0)))
+    end = 0
+    for line in self._journal.readlines():
+      piece = self._read(line)
+      if piece is None:
+        break
+      end += len(line)
+      self._counted(piece)
+      yield piece
+    self._journal.seek(end)
+    self._journal.truncate()
+    self._images.seek(len(self._header(0)) + self.count * int(np.prod(self._shape)))
+    self._images.truncate()
+    self._annotations.seek(self.count * self._num_annotations * 4)
+    self._annotations.truncate()
+
+  def _read(self, line):
+    """The piece of a line of the journal; None if it is not whole."""
+    try:
+      record = json.loads(line)
+      images = np.frombuffer(self._images.read(record['count'] * int(np.prod(self._shape))), np.uint8)
+      annotations = np.frombuffer(self._annotations.read(record['count'] * self._num_annotations * 4), np.int32)
+      piece = Piece(images.reshape(record['count'], *self._shape),
+                    annotations.reshape(record['count'], self._num_annotations),
+                    [tuple(pair) for pair in record['skipped']], record['others'])
+    except (ValueError, KeyError, TypeError):
+      return None
+    return piece if piece.checksum() == record['checksum'] else None
+
+  def _counted(self, piece):
+    self.count += len(piece.images)
+    self.num_pieces += 1
+
+  def add(self, piece):
+    """Writes a piece, then its line."""
+    self._images.write(np.ascontiguousarray(piece.images))
+    self._annotations.write(np.ascontiguousarray(piece.annotations))
+    self._images.flush()
+    self._annotations.flush()
+    record = {'count': len(piece.images), 'skipped': list(piece.skipped), 'others': piece.others,
+              'checksum': piece.checksum()}
+    self._journal.write(json.dumps(record).encode() + b'\n')
+    self._journal.flush()
+    self._counted(piece)
+
+  def finish(self, contents):
+    """Makes the three published files of it and brings them to the disk."""
+    self._images.seek(0)
+    self._images.write(self._header(self.count))
+    self._images.flush()
+    os.fsync(self._images.fileno())
+    self._annotations.seek(0)
+    annotations = np.frombuffer(self._annotations.read(), np.int32).reshape(self.count, self._num_annotations)
+    with open(self._path / 'annotations.npy', 'wb') as file:
+      np.save(file, annotations, allow_pickle=False)
+      _sync(file)
+    self._images.seek(0)
+    manifest = contents | {'count': self.count, 'sha256': hashlib.file_digest(self._images, 'sha256').hexdigest()}
+    with open(self._path / 'manifest.json', 'w', encoding='utf-8') as file:
+      json.dump(manifest, file, indent=2)
+      _sync(file)
+    for name in self._names[1:]:
+      (self._path / name).unlink()
+
+  def _header(self, count):
+    """The same number of bytes for every count: numpy leaves room for it to grow."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {'descr': '|u1', 'fortran_order': False, 'shape': (count, *self._shape)})
+    return header.getvalue()
+
+
+def _sync(file):
+  file.flush()
+  os.fsync(file.fileno())
