@@ -1,6 +1,7 @@
 """Flips, crops and rotations on the device, against numpy; and that nothing is added where none is asked for."""
 
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 import tiny
 
 from configs import common
-from jgen import augmentation, families, images, train
+from jgen import augmentation, families, images, train, train_state
 from jgen.augmentation import Augmentation, affine, sample_affine
 from jgen.data.spec import Spec
 from jgen.errors import UserError
@@ -179,3 +180,15 @@ def test_numbers_out_of_range_are_refused(key, value, expected, tmp_path):
   with pytest.raises(UserError, match=f'^config.augmentation.{key} is {value}; expected {expected}$'):
     train.run(tiny.wgan(**{f'augmentation.{key}': value}), tmp_path / 'run', '')
   assert not (tmp_path / 'run').exists()
+
+
+def test_every_step_is_augmented_by_its_own_number():
+  told = []
+  def augment(key, step, pixels):
+    told.append(step)
+    return pixels
+  family = types.SimpleNamespace(train_step=lambda state, batches, key: (state, {}))
+  state = train_state.TrainState(step=5, params={}, opt_state={}, model_state={}, ema_params={})
+  step = lambda pixels: train.step_on_device(family, augment, jax.random.key(0), state, {'image': pixels})[0].step
+  assert jax.vmap(step, axis_name=AXIS, out_axes=None)(np.zeros((2, 1, 1, 4, 4, 1), np.uint8)) == 6
+  assert told == [5]

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
-import torch
 
 from configs import common
 from jgen.data.spec import Dataset, Spec
@@ -139,6 +138,7 @@ def test_large_images_are_told_apart_by_shape_and_by_color():
 
 def test_shrink_is_the_area_average():
   images = np.random.default_rng(0).integers(0, 256, (2, 70, 64, 3), np.uint8)
+  torch = pytest.importorskip('torch', reason='the reference is PyTorch')
   channels_first = torch.tensor(images / 255.).permute(0, 3, 1, 2)
   expected = torch.nn.functional.avg_pool2d(channels_first, 3).permute(0, 2, 3, 1)
   np.testing.assert_allclose(shrink(images, 32), expected.numpy(), atol=1e-6)

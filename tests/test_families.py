@@ -138,3 +138,15 @@ def test_the_averaged_generator_is_the_average_and_is_what_is_sampled():
   sample = lambda state: Sampler(family)(jax_utils.replicate(state), np.arange(10), 1)
   assert len(np.unique(sample(four.replace(ema_params=zeros)))) == 1
   assert len(np.unique(sample(four.replace(params=jax.tree.map(np.zeros_like, four.params))))) > 20
+
+
+def test_metrics_of_the_critic_are_means_over_its_updates():
+  # A critic that does not learn judges all K batches alike, so its mean answer is that to all their images.
+  family = families.create(tiny.wgan(**{'model.critic_optimizer.learning_rate': 0.}), SPEC)
+  state, first = jax.device_get(jax.jit(family.init)(jax.random.key(0))), jax.devices()[:1]
+  data = batches(1, family.batches_per_step, 1)
+  _, metrics = make_dispatch(family, devices=first)(jax_utils.replicate(state, first), data, jax.random.key(7))
+  images, labels = (data[name].reshape(-1, *data[name].shape[4:]) for name in ('image', 'label'))
+  logits, _ = family.judge(state.params['critic'], {}, images.astype(np.float32) / 127.5 - 1, labels)
+  assert len(logits) == 3 * BATCH
+  np.testing.assert_allclose(metrics['critic/real_logit'][0, 0], logits.mean(), rtol=1e-4, atol=1e-6)
