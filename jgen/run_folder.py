@@ -21,6 +21,8 @@ from jgen.files import write_text
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scikit-learn', 'clu')
 
+_BEFORE_A_RUN = ('.lock', 'data.png')   # what may lie in a folder that holds no run yet
+
 
 @contextlib.contextmanager
 def opened(workdir, config):
@@ -51,7 +53,7 @@ def check(folder, config):
     changed = config_lib.differences(config_lib.flatten(read_config(folder)), config_lib.flatten(config))
     if changed:
       raise UserError(f'{folder} holds a run of another config ({"; ".join(changed)}); name another --workdir')
-  elif folder.is_dir() and any(entry.name != '.lock' for entry in folder.iterdir()):
+  elif folder.is_dir() and any(entry.name not in _BEFORE_A_RUN for entry in folder.iterdir()):
     raise UserError(f'{folder} holds files but no run (no config.json); name another --workdir')
 
 

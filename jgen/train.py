@@ -121,7 +121,7 @@ class Trainer:
     state, first_step = self.begin()
     run_folder.record_start(self.folder, first_step, self.dataset.source)
     progress = Progress(self.config.num_steps, self.config.batch_size * self.family.batches_per_step,
-                        quiet=jax.process_index() > 0)
+                        quiet=jax.process_index() > 0 or first_step == self.config.num_steps)
     writer = metric_writers.SummaryWriter(str(self.folder / 'tensorboard'))
     with contextlib.closing(run_folder.MetricsFile(self.folder / 'metrics.csv', first_step)) as metrics_file:
       monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny
 
-from jgen import evaluate, train
+from jgen import data_sheet, evaluate, train
 from jgen.errors import UserError
 
 
@@ -120,6 +120,14 @@ def test_a_folder_with_other_files_is_refused(tmp_path):
   with pytest.raises(UserError, match='holds files but no run'):
     run(tmp_path, tiny.wgan())
   assert contents(tmp_path) == {Path('thesis.tex'): b'x'}
+
+
+def test_a_sheet_of_the_data_does_not_keep_a_run_out(tmp_path):
+  config = tiny.wgan(num_steps=4)
+  data_sheet.run(config, tmp_path, '')
+  assert (tmp_path / 'data.png').exists()
+  run(tmp_path, config)
+  assert steps_of(tmp_path) == [4]
 
 
 def test_a_folder_in_use_is_refused(copy):
