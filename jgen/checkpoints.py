@@ -9,7 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from jgen.errors import UserError
+from jgen.errors import UserError, choose
 
 
 def digest(state):
@@ -44,7 +44,12 @@ class Checkpoints:
     """Starts writing `state`, numpy arrays that nobody changes, unless this step is there already.
 
     `scores` is {name: number} of this step's evaluation, empty if there was none.
+
+    Raises:
+      UserError: no room; the evaluation did not measure the number by which the best is kept.
     """
+    if scores and self._best_metric:
+      choose('checkpoints.best_metric', self._best_metric, scores)
     if step in self._manager.all_steps():
       return
     self._wait()
@@ -112,9 +117,6 @@ class Checkpoints:
             'is used', file=sys.stderr)
     if damaged:
       self._manager.reload()
-
-  def steps(self):
-    return sorted(self._manager.all_steps())
 
   def _wait(self):
     try:

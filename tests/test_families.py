@@ -1,6 +1,7 @@
 """What the loop relies on, shown for every family on four devices: one compiled run each, many facts off it."""
 
 import contextlib
+import dataclasses
 import functools
 
 from flax import jax_utils
@@ -12,6 +13,7 @@ import tiny
 from jgen import families
 from jgen.checkpoints import Checkpoints
 from jgen.data.spec import Spec
+from jgen.families.gan import GAN
 from jgen.sampler import Sampler
 from jgen.train import make_dispatch
 
@@ -150,3 +152,18 @@ def test_metrics_of_the_critic_are_means_over_its_updates():
   logits, _ = family.judge(state.params['critic'], {}, images.astype(np.float32) / 127.5 - 1, labels)
   assert len(logits) == 3 * BATCH
   np.testing.assert_allclose(metrics['critic/real_logit'][0, 0], logits.mean(), rtol=1e-4, atol=1e-6)
+
+
+def test_every_update_of_the_critic_has_latents_of_its_own():
+  seen = set()
+  class Recording(GAN):
+    def latents(self, key, labels):
+      jax.debug.callback(lambda data: seen.add(tuple(data.tolist())), jax.random.key_data(key))
+      return super().latents(key, labels)
+  family, state, _ = system('wgan')
+  family = Recording(**{field.name: getattr(family, field.name) for field in dataclasses.fields(family)})
+  first = jax.devices()[:1]
+  dispatch = make_dispatch(family, devices=first)
+  jax.block_until_ready(dispatch(jax_utils.replicate(state, first), batches(1, 3, 1), jax.random.key(7)))
+  jax.effects_barrier()
+  assert len(seen) == family.batches_per_step == 3

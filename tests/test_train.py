@@ -108,6 +108,12 @@ def test_the_best_checkpoint_outlives_the_last_ones(tmp_path):
   assert max(accuracy[step] for step in kept) == max(accuracy.values())
 
 
+def test_a_best_by_a_number_that_is_not_measured_is_refused(tmp_path):
+  config = with_evaluator(tiny.wgan(evaluate_every_steps=4, **{'checkpoints.best_metric': 'class_consistency/acuracy'}))
+  with pytest.raises(UserError, match="did you mean 'class_consistency/accuracy'"):
+    run(tmp_path / 'run', config)
+
+
 def test_another_config_is_refused_by_its_keys_and_changes_nothing(copy):
   before = contents(copy)
   with pytest.raises(UserError, match=r'batch_size: was 16, is 32; seed: was 0, is 1'):
