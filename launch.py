@@ -14,12 +14,13 @@ from jgen import runtime
 from jgen.errors import UserError
 
 MODES = {'train': 'jgen.train', 'evaluate': 'jgen.evaluate', 'summary': 'jgen.summary',
-         'data': 'jgen.data_sheet', 'prepare': 'jgen.prepare'}
+         'data': 'jgen.data_sheet', 'prepare': 'jgen.prepare', 'study': 'jgen.study'}
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'What to do; its keys, explained in configs/common.py, are overridden as --config.KEY=VALUE. By '
     'default that of the run in --workdir, else configs/quickstart.py.')
-WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run; by default runs/<name of the config file>.')
+WORKDIR = flags.DEFINE_string(
+    'workdir', '', 'Folder of the run; by default runs/<name of the config file>, for a study runs/<name>_study.')
 MODE = flags.DEFINE_enum('mode', 'train', list(MODES), 'What to do with it.')
 COORDINATOR = flags.DEFINE_string(
     'coordinator', '', "For several processes: HOST:PORT of the first, or 'auto' on SLURM, TPU pods, Kubernetes.")
@@ -44,8 +45,7 @@ def parse(arguments):
   try:
     left = flags.FLAGS(with_config(arguments))
     config_lib.validate(CONFIG.value)
-  except (flags.Error, ArithmeticError, AttributeError, ImportError, LookupError, OSError, SyntaxError, TypeError,
-          ValueError) as error:
+  except config_lib.UNREADABLE as error:
     raise config_lib.explain(error) from error
   if left[1:]:
     raise UserError(f"'{left[1]}' is no flag; see python launch.py --help")
@@ -57,7 +57,8 @@ def main(_):
   name = Path(config_flags.get_config_filename(flags.FLAGS['config'])).stem
   runtime.join_processes(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
   mode = importlib.import_module(MODES[MODE.value])
-  mode.run(CONFIG.value, Path(WORKDIR.value or f'runs/{name}'), shlex.join(['python', *sys.argv]))
+  default = f'runs/{name}_study' if MODE.value == 'study' else f'runs/{name}'
+  mode.run(CONFIG.value, Path(WORKDIR.value or default), shlex.join(['python', *sys.argv]))
 
 
 if __name__ == '__main__':

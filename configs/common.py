@@ -20,6 +20,7 @@ def base():
   config.data.name = ''                 # the data set: a name in jgen.data.READERS
   config.data.dir = ''                  # folder with the published files; '' for the reader's default
   config.data.splits = ('train',)       # the splits that are trained on, joined
+  config.data.test_splits = ()          # the splits that evaluators measure on, joined; () for none
   config.data.image_size = 64           # pixels of a side, after resizing
   config.data.cache_dir = ''            # folder for prepared images; '' for ~/.cache/jgen
   config.data.label = ''                # the annotation that is the label; '' for the data set's own class, if any
@@ -48,6 +49,9 @@ def base():
   config.checkpoints.best_metric = ''   # evaluation number by which one more, the best, is kept; '' for none
   config.checkpoints.best_is_highest = True   # whether the best has the highest or the lowest number
 
+  config.study = ConfigDict()           # read by --mode=study alone
+  config.study.variations = ()          # one text a run: '[NAME:] KEY=VALUE KEY=VALUE ...', see docs/studies.md
+
   config.evaluators = ConfigDict()      # {name in jgen.evaluation.EVALUATORS: its section below}
   config.model = ConfigDict()           # the section of the family: gan()
   return config.lock()
@@ -71,8 +75,36 @@ def gan():
   return model
 
 
+def vae():
+  """The keys of the variational autoencoders."""
+  model = ConfigDict()
+  model.latent_size = 128               # Z
+  model.likelihood = 'gaussian'         # a name in jgen.losses.likelihoods.LIKELIHOODS
+  model.variance = 0.                   # of a pixel in [-1, 1], of the Gaussians; 0 for that of the training pixels
+  model.regularizer = ConfigDict()
+  model.regularizer.name = 'kl'         # a name in jgen.losses.regularizers.REGULARIZERS
+  model.regularizer.weight = 1.         # its factor in the likelihood's objective: per pixel for 'squared_error', else
+                                        # per image (beta)
+  model.regularizer.warmup_steps = 0    # steps over which the weight rises from 0
+  model.regularizer.free_nats = 0.      # of 'free_bits': nats of each latent that are not paid for
+  model.regularizer.capacity_nats = 25.   # of 'capacity': nats of all latents that are aimed at
+  model.regularizer.capacity_steps = 100_000   # of 'capacity': steps over which this rises from 0
+  model.encoder = dcgan_network(features=(32, 64, 128, 256), normalization='batch', kernel_init='he')
+  model.encoder.kernel_size = 4         # pixels of a side of the kernels
+  model.decoder = dcgan_network(features=(256, 128, 64, 32), normalization='batch', kernel_init='he')
+  model.decoder.kernel_size = 4         # of the layers that double, but for the last
+  model.decoder.padding = 1             # rows that these leave out at each border
+  model.decoder.last_kernel_size = 4    # of the last layer
+  model.decoder.last_stride = 2         # 2 where the last layer doubles as well, else 1
+  model.decoder.last_padding = 1        # rows that it leaves out at each border
+  model.decoder.fully_convolutional = False   # whether the first layer's bias is one a channel, as of a convolution
+  model.decoder.activate_first = False   # whether the first layer is followed by the (leaky) ReLU
+  model.optimizer = optimizer()
+  return model
+
+
 def dcgan_network(**overrides):
-  """The keys of a DCGAN generator or critic."""
+  """The keys of a convolutional network: a DCGAN's generator or critic, a VAE's encoder or decoder."""
   network = ConfigDict()
   network.features = (512, 256, 128, 64)   # channels of the hidden layers, from input to output
   network.negative_slope = 0.           # slope of the leaky ReLU below 0; 0 is the plain ReLU
@@ -88,8 +120,10 @@ def optimizer():
   section = ConfigDict()
   section.name = 'adam'                 # a name in jgen.optimizers.OPTIMIZERS
   section.learning_rate = 2e-4          # step size
-  section.b1 = 0.5                      # decay of the first moment
-  section.b2 = 0.999                    # decay of the second moment
+  section.b1 = 0.5                      # of 'adam': decay of the first moment
+  section.b2 = 0.999                    # of 'adam': decay of the second moment
+  section.decay = 0.99                  # of 'rmsprop': decay of the mean square
+  section.momentum = 0.                 # of 'rmsprop' and 'sgd'; 0 for none
   return section
 
 
@@ -98,4 +132,61 @@ def class_consistency():
   section = ConfigDict()
   section.num_real = 5_000              # real labelled images, at most; 4/5 train the classifier, 1/5 test it
   section.num_generated = 1_000         # generated images, the same number of each class
+  return section
+
+
+def disentanglement():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_images = 50_000           # training images, at most, that are encoded; 0 for all, as published
+  section.num_train = 10_000            # of these, those that MIG is measured on and DCI and SAP learn from
+  section.num_test = 5_000              # of these, others that DCI and SAP are tested on
+  section.num_bins = 20                 # MIG: bins of each latent
+  section.num_train_batches = 10_000    # FactorVAE and beta-VAE score: batches with one factor fixed, to learn from
+  section.num_test_batches = 5_000      # and to be tested on
+  section.batch_size = 64               # images, or pairs of images, of such a batch
+  section.num_trees = 100               # DCI: boosting stages
+  return section
+
+
+def ledger():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_images = 0                # test images, the first ones; 0 for all
+  section.importance_samples = 0        # samples of the latents an image in the importance-weighted bound; 0 for none
+  return section
+
+
+def reconstructions():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_images = 10               # test images, at most; 10 side by side
+  return section
+
+
+def traversals():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_latents = 10              # rows, at most: the latents with the largest KL, in nats
+  section.num_values = 11               # columns: values of the latent, evenly spaced
+  section.span = 3.                     # they run from -span to span, in standard deviations of the prior
+  section.image = 0                     # number of the test image whose other latents are kept; -1 keeps them at 0
+  section.num_images = 1_000            # test images, at most, that the KL is measured on
+  return section
+
+
+def interpolations():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_pairs = 5                 # rows: pairs of test images
+  section.num_steps = 8                 # decoded images of a row, the two reconstructions included
+  return section
+
+
+def tsne():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.annotation = ''               # what colours the points and is to be told from the latents; '' for the class
+  section.num_images = 2_000            # test images, at most
+  section.perplexity = 30.              # of t-SNE: neighbours that count, about; below the number of images
   return section

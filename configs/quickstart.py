@@ -13,6 +13,7 @@ def get_config():
   config.num_steps = 4_000
   config.steps_per_dispatch = 10
   config.data.name = 'digits'
+  config.data.splits = ('all',)
   config.data.image_size = 16
   config.log_every_steps = 50
   config.evaluate_every_steps = 1_000

@@ -15,11 +15,11 @@ from matplotlib.image import imread
 import numpy as np
 
 from jgen.checkpoints import Checkpoints
-from jgen.data.spec import Dataset
+from jgen.data.spec import Splits
 from jgen.errors import UserError
 from jgen.files import write_text
+from jgen.model import Compiled, Model
 from jgen.report.grids import save_grid
-from jgen.sampler import Sampler
 
 
 @dataclasses.dataclass
@@ -38,7 +38,7 @@ class Action:
 class DrawSamples(Action):
   """Draws a grid of samples, one row a class, from the same latents each time."""
 
-  sampler: Sampler
+  compiled: Compiled
   folder: Path
   row_names: tuple[str, ...]            # one a class; empty where the labels are ignored
   columns: int
@@ -47,7 +47,7 @@ class DrawSamples(Action):
 
   def __call__(self, step, state, scores):
     rows = len(self.row_names) or self.columns
-    images = self.sampler(state, np.repeat(np.arange(rows), self.columns), self.seed)
+    images = Model(self.compiled, state).sample(np.repeat(np.arange(rows), self.columns), self.seed)
     path = self.folder / 'samples' / f'step_{step:08d}.png'
     save_grid(path, images, self.columns, self.row_names)
     self.writer.write_images(step, {'samples': imread(path)[None, :, :, :3]})
@@ -56,11 +56,11 @@ class DrawSamples(Action):
 
 @dataclasses.dataclass
 class Evaluate(Action):
-  """Runs the evaluators and stores what they measured, one JSON file each, with its receipt."""
+  """Runs the evaluators and stores what they measured: a JSON file each, with its receipt, and their pictures."""
 
   evaluators: Mapping[str, Any]         # {name: evaluator}
-  sampler: Sampler
-  dataset: Dataset
+  compiled: Compiled
+  splits: Splits
   folder: Path
   seed: int
   writer: Any                           # a clu metric writer
@@ -68,14 +68,27 @@ class Evaluate(Action):
   def __call__(self, step, state, scores):
     scores = {}
     for name, evaluator in self.evaluators.items():
-      results = evaluator.measure(lambda labels, seed: self.sampler(state, labels, seed), self.dataset, self.seed)
-      record = {'step': step, 'evaluator': name, 'results': results, 'seed': self.seed,
-                'averaged_parameters': bool(state.ema_params), 'data': self.dataset.source,
-                'settings': dataclasses.asdict(evaluator)}
-      write_text(self.folder / 'evaluation' / f'{name}_step_{step:08d}.json', json.dumps(record, indent=2) + '\n')
-      scores.update({f'{name}/{key}': value for key, value in results.items() if isinstance(value, (int, float))})
+      measured = evaluator.measure(Model(self.compiled, state), self.splits, self.seed)
+      self.store(step, name, measured.numbers, dataclasses.asdict(evaluator), bool(state.ema_params))
+      self.draw(step, measured.grids)
+      scores.update({f'{name}/{key}': value for key, value in measured.numbers.items()
+                     if isinstance(value, (int, float))})
     self.writer.write_scalars(step, scores)
     return scores
+
+  def store(self, step, name, numbers, settings, averaged):
+    """Writes what the evaluator `name` measured, with its receipt."""
+    record = {'step': step, 'evaluator': name, 'results': numbers, 'seed': self.seed, 'averaged_parameters': averaged,
+              'data': self.splits.train.source, 'test_data': self.splits.test and self.splits.test.source,
+              'settings': settings}
+    write_text(self.folder / 'evaluation' / f'{name}_step_{step:08d}.json', json.dumps(record, indent=2) + '\n')
+
+  def draw(self, step, grids):
+    """Writes the pictures {name: Grid}."""
+    for name, grid in grids.items():
+      path = self.folder / 'evaluation' / f'{name}_step_{step:08d}.png'
+      save_grid(path, grid.images, grid.columns, grid.row_names, grid.title)
+      self.writer.write_images(step, {name: imread(path)[None, :, :, :3]})
 
 
 @dataclasses.dataclass

@@ -3,10 +3,17 @@
 import json
 import re
 
+from absl import flags
+
 from jgen.errors import UserError
 
-# A run may be continued with these changed: they change how far it goes or where things lie, not what it computes.
-MAY_CHANGE = ('num_steps', 'data.cache_dir', 'data.on_device')
+# A run may be continued with these changed: they change how far it goes, where things lie or what is run beside it,
+# not what it computes.
+MAY_CHANGE = ('num_steps', 'data.cache_dir', 'data.on_device', 'study.variations')
+
+# What flags, and the config files that they name, raise where they cannot be read; see explain().
+UNREADABLE = (flags.Error, ArithmeticError, AttributeError, ImportError, LookupError, OSError, SyntaxError, TypeError,
+              ValueError)
 
 _POSITIVE = ('num_steps', 'batch_size', 'steps_per_dispatch', 'log_every_steps', 'sample_every_steps',
              'checkpoint_every_steps', 'samples_per_class', 'data.image_size', 'checkpoints.keep_last')

@@ -10,8 +10,8 @@ from jgen import actions, data, evaluation, families, run_folder
 from jgen import config as config_lib
 from jgen.checkpoints import Checkpoints
 from jgen.errors import UserError
+from jgen.model import Compiled
 from jgen.report.figures import draw_figures
-from jgen.sampler import Sampler
 
 
 def run(config, workdir, command):
@@ -23,14 +23,17 @@ def run(config, workdir, command):
   del command
   folder = workdir.absolute()
   check_same_model(run_folder.read_config(folder), config)
-  family = families.create(config, data.describe(config.data))
-  evaluators = evaluation.create(config.evaluators, data.describe(config.data), family.num_classes)
+  spec = data.describe(config.data)
+  family = families.create(config, spec)
+  evaluators = evaluation.create(config.evaluators, spec, family, bool(config.data.test_splits))
   like = jax.eval_shape(family.init, jax.random.key(0))
   with contextlib.closing(Checkpoints(folder, config.checkpoints, read_only=True)) as checkpoints:
     states = checkpoints.newest_and_best(like)
   if not states:
     raise UserError(f'{folder} holds no checkpoint yet; train first')
-  evaluate = actions.Evaluate(0, evaluators, Sampler(family), data.load(config.data), folder, config.seed,
+  splits = data.load_splits(config.data)
+  evaluation.check_data(evaluators, splits)
+  evaluate = actions.Evaluate(0, evaluators, Compiled(family), splits, folder, config.seed,
                               metric_writers.LoggingWriter())
   for name, state in states.items():
     for score, value in evaluate(int(state.step), jax_utils.replicate(state), {}).items():
@@ -41,6 +44,6 @@ def run(config, workdir, command):
 def check_same_model(stored, config):
   """Raises UserError if what was trained is not what the config describes."""
   changed = [line for line in config_lib.differences(config_lib.flatten(stored), config_lib.flatten(config))
-             if not line.startswith('evaluators.')]
+             if not line.startswith(('evaluators.', 'data.test_splits'))]
   if changed:
     raise UserError(f'the run is of another config ({"; ".join(changed)}); leave --config out to take its own')

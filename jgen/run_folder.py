@@ -33,16 +33,23 @@ def opened(workdir, config):
   """
   folder = Path(workdir).absolute()
   check(folder, config)
+  with locked(folder):
+    write_text(folder / 'config.json', config_lib.dumps(config))
+    for name in ('samples', 'evaluation'):
+      (folder / name).mkdir(exist_ok=True)
+    yield folder
+
+
+@contextlib.contextmanager
+def locked(folder):
+  """Makes the folder, if need be, and keeps a second process out of it; raises UserError if one is there."""
   folder.mkdir(parents=True, exist_ok=True)
   with open(folder / '.lock', 'w') as lock:
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-      raise UserError(f'{workdir} is in use by another process; wait for it or name another --workdir') from None
-    write_text(folder / 'config.json', config_lib.dumps(config))
-    for name in ('samples', 'evaluation'):
-      (folder / name).mkdir(exist_ok=True)
-    yield folder
+      raise UserError(f'{folder} is in use by another process; wait for it or name another --workdir') from None
+    yield
 
 
 def check(folder, config):

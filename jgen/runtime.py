@@ -49,14 +49,14 @@ def join_processes(coordinator, num_processes, process_id):
 
 
 class StopRequest:
-  """Within it, Ctrl-C and SIGTERM ask for a stop; a second Ctrl-C ends at once, as usual.
+  """Within it, Ctrl-C and SIGTERM ask for a stop, and `requested` is True; a second Ctrl-C ends at once, as usual.
 
   Of several processes, a SIGTERM to any one stops all: there JAX's preemption service has the signal.
   """
 
   def __enter__(self):
     import jax
-    self._requested = False
+    self.requested = False
     self._alone = jax.process_count() == 1
     numbers = (signal.SIGINT, signal.SIGTERM) if self._alone else ()
     self._previous = {number: signal.signal(number, self._request) for number in numbers}
@@ -68,11 +68,11 @@ class StopRequest:
     All processes of a run agree: they stop at a number just ahead of all of them, so none may be left out.
     """
     from jax.experimental import multihost_utils
-    return self._requested if self._alone else multihost_utils.reached_preemption_sync_point(dispatch)
+    return self.requested if self._alone else multihost_utils.reached_preemption_sync_point(dispatch)
 
   def _request(self, number, frame):
     del frame
-    self._requested = True
+    self.requested = True
     signal.signal(number, self._previous[number])
 
   def __exit__(self, *exception):

@@ -18,15 +18,15 @@ from ml_collections import ConfigDict
 
 from jgen import actions, augmentation, data, evaluation, families, feed, images, run_folder
 from jgen.checkpoints import Checkpoints
-from jgen.data.spec import Dataset
+from jgen.data.spec import Splits
 from jgen.errors import UserError
 from jgen.families.base import Family
+from jgen.model import Compiled
 from jgen.monitor import Monitor
 from jgen.parallel import AXIS
 from jgen.progress import Progress, duration
 from jgen.report.figures import draw_figures
 from jgen.runtime import StopRequest
-from jgen.sampler import Sampler
 
 _INIT = 2**31                           # folded into the key for the initial values; no step has this number
 
@@ -63,30 +63,41 @@ def own_folder(workdir, config):
       yield folder
 
 
+def build(config):
+  """(family, evaluators, augmentation) of a config; raises UserError if it cannot work. Needs no data."""
+  check_devices(config)
+  spec = data.describe(config.data)
+  family = families.create(config, spec)
+  evaluators = evaluation.create(config.evaluators, spec, family, bool(config.data.test_splits))
+  augment = augmentation.create(config.augmentation)
+  actions.check_best(config.checkpoints.best_metric, evaluators)
+  return family, evaluators, augment
+
+
 def run(config, workdir, command):
   """Trains to `config.num_steps`, from the newest checkpoint in `workdir` if there is one.
 
   Ctrl-C and SIGTERM save and return; `command` is shown then, to go on with.
 
+  Returns:
+    Whether a signal asked to stop.
+
   Raises:
     UserError: the config cannot work, the folder holds another run, or the training diverged.
   """
-  check_devices(config)
-  spec = data.describe(config.data)
-  family = families.create(config, spec)
-  evaluators = evaluation.create(config.evaluators, spec, family.num_classes)
-  augment = augmentation.create(config.augmentation)
-  actions.check_best(config.checkpoints.best_metric, evaluators)
-  dataset = data.load(config.data)
+  family, evaluators, augment = build(config)
+  splits = data.load_splits(config.data)
+  evaluation.check_data(evaluators, splits)
   if config.data.on_device:
-    feed.check_room(dataset)
+    feed.check_room(splits.train)
   start = time.monotonic()
   with own_folder(workdir, config) as folder, StopRequest() as stop:
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
-      step = Trainer(config, family, augment, dataset, evaluators, folder, checkpoints).run(stop)
+      step = Trainer(config, family, augment, splits, evaluators, folder, checkpoints).run(stop)
     draw_figures(folder)
     if jax.process_index() == 0:
       print(summary(folder, step, config.num_steps, time.monotonic() - start, command))
+  return stop.requested
 
 
 def summary(folder, step, num_steps, seconds, command):
@@ -111,7 +122,7 @@ class Trainer:
   config: ConfigDict
   family: Family
   augment: Callable                     # an augmentation, see jgen.augmentation.create
-  dataset: Dataset
+  splits: Splits
   evaluators: Mapping[str, Any]         # {name: evaluator}
   folder: Path                          # that this process writes to
   checkpoints: Checkpoints
@@ -119,7 +130,7 @@ class Trainer:
   def run(self, stop):
     """Trains until `config.num_steps` or until `stop` asks to; returns the last step done."""
     state, first_step = self.begin()
-    run_folder.record_start(self.folder, first_step, self.dataset.source)
+    run_folder.record_start(self.folder, first_step, self.splits.train.source)
     progress = Progress(self.config.num_steps, self.config.batch_size * self.family.batches_per_step,
                         quiet=jax.process_index() > 0 or first_step == self.config.num_steps)
     writer = metric_writers.SummaryWriter(str(self.folder / 'tensorboard'))
@@ -136,17 +147,17 @@ class Trainer:
     state, damaged = self.checkpoints.restore(jax.eval_shape(self.family.init, init_key))
     self.checkpoints.set_aside(damaged)
     if state is None:
-      state = jax.jit(self.family.init)(init_key)
+      state = self.family.adapt(jax.jit(self.family.init)(init_key), self.splits.train)
     return jax_utils.replicate(state), int(state.step)
 
   def actions(self, writer):
     """What is done between steps, in this order."""
-    config, sampler = self.config, Sampler(self.family)
-    row_names = self.dataset.spec.label_names if self.family.num_classes else ()
+    config, compiled = self.config, Compiled(self.family)
+    row_names = self.splits.train.spec.label_names if self.family.num_classes else ()
     return (
-        actions.DrawSamples(config.sample_every_steps, sampler, self.folder, row_names, config.samples_per_class,
+        actions.DrawSamples(config.sample_every_steps, compiled, self.folder, row_names, config.samples_per_class,
                             config.seed, writer),
-        actions.Evaluate(config.evaluate_every_steps, self.evaluators, sampler, self.dataset, self.folder,
+        actions.Evaluate(config.evaluate_every_steps, self.evaluators, compiled, self.splits, self.folder,
                          config.seed, writer),
         actions.Save(config.checkpoint_every_steps, self.checkpoints))
 
@@ -174,6 +185,6 @@ class Trainer:
     """The batches of the steps after `first_step`, {name: [D, S, K, B, ...]} a dispatch."""
     config = self.config
     return feed.batches(
-        self.dataset, on_device=config.data.on_device, seed=config.seed, first_step=first_step,
+        self.splits.train, on_device=config.data.on_device, seed=config.seed, first_step=first_step,
         num_steps=config.num_steps, steps_per_dispatch=config.steps_per_dispatch,
         batches_per_step=self.family.batches_per_step, batch_size=config.batch_size)

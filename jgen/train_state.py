@@ -55,22 +55,13 @@ def apply(network, params, model_state, *inputs, train):
   return output, dict(new_state)
 
 
-def descend(state, name, gradients, optimizer, first_layer):
-  """One optimizer step of the network `name`.
+def descend(state, name, gradients, optimizer):
+  """One optimizer step of the network `name`: (state, gradients averaged over all devices).
 
-  Args:
-    state: a TrainState.
-    gradients: of this device's share of the batch; they are averaged over all devices here, and
-      nowhere else.
-    first_layer: the entry of the parameters whose gradient norm is reported apart.
-
-  Returns:
-    (state, {'gradient_norm', 'first_layer_gradient_norm'}), Euclidean norms.
+  `gradients` are of this device's share of the batch; they are averaged here, and nowhere else.
   """
   gradients = lax.pmean(gradients, AXIS)
   updates, opt_state = optimizer.update(gradients, state.opt_state[name], state.params[name])
   params = optax.apply_updates(state.params[name], updates)
-  norms = {'gradient_norm': optax.tree.norm(gradients),
-           'first_layer_gradient_norm': optax.tree.norm(gradients[first_layer])}
   return state.replace(params={**state.params, name: params},
-                       opt_state={**state.opt_state, name: opt_state}), norms
+                       opt_state={**state.opt_state, name: opt_state}), gradients

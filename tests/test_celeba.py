@@ -137,6 +137,16 @@ def test_another_partition_file(tmp_path):
   assert line.startswith(f"{folder}/others.txt: puts none of the 12 images ('img_align_celeba/000001.jpg', ...)")
 
 
+def test_a_split_without_an_image_and_all_splits_joined(tmp_path):
+  folder = official(tmp_path / 'data')
+  joined = data.load(wanted(folder, tmp_path, splits=('test', 'train', 'valid')))
+  np.testing.assert_array_equal(joined.annotations, YES)
+  put(folder, {'list_eval_partition.txt': partition_txt(parts=[0] * 11 + [1])})   # as where only a part is there
+  line = refusal(data.load, wanted(folder, tmp_path, splits=('test',)))
+  assert line == (f'{folder}/list_eval_partition.txt: puts no image into test (11 in train, 1 in valid); ask for a '
+                  'split that has some, or name another list with --config.data.partition_file=FILE')
+
+
 def test_rows_and_images_without_each_other(tmp_path, capsys):
   folder = official(tmp_path / 'data')
   put(folder, {'list_attr_celeba.txt': attributes_txt(YES[1:], NAMES[1:]),
@@ -245,6 +255,8 @@ def real():
 
 
 def test_of_the_test_data(real, tmp_path):
+  line = refusal(data.load, wanted(real, tmp_path, splits=('test',)))
+  assert 'list_eval_partition.txt: puts no image into test (10,000 in train); ask for' in line
   subset = 'list_eval_partition_subset_8000_1000_1000.txt'
   dataset = data.load(wanted(real, tmp_path, partition_file=subset, splits=('valid',), label='Smiling'))
   rows = [line.split() for line in (real / 'list_attr_celeba.txt').read_text().splitlines()[2:]]

@@ -28,7 +28,7 @@ def test_every_config_is_sound_and_its_step_fits_together(name):
   config_lib.validate(config)
   spec = data.describe(config.data)
   family = families.create(config, spec)
-  evaluation.create(config.evaluators, spec, family.num_classes)
+  evaluation.create(config.evaluators, spec, family, bool(config.data.test_splits))
   state = jax.eval_shape(lambda key: jax.tree.map(lambda x: x[None], family.init(key)), jax.random.key(0))
   shape = (1, config.steps_per_dispatch, family.batches_per_step, 4)
   batches = {'image': jax.ShapeDtypeStruct((*shape, *spec.image_shape), np.uint8),

@@ -40,7 +40,7 @@ def test_describe_needs_no_data():
     (section('shvn'), "config.data.name: 'shvn' is not known; did you mean 'svhn'?"),
     (section('svhn', splits=('train', 'tset')),
      "config.data.splits names 'tset', which svhn has not; it has: train, test, extra"),
-    (section('digits', splits=()), 'config.data.splits is empty; digits has: train'),
+    (section('digits', splits=()), 'config.data.splits is empty; digits has: train, valid, test, all'),
     (section('digits', image_size=0), 'config.data.image_size is 0; expected pixels of a side, at least 1'),
 ])
 def test_sections_that_name_nothing(call, wrong, line):
@@ -82,12 +82,12 @@ def test_arrays_that_keep_it():
 def test_digits_are_those_of_scikit_learn():
   from sklearn.datasets import load_digits
   published = load_digits()
-  digits = data.load(section('digits', image_size=8))
+  digits = data.load(section('digits', splits=('all',), image_size=8))
   assert digits.images.shape == (1797, 8, 8, 1) and digits.images.dtype == np.uint8
   np.testing.assert_allclose(digits.images[..., 0], published.images * 255 / 16, atol=0.5)
   assert digits.images.min() == 0 and digits.images.max() == 255
   np.testing.assert_array_equal(digits.labels, published.target)
-  larger = data.load(section('digits', image_size=16))
+  larger = data.load(section('digits', splits=('all',), image_size=16))
   assert larger.images.shape == (1797, 16, 16, 1) and larger.spec.image_shape == (16, 16, 1)
 
 

@@ -54,15 +54,15 @@ def write(folder, trap, **other):
   return path
 
 
-def wanted(tmp_path, image_size=64):
-  return section('dsprites', tmp_path, image_size=image_size, cache_dir=tmp_path / 'cache')
+def wanted(tmp_path, image_size=64, splits=('all',)):
+  return section('dsprites', tmp_path, splits=splits, image_size=image_size, cache_dir=tmp_path / 'cache')
 
 
 def test_the_published_format_is_read_and_nothing_unpickled(tmp_path):
   arrays = content()
   write(tmp_path, tmp_path / 'trap', **arrays)
   dataset = data.load(wanted(tmp_path))
-  assert dataset.images.shape == (9000, 64, 64, 1) and dataset.source == str(tmp_path / dsprites.FILE)
+  assert dataset.images.shape == (9000, 64, 64, 1) and dataset.source == f'{tmp_path / dsprites.FILE}: all'
   np.testing.assert_array_equal(dataset.images[..., 0], 255 * arrays['imgs'])
   np.testing.assert_array_equal(dataset.annotations, arrays['latents_classes'])
   np.testing.assert_array_equal(dataset.labels, arrays['latents_classes'][:, 1])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
@@ -9,12 +10,17 @@ from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
 from configs import common
-from jgen.data.spec import Dataset, Spec
+from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation import EVALUATORS, class_consistency, create
 from jgen.evaluation.descriptors import describe, oriented_gradients, shrink
 
 NUM_KNOWN = 1_200         # digits that the evaluators may see; the rest play the generator
+
+
+def conditional(num_classes):
+  """What an evaluator looks at of a Family."""
+  return types.SimpleNamespace(num_classes=num_classes)
 
 
 def dataset_of(images, labels, num_classes, label_names=()):
@@ -37,10 +43,14 @@ class Generator:
   def __init__(self, unseen, shown):
     self.unseen, self.shown, self.asked = unseen, shown, []
 
-  def __call__(self, labels, seed):
+  def sample(self, labels, seed):
     self.asked.append((labels, seed))
     random = np.random.default_rng(seed)
     return np.stack([random.choice(self.unseen[self.shown(int(label))]) for label in labels])
+
+
+def numbers(evaluator, model, dataset, seed):
+  return evaluator.measure(model, Splits(dataset), seed).numbers
 
 
 @pytest.fixture(scope='module')
@@ -48,14 +58,14 @@ def measured(digits):
   """What one evaluator says of three generators, and how often it fitted a classifier for that."""
   dataset, unseen = digits
   sections = {'class_consistency': {'num_real': 1_000, 'num_generated': 495}}
-  evaluator = create(sections, dataset.spec, 10)['class_consistency']
+  evaluator = create(sections, dataset.spec, conditional(10))['class_consistency']
   fits, fit = [], SVC.fit
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(SVC, 'fit', lambda self, *args: fits.append(1) or fit(self, *args))
     truthful = Generator(unseen, lambda label: label)
-    return {'truthful': evaluator.measure(truthful, dataset, 7), 'asked': truthful.asked,
-            'wrong': evaluator.measure(Generator(unseen, lambda label: (label + 1) % 10), dataset, 7),
-            'half': evaluator.measure(Generator(unseen, lambda label: label // 2 * 2), dataset, 7),
+    return {'truthful': numbers(evaluator, truthful, dataset, 7), 'asked': truthful.asked,
+            'wrong': numbers(evaluator, Generator(unseen, lambda label: (label + 1) % 10), dataset, 7),
+            'half': numbers(evaluator, Generator(unseen, lambda label: label // 2 * 2), dataset, 7),
             'fits': len(fits)}
 
 
@@ -99,7 +109,7 @@ def test_scores_are_the_same_again_and_the_classifier_whatever_the_seed(digits, 
   dataset, unseen = digits
   def measure(seed):
     evaluator = EVALUATORS['class_consistency'](num_real=1_000, num_generated=495)
-    return evaluator.measure(Generator(unseen, lambda label: label), dataset, seed)
+    return numbers(evaluator, Generator(unseen, lambda label: label), dataset, seed)
   assert measure(7) == measured['truthful']
   other = measure(8)
   for entry in ('classifier_accuracy', 'classifier_per_class', 'num_real_train'):
@@ -118,8 +128,8 @@ def test_real_images_are_split_without_overlap_and_by_class():
 def test_held_out_images_are_unknown_to_the_classifier():
   random = np.random.default_rng(0)
   images, labels = random.integers(0, 256, (400, 8, 8, 1), np.uint8), np.arange(400) % 2
-  results = EVALUATORS['class_consistency'](400, 320).measure(lambda labels, seed: images[:320], dataset_of(
-      images, labels, 2), 0)
+  model = types.SimpleNamespace(sample=lambda labels, seed: images[:320])
+  results = numbers(EVALUATORS['class_consistency'](400, 320), model, dataset_of(images, labels, 2), 0)
   assert results['classifier_accuracy'] < 0.7   # noise: nothing can be known but what was learnt by heart
   assert results['accuracy'] > 0.8              # as these were, for the most part
 
@@ -181,8 +191,7 @@ def test_the_config_has_the_keys_of_each_evaluator():
   for name, evaluator in EVALUATORS.items():
     section = getattr(common, name)()
     assert {field.name for field in dataclasses.fields(evaluator)} == set(section)
-    made = create({name: section}, Spec('made', (8, 8, 1), 10), 10)[name]
-    assert dataclasses.asdict(made) == section.to_dict()
+    assert dataclasses.asdict(evaluator(**section)) == section.to_dict()
 
 
 @pytest.mark.parametrize('sections, num_classes, words', [
@@ -195,7 +204,7 @@ def test_the_config_has_the_keys_of_each_evaluator():
 ])
 def test_what_cannot_work_is_refused_before_training(sections, num_classes, words):
   with pytest.raises(UserError) as error:
-    create(sections, Spec('made', (8, 8, 1), num_classes), num_classes)
+    create(sections, Spec('made', (8, 8, 1), num_classes), conditional(num_classes))
   assert all(word in str(error.value) for word in words) and '\n' not in str(error.value)
 
 

@@ -31,7 +31,7 @@ def test_labels_that_cannot_be(label, line):
 
 def test_digits_honour_it():
   for label in ('', 'digit'):
-    dataset = data.load(section('digits', image_size=8, label=label))
+    dataset = data.load(section('digits', splits=('all',), image_size=8, label=label))
     assert dataset.spec.num_classes == 10 and dataset.labels[:3].tolist() == [0, 1, 2]
   for call in (data.describe, data.load):
     assert refusal(call, section('digits', image_size=8, label='digits')).endswith("has not; did you mean 'digit'?")

@@ -12,8 +12,8 @@ from jgen import data
 from jgen.data import sprites
 
 
-def wanted(tmp_path, num_images, image_size=64):
-  chosen = section('sprites', image_size=image_size, cache_dir=tmp_path / 'cache')
+def wanted(tmp_path, num_images, image_size=64, splits=('all',)):
+  chosen = section('sprites', splits=splits, image_size=image_size, cache_dir=tmp_path / 'cache')
   chosen.sprites = SimpleNamespace(num_images=num_images)
   return chosen
 
@@ -95,7 +95,7 @@ def test_how_many_pixels_differ_from_images_of_dsprites():
 
 def test_an_image_is_a_function_of_its_number(tmp_path):
   few, more = (data.load(wanted(tmp_path, count, 16)) for count in (60, 2500))
-  assert few.spec.image_shape == (16, 16, 1) and few.source.startswith('procedural: 60 of the 737,280 sprites')
+  assert few.spec.image_shape == (16, 16, 1) and few.source.startswith('procedural: all, 60 of the 737,280 sprites')
   numbers_of_few, numbers_of_more = sprites.subset(60), sprites.subset(2500)
   assert len(set(numbers_of_more)) == 2500 and (np.diff(numbers_of_more) > 0).all()
   places = np.searchsorted(numbers_of_more, numbers_of_few)

@@ -22,18 +22,33 @@ def dcgan(**overrides):
   return config
 
 
+def vae(**overrides):
+  """A VAE on the 8x8 digits with BatchNorm, the training pixels' variance, and a part of the divergence free."""
+  config = _base('vae', common.vae())
+  config.model.latent_size = 5
+  config.model.encoder.features, config.model.decoder.features = (8, 12), (12, 8)
+  config.model.regularizer.name = 'free_bits'
+  config.model.regularizer.free_nats = 0.05   # above some latents' divergence and below others'
+  config.update_from_flattened_dict(overrides)
+  return config
+
+
+def learned_vae(**overrides):
+  """The same without BatchNorm, with 3x3 kernels, a learned variance and a capacity, by RMSProp."""
+  config = vae()
+  model = config.model
+  model.likelihood = 'learned_gaussian'
+  model.regularizer.name, model.regularizer.capacity_steps = 'capacity', 2
+  model.optimizer.name = 'rmsprop'
+  for network in (model.encoder, model.decoder):
+    network.normalization, network.use_bias, network.kernel_size = 'none', True, 3
+  model.decoder.fully_convolutional = model.decoder.activate_first = True
+  config.update_from_flattened_dict(overrides)
+  return config
+
+
 def _gan():
-  config = common.base()
-  config.family = 'gan'
-  config.batch_size = 16
-  config.num_steps = 8
-  config.data.name = 'digits'
-  config.data.image_size = 8
-  config.log_every_steps = 2
-  config.sample_every_steps = config.checkpoint_every_steps = 4
-  config.samples_per_class = 2
-  with config.unlocked():
-    config.model = common.gan()
+  config = _base('gan', common.gan())
   config.model.conditional = True
   config.model.latent_size = 5
   config.model.generator.kernel_init = 'he'   # so that untrained samples differ
@@ -42,4 +57,19 @@ def _gan():
   return config
 
 
-CONFIGS = {'wgan': wgan, 'dcgan': dcgan}
+def _base(family, model):
+  config = common.base()
+  config.family = family
+  config.batch_size = 16
+  config.num_steps = 8
+  config.data.name = 'digits'
+  config.data.image_size = 8
+  config.log_every_steps = 2
+  config.sample_every_steps = config.checkpoint_every_steps = 4
+  config.samples_per_class = 2
+  with config.unlocked():
+    config.model = model
+  return config
+
+
+CONFIGS = {'wgan': wgan, 'dcgan': dcgan, 'vae': vae, 'learned_vae': learned_vae}

@@ -8,8 +8,10 @@ where `section` is `config.data` of configs/common.py. Which annotation serves a
 them: the reader's own choice, unless config.data.label names another.
 """
 
+import copy
+
 from jgen.data import celeba, digits, dsprites, folder, sprites, svhn, tiny_imagenet
-from jgen.data.spec import Dataset, Spec, checked, relabelled, with_label
+from jgen.data.spec import Dataset, Spec, Splits, checked, relabelled, with_label
 from jgen.errors import UserError, choose
 
 READERS = {
@@ -41,6 +43,20 @@ def load(section) -> Dataset:
   if section.label:
     describe(section)                   # a wrong name is told before anything is prepared
   return checked(relabelled(_reader(section).load(section), section.label))
+
+
+def load_splits(section) -> Splits:
+  """The images to train on and, from `section.test_splits`, those to measure on.
+
+  Raises:
+    UserError: as `load`.
+  """
+  if not section.test_splits:
+    return Splits(load(section))
+  of_test = copy.deepcopy(section)
+  of_test.splits = section.test_splits
+  describe(of_test)                     # a wrong name is told before anything is prepared
+  return Splits(load(section), load(of_test))
 
 
 def _reader(section):

@@ -52,6 +52,7 @@ class Original:
   settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # what else determines them, for JSON
   dropped: tuple[tuple[str, str], ...] = ()   # (file, why) that were left out before anything was read
   max_skipped: int = 0                  # images that may turn out bad
+  chosen: Callable[[np.ndarray], Any] = lambda annotations: slice(None)   # which of [n, M] the splits hold, an index
 
   def pieces(self, size) -> Iterator[Callable[[], Piece]]:
     """The work, in order; each can be done in a thread of its own."""
@@ -59,14 +60,17 @@ class Original:
     for images, annotations in self.parts():
       found += len(images)
       for start in range(0, len(images), _CHUNK):
-        yield functools.partial(_resized, images[start:start + _CHUNK], annotations[start:start + _CHUNK], size)
+        of_chunk = slice(start, start + _CHUNK)
+        yield functools.partial(_resized, images[of_chunk], annotations[of_chunk], size, self.chosen)
     if found != self.count:
       raise UserError(f'read {found} images where {self.count} were announced; '
                       'a source file changed while it was read, so start again')
 
 
-def _resized(images, annotations, size):
-  return Piece(resize(images, size), annotations.astype(np.int32), ())
+def _resized(images, annotations, size, chosen):
+  kept = chosen(annotations)
+  resized = resize(images[kept], size)
+  return Piece(resized, annotations[kept].astype(np.int32), (), others=len(images) - len(resized))
 
 
 def prepared(section, spec, original):
@@ -158,7 +162,8 @@ def _prepare(folder, contents, spec, original):
       skipped = _fill(unfinished, folder, spec, original)
       left_out = [{'file': file, 'why': why} for file, why in (*original.dropped, *skipped)]
       if not unfinished.count:
-        raise UserError(f'{spec.name}: no image is left of {original.count}; {_first_few(skipped)}'.rstrip('; '))
+        why = _first_few(skipped) or f"none of them is in {', '.join(contents['splits'])}; ask for another split"
+        raise UserError(f'{spec.name}: no image is left of {original.count}; {why}')
       unfinished.finish(contents | {'skipped': left_out})
   except (OSError, UserError):
     shutil.rmtree(path, ignore_errors=True)

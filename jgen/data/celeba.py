@@ -7,7 +7,6 @@ tensorflow_datasets has prepared. Cropped to the usual centred square of 140 of 
 import dataclasses
 from pathlib import Path
 import posixpath
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from jgen.data import archive, cache, fetched
 from jgen.data.decoding import centre_square
 from jgen.data.image_files import ImageFiles, bad_share, crop_share, list_path, pictures, warn_dropped, warn_extra
 from jgen.data.spec import Annotation, Dataset, Spec
-from jgen.data.tables import few, key, read_table, split_numbers
+from jgen.data.tables import empty_splits, few, key, read_table, split_numbers
 from jgen.errors import UserError
 
 SPLITS = ('train', 'valid', 'test')
@@ -61,9 +60,7 @@ def _files(section):
   wanted = {SPLITS.index(split) for split in section.splits}
   in_splits = [stem for stem in names if stem in numbers and numbers[stem] in wanted]
   if not in_splits:
-    raise UserError(f"{_name_of(section, partition_files)}: puts none of the {len(names):,} images "
-                    f"('{next(iter(names.values()))}', ...) into {', '.join(section.splits)}; expected a list of these "
-                    'images')
+    raise UserError(_none_in_splits(_name_of(section, partition_files), section.splits, numbers, names))
   there = [stem for stem in in_splits if stem in attributes.rows]
   if not there:
     raise UserError(f"{attributes.where}: names other images ('{next(iter(attributes.rows))}', ...) than there are "
@@ -77,6 +74,14 @@ def _files(section):
       source, tuple(names[stem] for stem in there), _codes(attributes, there), (*attribute_files, *partition_files),
       _VERSION, crop_share(section, _CROP), bad_share(section), dropped)
   return original, f"{source.path}: {', '.join(section.splits)}"
+
+
+def _none_in_splits(where, splits, numbers, names):
+  held = [numbers[stem] for stem in names if stem in numbers]
+  if held:
+    return empty_splits(where, splits, held)
+  return (f"{where}: puts none of the {len(names):,} images ('{next(iter(names.values()))}', ...) into "
+          f"{', '.join(splits)}; expected a list of these images")
 
 
 def _images(root):
@@ -147,7 +152,7 @@ def _tfds(section):
     images = np.stack([centre_square(image, share) for image in batch['image']])
     return images, np.stack([batch['attributes'][name] for name in ATTRIBUTES], axis=1)
 
-  its_splits = SimpleNamespace(dir=section.dir, splits=[_TFDS_SPLITS[split] for split in section.splits])
   published = fetched.Published('CelebA', 'celeb_a', 'img_align_celeba', '', '')
-  original, source = fetched.through_tfds(published, its_splits, _VERSION, read)
-  return dataclasses.replace(original, settings={'crop': share}), source
+  original, where = fetched.through_tfds(
+      published, section.dir, [_TFDS_SPLITS[split] for split in section.splits], _VERSION, read)
+  return dataclasses.replace(original, settings={'crop': share}), f"{where}: {', '.join(section.splits)}"

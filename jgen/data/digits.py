@@ -5,10 +5,11 @@ The test part of "Optical Recognition of Handwritten Digits" (Alpaydin and Kayna
 
 import numpy as np
 
+from jgen.data import partition
 from jgen.data.resizing import resize
 from jgen.data.spec import Annotation, Dataset, Spec
 
-SPLITS = ('train',)
+SPLITS = partition.SPLITS
 
 
 def describe(section):
@@ -19,10 +20,11 @@ def describe(section):
 
 
 def load(section):
-  """All of them, from memory; the published 0..16 becomes 0..255."""
+  """The splits, from memory; the published 0..16 becomes 0..255."""
   from sklearn.datasets import load_digits  # here, because importing it takes a second
   published = load_digits()
-  images = np.rint(published.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
-  labels = published.target.astype(np.int32)
+  chosen = partition.belong(np.arange(len(published.images)), section.splits)
+  images = np.rint(published.images[chosen] * (255 / 16)).astype(np.uint8)[..., np.newaxis]
+  labels = published.target[chosen].astype(np.int32)
   return Dataset(describe(section), resize(images, section.image_size), labels,
-                 source='sklearn.datasets.load_digits', annotations=labels[:, np.newaxis])
+                 f"sklearn.datasets.load_digits: {', '.join(section.splits)}", labels[:, np.newaxis])

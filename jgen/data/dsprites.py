@@ -6,17 +6,18 @@ a file says: that member is never opened.
 """
 
 import contextlib
+import dataclasses
 from pathlib import Path
 import zipfile
 import zlib
 
 import numpy as np
 
-from jgen.data import cache, fetched, sprites
+from jgen.data import cache, fetched, partition, sprites
 from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError
 
-SPLITS = ('train',)
+SPLITS = partition.SPLITS
 FILE = 'dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz'
 ORIENTATIONS = np.linspace(0, 2 * np.pi, 40)   # the last is the first again
 
@@ -32,17 +33,25 @@ def describe(section):
   """One channel, three classes (the shapes), six factors; the published size is 64."""
   size = section.image_size
   return Spec('dsprites', (size, size, 1), num_classes=3, label_names=sprites.SHAPES,
-              annotations=sprites.factors(ORIENTATIONS))
+              annotations=sprites.factors(ORIENTATIONS), has_factors=True)
 
 
 def load(section):
-  """All images, black 0 and white 255, prepared once (3 GB at 64x64), then memory-mapped."""
+  """The splits, black 0 and white 255, prepared once (all of them: 3 GB at 64x64), then memory-mapped."""
   path = Path(section.dir).expanduser() / FILE
-  original, source = (_npz(path), str(path)) if section.dir and path.exists() else fetched.through_tfds(
-      _PUBLISHED, section, _VERSION, _read_features)
+  original, where = (_npz(path), path) if section.dir and path.exists() else fetched.through_tfds(
+      _PUBLISHED, section.dir, ('train',), _VERSION, _read_features)
+  if 'all' not in section.splits:
+    original = dataclasses.replace(original, chosen=lambda classes: partition.belong(_numbers(classes), section.splits),
+                                   settings=partition.settings(section.splits))
   spec = describe(section)
   images, annotations = cache.prepared(section, spec, original)
-  return Dataset(spec, images, annotations[:, 1], source, annotations)
+  return Dataset(spec, images, annotations[:, 1], f"{where}: {', '.join(section.splits)}", annotations)
+
+
+def _numbers(classes):
+  """Places int64 [n] in the published order of the images of these factor classes, [n, 6]: tfds has another order."""
+  return np.ravel_multi_index(classes.T, sprites.SIZES)
 
 
 def _npz(path):

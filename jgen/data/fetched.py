@@ -36,40 +36,41 @@ def again(path, url):
   return f'fetch it again: curl --fail -o {shlex.quote(str(path))} {url}'
 
 
-def through_tfds(published, section, version: int, read: Callable):
-  """The splits of `section`, downloaded by tensorflow_datasets if it has not prepared them yet.
+def through_tfds(published, folder, splits, version: int, read: Callable):
+  """Splits of a set, downloaded by tensorflow_datasets if it has not prepared them yet.
 
   Args:
     published: a Published
-    section: config.data
+    folder: config.data.dir
+    splits: their names in tensorflow_datasets
     version: of the reader
     read: a batch of the set's features -> (images uint8 [n, h, w, C], annotations [n, M])
 
   Returns:
-    (cache.Original, source)
+    (cache.Original, the folder that it is read from)
 
   Raises:
     UserError: it is not there and cannot be downloaded.
   """
   tf = tensorflow()
   import tensorflow_datasets as tfds
-  builder = tfds.builder(published.tfds_name, data_dir=section.dir or None)
+  builder = tfds.builder(published.tfds_name, data_dir=folder or None)
   if not builder.data_path.exists():
-    _download(published, builder, section)
-  splits = [builder.info.splits[split] for split in section.splits]
+    _download(published, builder, folder)
+  infos = [builder.info.splits[split] for split in splits]
 
   def parts():
     try:
-      for split in section.splits:
+      for split in splits:
         for batch in tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False, batch_size=_PART)):
           yield read(batch)
     except tf.errors.OpError as error:
       raise UserError(f'{builder.data_path}: cannot be read ({in_one_line(error)}); delete that folder and '
                       'start again: it is made anew') from error
 
-  files = tuple(Path(path) for split in splits for path in split.filepaths)
-  count = sum(split.num_examples for split in splits)
-  return cache.Original(files, count, version, parts), f"{builder.data_path}: {', '.join(section.splits)}"
+  files = tuple(Path(path) for info in infos for path in info.filepaths)
+  count = sum(info.num_examples for info in infos)
+  return cache.Original(files, count, version, parts), builder.data_path
 
 
 def in_one_line(error):
@@ -77,13 +78,13 @@ def in_one_line(error):
   return ' '.join(f'{type(error).__name__}: {error}'.split())[:200]
 
 
-def _download(published, builder, section):
+def _download(published, builder, folder):
   try:
     urllib.request.urlopen(urllib.request.Request(published.probe, method='HEAD'), timeout=10).close()
     builder.download_and_prepare()
   except Exception as error:   # of the network, of the disk, or of a tensorflow_datasets that lacks a package
-    looked_in = Path(section.dir or builder.data_path.parents[1]).expanduser()
+    looked_in = Path(folder or builder.data_path.parents[1]).expanduser()
     raise UserError(
         f'{published.title} not found in {looked_in} (neither {published.pattern} nor {published.tfds_name} of '
         f'tensorflow_datasets) and not downloaded ({in_one_line(error)}); '
-        f"{remedy(published, Path(section.dir or published.title.lower()))}") from error
+        f"{remedy(published, Path(folder or published.title.lower()))}") from error

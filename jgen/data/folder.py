@@ -2,9 +2,9 @@
 
 What is known of them comes from a list (config.data.label_file), else from their folders: where there are at least
 two directly below the root and every image is in one, these are the classes. Splits come from a list
-(config.data.partition_file), else from the images themselves: the first 8 bytes of the sha256 of a file, as a share
-of 2^64, put it below 0.8 into train, below 0.9 into valid, else into test. So an image stays where it is when others
-come or go or are renamed, and copies of it are never in two splits.
+(config.data.partition_file), else from the images themselves: the first 8 bytes of the sha256 of a file are the hash
+of partition.py. So an image stays where it is when others come or go or are renamed, and copies of it are never in two
+splits.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from jgen.data import archive, cache
+from jgen.data import archive, cache, partition
 from jgen.data.image_files import (
   ImageFiles,
   bad_share,
@@ -27,12 +27,11 @@ from jgen.data.image_files import (
 )
 from jgen.data.spec import Annotation, Dataset, Spec
 from jgen.data.tables import annotations as annotations_of
-from jgen.data.tables import coded, key, matched, read_table, split_numbers
+from jgen.data.tables import coded, empty_splits, key, matched, read_table, split_numbers
 from jgen.errors import UserError
 
-SPLITS = ('train', 'valid', 'test', 'all')
+SPLITS = partition.SPLITS
 _VERSION = 1
-_BOUNDS = (0.8, 0.9, 1.)                # where train, valid and test end
 
 
 def describe(section):
@@ -43,16 +42,16 @@ def describe(section):
 def load(section):
   """The splits in the order of the file names; prepared once, then memory-mapped."""
   known = _known(section)
-  belongs, partition_settings = everything, {}
+  belongs, settings = everything, {}
   warn_extra(known.num_extra, len(known.names) + len(known.dropped))
   if 'all' not in section.splits and section.partition_file:
     known = _partitioned(section, known)
   elif 'all' not in section.splits:
     wanted = {SPLITS.index(split) for split in section.splits}
-    belongs, partition_settings = lambda content: hashed_split(content) in wanted, {'bounds': _BOUNDS}
+    belongs, settings = lambda content: hashed_split(content) in wanted, partition.settings(section.splits)
   warn_dropped(known.dropped, len(known.names) + len(known.dropped))
   original = ImageFiles(known.source, tuple(known.names), known.annotations, known.lists, _VERSION,
-                        crop_share(section, 1.), bad_share(section), tuple(known.dropped), belongs, partition_settings)
+                        crop_share(section, 1.), bad_share(section), tuple(known.dropped), belongs, settings)
   images, annotations = cache.prepared(section, known.spec, original)
   labels = annotations[:, 0] if known.spec.num_classes else np.zeros(len(images), np.int32)
   return Dataset(known.spec, images, labels, f"{known.source.path}: {', '.join(section.splits)}", annotations)
@@ -60,8 +59,7 @@ def load(section):
 
 def hashed_split(content):
   """0 train, 1 valid, 2 test: a function of the file's bytes."""
-  share = int.from_bytes(hashlib.sha256(content).digest()[:8]) / 2**64
-  return int(np.searchsorted(_BOUNDS, share, side='right'))
+  return int(partition.place(int.from_bytes(hashlib.sha256(content).digest()[:8])))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +120,7 @@ def _partitioned(section, known):
   wanted = {SPLITS.index(split) for split in section.splits}
   chosen = [n for n, name in enumerate(known.names) if key(name) in numbers and numbers[key(name)] in wanted]
   if not chosen:
-    raise UserError(f"{path}: puts none of the {len(there):,} images into {', '.join(section.splits)}; expected some")
+    raise UserError(empty_splits(path, section.splits, [numbers[key(name)] for name in there]))
   return dataclasses.replace(known, names=[known.names[n] for n in chosen], annotations=known.annotations[chosen],
                              lists=(*known.lists, path), dropped=(*known.dropped, *unassigned))
 

@@ -24,6 +24,7 @@ class Spec:
   num_classes: int = 0                  # Y; 0 where the images carry no label
   label_names: tuple[str, ...] = ()     # one a class, for the figures
   annotations: tuple[Annotation, ...] = ()   # M of them; the label is one of them, or there is none
+  has_factors: bool = False             # whether the annotations are all the factors that images were made from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +36,14 @@ class Dataset:
   labels: np.ndarray                    # int32 [N], 0 <= label < num_classes; zeros where unlabelled
   source: str                           # where they came from, for the receipts
   annotations: np.ndarray | None = None  # int32 [N, M], columns as in spec.annotations
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+  """The images of a run."""
+
+  train: Dataset
+  test: Dataset | None = None           # which the model is measured on; None where config.data.test_splits names none
 
 
 def with_label(spec, label):

@@ -8,11 +8,11 @@ import functools
 
 import numpy as np
 
-from jgen.data import cache
+from jgen.data import cache, partition
 from jgen.data.spec import Annotation, Dataset, Spec
 from jgen.errors import UserError
 
-SPLITS = ('train',)
+SPLITS = partition.SPLITS
 SHAPES = ('square', 'ellipse', 'heart')
 SCALES = np.linspace(0.5, 1, 6)
 ORIENTATIONS = np.arange(40) * (2 * np.pi / 40)   # dSprites: linspace(0, 2 pi, 40), whose last is its first again
@@ -47,16 +47,21 @@ def describe(section):
   if not 0 <= count <= NUM_IMAGES:
     raise UserError(f'config.data.sprites.num_images is {count}; expected 1 to {NUM_IMAGES:,}, or 0 for all')
   size = section.image_size
-  return Spec('sprites', (size, size, 1), num_classes=3, label_names=SHAPES, annotations=factors(ORIENTATIONS))
+  return Spec('sprites', (size, size, 1), num_classes=3, label_names=SHAPES, annotations=factors(ORIENTATIONS),
+              has_factors=True)
 
 
 def load(section):
-  """The images that `subset` names, drawn once, then memory-mapped."""
+  """Those of the images that `subset` names which are in the splits, drawn once, then memory-mapped."""
   spec = describe(section)
-  numbers = subset(section.sprites.num_images or NUM_IMAGES)
-  original = cache.Original((), len(numbers), _VERSION, functools.partial(_parts, numbers, section.image_size))
+  numbers, splits = subset(section.sprites.num_images or NUM_IMAGES), ', '.join(section.splits)
+  chosen = numbers[partition.belong(numbers, section.splits)]
+  if not len(chosen):
+    raise UserError(f'none of the {len(numbers)} sprites is in {splits}; raise config.data.sprites.num_images')
+  original = cache.Original((), len(chosen), _VERSION, functools.partial(_parts, chosen, section.image_size),
+                            settings=partition.settings(section.splits))
   images, annotations = cache.prepared(section, spec, original)
-  source = f'procedural: {len(numbers):,} of the {NUM_IMAGES:,} sprites that jgen/data/sprites.py draws'
+  source = f'procedural: {splits}, {len(chosen):,} of the {NUM_IMAGES:,} sprites that jgen/data/sprites.py draws'
   return Dataset(spec, images, annotations[:, 1], source, annotations)
 
 

@@ -29,8 +29,7 @@ def load(section):
   """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
   folder = Path(section.dir).expanduser()
   published = section.dir and any(folder.glob('*_32x32.mat'))
-  original, source = _mat_files(folder, section.splits) if published else fetched.through_tfds(
-      _published(section.splits), section, _VERSION, lambda batch: (batch['image'], batch['label'][:, np.newaxis]))
+  original, source = _mat_files(folder, section.splits) if published else _prepared_by_tfds(section)
   spec = describe(section)
   images, annotations = cache.prepared(section, spec, original)
   return Dataset(spec, images, annotations[:, 0], source, annotations)
@@ -40,6 +39,13 @@ def _published(splits):
   """What of it is to be fetched."""
   return fetched.Published('SVHN', 'svhn_cropped', '*_32x32.mat', f'{_URL}train_32x32.mat',
                            f"{_URL}{{{','.join(splits)}}}_32x32.mat")
+
+
+def _prepared_by_tfds(section):
+  original, where = fetched.through_tfds(
+      _published(section.splits), section.dir, section.splits, _VERSION,
+      lambda batch: (batch['image'], batch['label'][:, np.newaxis]))
+  return original, f"{where}: {', '.join(section.splits)}"
 
 
 def _mat_files(folder, splits):

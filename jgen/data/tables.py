@@ -140,6 +140,14 @@ def few(names):
   return ', '.join(names[:_MAX_NAMED]) + (f' and {more:,} other{"s" if more > 1 else ""}' if more > 0 else '')
 
 
+def empty_splits(where, splits, numbers):
+  """The error line about a list that puts no image into `splits`; `numbers` says where those are that there are."""
+  counts = {name: numbers.count(number) for number, name in enumerate(('train', 'valid', 'test'))}
+  told = ', '.join(f'{count:,} in {name}' for name, count in counts.items() if count)
+  return (f"{where}: puts no image into {', '.join(splits)} ({told}); ask for a split that has some, or name another "
+          'list with --config.data.partition_file=FILE')
+
+
 def split_numbers(table):
   """{key: 0 train, 1 valid, 2 test} of a partition list, whose values may be those numbers or words.
 

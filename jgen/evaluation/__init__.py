@@ -2,32 +2,64 @@
 
 The contract of an evaluator, a frozen dataclass whose fields are the keys of the section of its name
 in `configs/common.py`:
-  `check(spec, num_classes)` raises UserError where it cannot serve the data set, or a model whose samples follow
-  `num_classes` labels, before anything is trained;
-  `measure(generate, dataset, seed) -> dict` of plain numbers, strings and lists, ready for JSON, where
-  `generate(labels int32 [n], seed) -> uint8 [n, H, W, C]` draws images of those classes from the model
-  and `dataset` is a `jgen.data.spec.Dataset`.
+  `needs` names the methods of a Family, beyond those that all have, that it calls through the model;
+  `needs_test` says whether it measures on test images;
+  `check(spec, family)` raises UserError where it cannot serve the data set or the model, before anything is trained;
+  `check_data(splits)`, which only some have, raises UserError where the images show that, also before;
+  `measure(model, splits, seed) -> Measured`, where `model` is a `jgen.model.Model` and `splits` are
+  `jgen.data.spec.Splits`.
 """
 
 import dataclasses
 
 from jgen.errors import UserError, choose, nearest
 from jgen.evaluation.class_consistency import ClassConsistency
+from jgen.evaluation.disentanglement import Disentanglement
+from jgen.evaluation.interpolations import Interpolations
+from jgen.evaluation.ledger import Ledger
+from jgen.evaluation.reconstructions import Reconstructions
+from jgen.evaluation.traversals import Traversals
+from jgen.evaluation.tsne import Tsne
 
-EVALUATORS = {'class_consistency': ClassConsistency}
+EVALUATORS = {
+    'class_consistency': ClassConsistency,
+    'disentanglement': Disentanglement,
+    'interpolations': Interpolations,
+    'ledger': Ledger,
+    'reconstructions': Reconstructions,
+    'traversals': Traversals,
+    'tsne': Tsne,
+}
 
 
-def create(sections, spec, num_classes):
-  """The evaluators {name: evaluator} of the config `sections` {name: section} for the data set of `spec`
-  and a model whose samples follow `num_classes` labels (0: none).
+def create(sections, spec, family, has_test=False):
+  """The evaluators {name: evaluator} of the config `sections` {name: section} for a data set and a model.
 
   Raises UserError on an unknown evaluator, on keys that are not the evaluator's, and where an evaluator
-  cannot serve the data set or the model.
+  cannot serve the data set of `spec`, which has test images or not, or the Family.
   """
   evaluators = {name: _build(name, section) for name, section in sections.items()}
-  for evaluator in evaluators.values():
-    evaluator.check(spec, num_classes)
+  for name, evaluator in evaluators.items():
+    _check_needs(name, evaluator, family, has_test)
+    evaluator.check(spec, family)
   return evaluators
+
+
+def check_data(evaluators, splits):
+  """Raises UserError where the images are such that one of the evaluators {name: evaluator} cannot serve."""
+  for evaluator in evaluators.values():
+    if hasattr(evaluator, 'check_data'):
+      evaluator.check_data(splits)
+
+
+def _check_needs(name, evaluator, family, has_test):
+  missing = [need for need in evaluator.needs if not hasattr(family, need)]
+  if missing:
+    raise UserError(f"config.evaluators.{name}: needs a model that can {' and '.join(missing)}, which a "
+                    f'{type(family).__name__} cannot; remove the evaluator or take another model')
+  if evaluator.needs_test and not has_test:
+    raise UserError(f'config.evaluators.{name}: measures on test images, but config.data.test_splits names none; '
+                    "name some, as --config.data.test_splits='(\"test\",)', or remove the evaluator")
 
 
 def _build(name, section):

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from jgen.errors import UserError
 from jgen.evaluation.descriptors import describe
+from jgen.evaluation.measured import Measured
 
 DRAW_SEED = 0             # the same real images whatever a run's seed, so that two runs' scores compare
 HELD_OUT = 5              # one in so many real images tests the classifier
@@ -37,12 +38,15 @@ class ClassConsistency:
   num_real: int
   num_generated: int
 
-  def check(self, spec, num_classes):
-    """Raises UserError where `spec` has no classes to tell apart the model heeds none, or the counts are too small."""
+  needs = ()
+  needs_test = False
+
+  def check(self, spec, family):
+    """Raises UserError where `spec` has no classes, the model heeds none, or the counts are too small."""
     if spec.num_classes < 2:
       raise UserError(f"config.evaluators.class_consistency: data set '{spec.name}' has no labels to tell "
                       'apart; at least 2 classes are needed; remove the evaluator or take labelled images')
-    if not num_classes:
+    if not family.num_classes:
       raise UserError('config.evaluators.class_consistency: the model is not told which class to draw; make it '
                       'conditional or remove the evaluator')
     if self.num_real < 2 * spec.num_classes:
@@ -52,17 +56,21 @@ class ClassConsistency:
       raise UserError(f'config.evaluators.class_consistency.num_generated is {self.num_generated}; '
                       'set 1 or more')
 
-  def measure(self, generate, dataset, seed):
-    """The shares in [0, 1] of generated and of held-out real images that the classifier gives their class.
+  def check_data(self, splits):
+    """Raises UserError where a class has too few images."""
+    _draw(splits.train, self.num_real)
+
+  def measure(self, model, splits, seed):
+    """Measured: the shares in [0, 1] of generated and of held-out real images that the classifier gives their class.
 
     Every class is generated equally often: `num_generated` is rounded up to a multiple of the number of
     classes, and the entry of that name is what was drawn. Raises UserError as `judge` does.
     """
-    judge, spec = self.judge(dataset), dataset.spec
+    judge, spec = self.judge(splits.train), splits.train.spec
     # Classes alternate, so that a batch of any size that the model samples in holds a mixture of them.
     labels = np.tile(np.arange(spec.num_classes, dtype=np.int32), -(-self.num_generated // spec.num_classes))
-    right = judge.classify(generate(labels, seed)) == labels
-    return {
+    right = judge.classify(model.sample(labels, seed)) == labels
+    return Measured({
         'accuracy': float(right.mean()),
         'per_class': _per_class(right, labels, spec.num_classes),
         'class_names': _class_names(spec),
@@ -72,7 +80,7 @@ class ClassConsistency:
         'num_real_held_out': judge.num_held_out,
         'num_generated': len(labels),
         'classifier': judge.description,
-    }
+    })
 
   def judge(self, dataset):
     """The classifier of `dataset`'s images, fitted once in the evaluator's life.

@@ -1,9 +1,9 @@
 """The model families, by the name that a config gives."""
 
 from jgen.errors import choose
-from jgen.families import gan
+from jgen.families import gan, vae
 
-FAMILIES = {'gan': gan.create}
+FAMILIES = {'gan': gan.create, 'vae': vae.create}
 
 
 def create(config, spec):

@@ -1,4 +1,11 @@
-"""What the loop and the evaluators may know of a model."""
+"""What the loop and the evaluators may know of a model.
+
+Some families can do more than `Family` asks of all; an evaluator names what it needs of this:
+  `encode(state, images [B, H, W, C]) -> (mean, log variance)`, [B, Z] each
+  `decode(state, latents [B, Z]) -> [B, H, W, C]`
+  `reconstruct(state, images) -> [B, H, W, C]`
+  `eval_step(state, batch, key) -> {name: [B]}`, what is worth knowing of each image
+"""
 
 import jax
 
@@ -12,6 +19,11 @@ class Family:
   def init(self, key):
     """The TrainState at step 0. Run once, on one device, outside of any mapped function."""
     raise NotImplementedError
+
+  def adapt(self, state, dataset):
+    """The state at step 0 with what it takes from the training images; run once, on the host."""
+    del dataset
+    return state
 
   def train_step(self, state, batches, key):
     """One training step.

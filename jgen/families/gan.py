@@ -105,8 +105,9 @@ class GAN(Family):
       total = sum(terms.values()).mean()
       return total, ({'loss': total, **means({**terms, **watched})}, model_state)
     gradients, (metrics, model_state) = jax.grad(loss, has_aux=True)(state.params['critic'])
-    state, norms = train_state.descend(state, 'critic', gradients, self.critic_optimizer, FIRST_LAYER)
-    return state.replace(model_state={**state.model_state, 'critic': model_state}), {**metrics, **norms}
+    state, gradients = train_state.descend(state, 'critic', gradients, self.critic_optimizer)
+    metrics.update(gradient_norms(gradients))
+    return state.replace(model_state={**state.model_state, 'critic': model_state}), metrics
 
   def generator_terms(self, fake_logits):
     """{term: [B]} that the generator minimises."""
@@ -123,10 +124,11 @@ class GAN(Family):
       total = sum(terms.values()).mean()
       return total, {'loss': total, **means(terms)}
     gradient, metrics = jax.grad(loss, has_aux=True)(generated.images)
-    state, norms = train_state.descend(
-        state, 'generator', generated.pullback(gradient), self.generator_optimizer, FIRST_LAYER)
+    state, gradients = train_state.descend(
+        state, 'generator', generated.pullback(gradient), self.generator_optimizer)
+    metrics.update(gradient_norms(gradients))
     state = state.replace(model_state={**state.model_state, 'generator': generated.model_state})
-    return self.average(state), {**metrics, **norms}
+    return self.average(state), metrics
 
   def average(self, state):
     """Moves the averaged generator, if there is one, towards the generator."""
@@ -165,6 +167,12 @@ class GAN(Family):
 
 def means(terms):
   return {name: term.mean() for name, term in terms.items()}
+
+
+def gradient_norms(gradients):
+  """Euclidean norms of all of a network's gradients, and of those of its first layer."""
+  return {'gradient_norm': optax.tree.norm(gradients),
+          'first_layer_gradient_norm': optax.tree.norm(gradients[FIRST_LAYER])}
 
 
 def prefixed(prefix, metrics):

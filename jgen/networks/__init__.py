@@ -2,6 +2,7 @@
 
 from jgen.errors import UserError, choose
 from jgen.networks import dcgan
+from jgen.networks import vae as vae_networks
 from jgen.networks.layers import KERNEL_INITS, NORMALIZATIONS
 
 
@@ -15,6 +16,28 @@ def critic(section, image_shape):
   return dcgan.Critic(**_common(section, image_shape))
 
 
+def vae(section, image_shape, learns_variance):
+  """The VAE of a `common.vae()` section for images (H, W, C)."""
+  encoder, decoder = section.encoder, section.decoder
+  *spread, channels = (*decoder.features[1:], image_shape[2])
+  doubling = (decoder.kernel_size, 2, decoder.padding)
+  last = (decoder.last_kernel_size, decoder.last_stride, decoder.last_padding)
+  base = [vae_networks.base_side(side, [doubling] * len(spread) + [last]) for side in image_shape[:2]]
+  if None in base:
+    raise UserError(
+        f'config.model.decoder: its {len(spread) + 1} transposed convolutions cannot end at {image_shape[0]} x '
+        f'{image_shape[1]} pixels; change its features, kernel sizes and paddings, or config.data.image_size')
+  return vae_networks.VAE(
+      encoder=vae_networks.Encoder(latent_size=section.latent_size, kernel_size=encoder.kernel_size,
+                                   **_common(encoder, image_shape)),
+      decoder=vae_networks.Decoder(
+          channels=channels, base=(*base, decoder.features[0]), kernel_size=decoder.kernel_size,
+          padding=decoder.padding, last_kernel_size=decoder.last_kernel_size, last_stride=decoder.last_stride,
+          last_padding=decoder.last_padding, fully_convolutional=decoder.fully_convolutional,
+          activate_first=decoder.activate_first, **{**_layers(decoder), 'features': tuple(spread)}),
+      learns_variance=learns_variance)
+
+
 def _common(section, image_shape):
   halvings = len(section.features)
   if not halvings or any(side % 2**halvings for side in image_shape[:2]):
@@ -22,6 +45,11 @@ def _common(section, image_shape):
         f'config.model: {halvings} features {tuple(section.features)} halve the image {halvings} times, but sides '
         f'of {image_shape[0]} x {image_shape[1]} pixels do not divide by {2**halvings}; change features or '
         'config.data.image_size')
+  return _layers(section)
+
+
+def _layers(section):
+  """What all networks are told of their layers."""
   return dict(
       features=tuple(section.features),
       negative_slope=section.negative_slope,

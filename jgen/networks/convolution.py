@@ -1,11 +1,11 @@
-"""The 4x4, stride-2, padding-1 convolution of DCGAN-type networks and its transpose, fast where they run.
+"""Convolution and transposed convolution of PyTorch's geometry, fast where they run.
 
 Three maps, each linear in each of its two arguments and each other's transposes, so that they are closed
 under reverse-mode differentiation of any order (forward mode is not defined):
 
-  convolve(x, kernel) -> y              x [B, H, W, Ci], H and W even
-  transpose_convolve(y, kernel) -> x    y [B, H/2, W/2, Co]
-  kernel_gradient(x, y) -> kernel       kernel [4, 4, Ci, Co]
+  convolve(x, kernel) -> y              x [B, H, W, Ci]
+  transpose_convolve(y, kernel) -> x    y [B, h, w, Co], h = (H + 2 padding - k) // stride + 1
+  kernel_gradient(x, y) -> kernel       kernel [k, k, Ci, Co]
 
 The environment variable JGEN_CONVOLUTION chooses their form when a function is traced: `plain` is XLA's own
 convolution, right for accelerators and the quickest to compile; `fast` is made of products of matrices, which
@@ -27,6 +27,21 @@ from jgen.errors import UserError
 from jgen.networks import winograd
 
 
+class Geometry(NamedTuple):
+  """What a convolution does to the sides of an image."""
+
+  kernel_size: int
+  stride: int
+  padding: int
+  height: int                     # of x, the larger image
+  width: int
+
+  @property
+  def sides(self):
+    """(h, w) of y, the smaller image."""
+    return tuple((side + 2 * self.padding - self.kernel_size) // self.stride + 1 for side in (self.height, self.width))
+
+
 class Form(NamedTuple):
   """One way to compute the three maps."""
 
@@ -35,28 +50,35 @@ class Form(NamedTuple):
   kernel_gradient: Callable       # (x, y) -> kernel
 
 
-def convolve(x, kernel):
-  """Halves images: x [B, H, W, Ci], kernel [4, 4, Ci, Co] -> [B, H/2, W/2, Co].
+def convolve(x, kernel, stride=2, padding=1):
+  """x [B, H, W, Ci], kernel [k, k, Ci, Co] -> [B, h, w, Co], h = (H + 2 padding - k) // stride + 1.
 
-  PyTorch's conv2d(stride=2, padding=1), its weight being the kernel with axes [Co, Ci, 4, 4].
+  PyTorch's conv2d, its weight being the kernel with axes [Co, Ci, k, k].
 
   Raises:
-    UserError: for an odd height or width.
+    UserError: the kernel does not fit into the image.
   """
   _, height, width, channels = x.shape
-  if height % 2 or width % 2:
-    raise UserError(f'a layer cannot halve images of {height} x {width} pixels: even sides are needed; '
-                    'choose an image size that 2 divides once for each halving layer')
-  return _convolve(_choose_form(height, width, channels), x, kernel)
+  geometry = Geometry(kernel.shape[0], stride, padding, height, width)
+  if min(geometry.sides) < 1:
+    raise UserError(f'a layer cannot take its {geometry.kernel_size} x {geometry.kernel_size} kernel over an image of '
+                    f'{height} x {width} pixels; choose larger images or fewer layers')
+  return _convolve(_choose_form(geometry, channels), x, kernel)
 
 
-def transpose_convolve(y, kernel):
-  """Doubles images: y [B, h, w, Co], kernel [4, 4, Ci, Co] -> [B, 2h, 2w, Ci]; the transpose of `convolve`.
+def transpose_convolve(y, kernel, stride=2, padding=1, output_padding=0):
+  """y [B, h, w, Co], kernel [k, k, Ci, Co] -> [B, H, W, Ci], H = stride (h - 1) + k - 2 padding + output_padding.
 
-  PyTorch's conv_transpose2d(stride=2, padding=1), its weight being the kernel with axes [Co, Ci, 4, 4].
+  PyTorch's conv_transpose2d, its weight being the kernel with axes [Co, Ci, k, k]; the transpose of `convolve`.
+
+  Raises:
+    UserError: output_padding is not below the stride.
   """
-  _, height, width, _ = y.shape
-  return _transpose_convolve(_choose_form(2 * height, 2 * width, kernel.shape[2]), y, kernel)
+  if not 0 <= output_padding < stride:
+    raise UserError(f'output_padding is {output_padding}; expected 0 to {stride - 1}, less than the stride')
+  height, width = (stride * (side - 1) + kernel.shape[0] - 2 * padding + output_padding for side in y.shape[1:3])
+  geometry = Geometry(kernel.shape[0], stride, padding, height, width)
+  return _transpose_convolve(_choose_form(geometry, kernel.shape[2]), y, kernel)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -90,35 +112,38 @@ def _transpose(linear, shape, cotangent):
   return jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, cotangent.dtype))(cotangent)[0]
 
 
-def _form_of_convolve(convolve):
+def _form_of_convolve(geometry, convolve):
   """The form whose other two maps are transposes of its `convolve`."""
   def transpose_convolve(y, kernel):
-    batch, height, width, _ = y.shape
-    shape = batch, 2 * height, 2 * width, kernel.shape[2]
+    shape = len(y), geometry.height, geometry.width, kernel.shape[2]
     return _transpose(lambda x: convolve(x, kernel), shape, y)
 
   def kernel_gradient(x, y):
-    return _transpose(lambda kernel: convolve(x, kernel), (4, 4, x.shape[3], y.shape[3]), y)
+    size = geometry.kernel_size
+    return _transpose(lambda kernel: convolve(x, kernel), (size, size, x.shape[3], y.shape[3]), y)
 
   return Form(convolve, transpose_convolve, kernel_gradient)
 
 
-def _form_of_transpose_convolve(transpose_convolve):
+def _form_of_transpose_convolve(geometry, transpose_convolve):
   """The form whose other two maps are transposes of its `transpose_convolve`."""
   def convolve(x, kernel):
-    batch, height, width, _ = x.shape
-    shape = batch, height // 2, width // 2, kernel.shape[3]
+    shape = len(x), *geometry.sides, kernel.shape[3]
     return _transpose(lambda y: transpose_convolve(y, kernel), shape, x)
 
   def kernel_gradient(x, y):
-    return _transpose(lambda kernel: transpose_convolve(y, kernel), (4, 4, x.shape[3], y.shape[3]), x)
+    size = geometry.kernel_size
+    return _transpose(lambda kernel: transpose_convolve(y, kernel), (size, size, x.shape[3], y.shape[3]), x)
 
   return Form(convolve, transpose_convolve, kernel_gradient)
 
 
-def _lax_convolve(x, kernel):
+@functools.cache
+def _plain_form(geometry):
+  strides, padding = (geometry.stride,) * 2, ((geometry.padding,) * 2,) * 2
   dimensions = 'NHWC', 'HWIO', 'NHWC'
-  return lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=dimensions)
+  return _form_of_convolve(geometry, lambda x, kernel: lax.conv_general_dilated(
+      x, kernel, strides, padding, dimension_numbers=dimensions))
 
 
 def _patches_convolve(x, kernel):
@@ -131,62 +156,82 @@ def _patches_convolve(x, kernel):
   return (patches @ matrix).reshape(batch, height, width, -1)
 
 
-_PLAIN = _form_of_convolve(_lax_convolve)
-_PATCHES = _form_of_convolve(_patches_convolve)
-_WINOGRAD = _form_of_transpose_convolve(winograd.transpose_convolve)
+@functools.cache
+def _patches_form(geometry):
+  return _form_of_convolve(geometry, _patches_convolve)
 
 
-def _fast_form(height, width, channels):
-  """The faster form on CPU for images [B, H, W, Ci].
+@functools.cache
+def _winograd_form(geometry):
+  return _form_of_transpose_convolve(geometry, winograd.transpose_convolve)
+
+
+def _fast_form(geometry, channels):
+  """The faster form on CPU for images of Ci channels.
 
   XLA's own convolution is in neither, though it wins here and there below 64 channels: in a loop (scan) on
   CPU its transposes to the image and to the kernel take 6 and 130 times as long as outside (jaxlib 0.10.2).
   """
-  return _WINOGRAD if channels >= 16 and height % 4 == width % 4 == 0 else _PATCHES
+  if geometry[:3] != (4, 2, 1) or geometry.height % 2 or geometry.width % 2:
+    return _plain_form(geometry)
+  return (_winograd_form if channels >= 16 and geometry.height % 4 == geometry.width % 4 == 0 else
+          _patches_form)(geometry)
 
 
 _FORMS = {
-    'plain': lambda height, width, channels: _PLAIN,
+    'plain': lambda geometry, channels: _plain_form(geometry),
     'fast': _fast_form,
 }
 
 
-def _choose_form(height, width, channels):
+def _choose_form(geometry, channels):
   default = 'fast' if jax.default_backend() == 'cpu' else 'plain'
   name = os.environ.get('JGEN_CONVOLUTION', default)
   if name not in _FORMS:
     raise UserError(f"the environment variable JGEN_CONVOLUTION is '{name}': expected {' or '.join(_FORMS)}; "
                     'correct it, or unset it for what suits the backend')
-  return _FORMS[name](height, width, channels)
+  return _FORMS[name](geometry, channels)
 
 
-class Downsample(nn.Module):
-  """The learned `convolve`: [B, H, W, Ci] -> [B, H/2, W/2, features]; param `kernel` [4, 4, Ci, features]."""
+class Conv(nn.Module):
+  """The learned `convolve`, PyTorch's Conv2d: [B, H, W, Ci] -> [B, h, w, features].
 
-  features: int
-  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
-  use_bias: bool = False
-
-  @nn.compact
-  def __call__(self, x):
-    kernel = self.param('kernel', self.kernel_init, (4, 4, x.shape[-1], self.features))
-    y = convolve(x, kernel)
-    return y + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else y
-
-
-class Upsample(nn.Module):
-  """The learned `transpose_convolve`: [B, h, w, Ci] -> [B, 2h, 2w, features].
-
-  Its param `kernel` is [4, 4, features, Ci]: what it maps from stands last. An initializer that scales with
-  the fan-in takes 16 features for it, as in PyTorch's ConvTranspose2d; an output pixel sums 4 Ci products.
+  Its param `kernel` is [k, k, Ci, features].
   """
 
   features: int
-  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  kernel_size: int = 4
+  stride: int = 2
+  padding: int = 1
   use_bias: bool = False
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+  @nn.compact
+  def __call__(self, x):
+    size = self.kernel_size
+    kernel = self.param('kernel', self.kernel_init, (size, size, x.shape[-1], self.features))
+    y = convolve(x, kernel, self.stride, self.padding)
+    return y + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else y
+
+
+class ConvTranspose(nn.Module):
+  """The learned `transpose_convolve`, PyTorch's ConvTranspose2d: [B, h, w, Ci] -> [B, H, W, features].
+
+  Its param `kernel` is [k, k, features, Ci]: what it maps from stands last. An initializer that scales with
+  the fan-in takes k k features for it, as in PyTorch's ConvTranspose2d.
+  """
+
+  features: int
+  kernel_size: int = 4
+  stride: int = 2
+  padding: int = 1
+  output_padding: int = 0
+  use_bias: bool = False
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
 
   @nn.compact
   def __call__(self, y):
-    kernel = self.param('kernel', self.kernel_init, (4, 4, self.features, y.shape[-1]))
-    x = transpose_convolve(y, kernel)
+    size = self.kernel_size
+    kernel = self.param('kernel', self.kernel_init, (size, size, self.features, y.shape[-1]))
+    x = transpose_convolve(y, kernel, self.stride, self.padding, self.output_padding)
     return x + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else x

@@ -10,7 +10,7 @@ import math
 from flax import linen as nn
 import jax.numpy as jnp
 
-from jgen.networks.convolution import Downsample, Upsample
+from jgen.networks.convolution import Conv, ConvTranspose
 
 # The first layer of a network, in the order of the data: its gradient tells whether learning reaches it.
 FIRST_LAYER = 'layer_0'
@@ -34,7 +34,7 @@ class Generator(nn.Module):
     x = nn.Dense(math.prod(base), name=FIRST_LAYER, **options)(latents).reshape(-1, *base)
     for i, features in enumerate((*self.features[1:], channels), start=1):
       x = nn.leaky_relu(self.normalization(train)(x), self.negative_slope)
-      x = Upsample(features, name=f'layer_{i}', **options)(x)
+      x = ConvTranspose(features, name=f'layer_{i}', **options)(x)
     return jnp.tanh(x)
 
 
@@ -52,6 +52,6 @@ class Critic(nn.Module):
     options = dict(use_bias=self.use_bias, kernel_init=self.kernel_init)
     x = images
     for i, features in enumerate(self.features):
-      x = Downsample(features, name=f'layer_{i}', **options)(x)
+      x = Conv(features, name=f'layer_{i}', **options)(x)
       x = nn.leaky_relu(self.normalization(train)(x) if i else x, self.negative_slope)
     return nn.Dense(1, name=f'layer_{len(self.features)}', **options)(x.reshape(len(x), -1))[:, 0]

@@ -47,7 +47,7 @@ def normal(stddev):
 def he_stddev(shape):
   """He et al. 2015, eq. 10, for a kernel [..., inputs, outputs].
 
-  An `Upsample`'s kernel is [4, 4, outputs, inputs]; there it counts the outputs, as PyTorch does.
+  A `ConvTranspose`'s kernel is [4, 4, outputs, inputs]; there it counts the outputs, as PyTorch does.
   """
   return math.sqrt(2. / math.prod(shape[:-1]))
 

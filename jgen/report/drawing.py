@@ -2,11 +2,15 @@
 
 import dataclasses
 
+import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 import numpy as np
 
 REFERENCE_STYLE = {'color': '0.25', 'linestyle': '--', 'linewidth': 1}
+MAX_COLORS = 20           # values that are told apart by a colour each; of more, a colour bar tells the order
+_MAX_NAME = 24            # letters of a value's name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,20 +31,23 @@ class Curves:
 
   def draw(self, axes, record):
     shown = {column: record.series[column] for column in self.columns if column in record.series}
-    window = min(smoothing_window(len(steps)) for steps, _ in shown.values())
+    windows = [smoothing_window(len(steps)) for steps, _ in shown.values()]
     for index, (label, (steps, values)) in enumerate(shown.items()):
-      draw_curve(axes, steps, values, window, label=label, color=f'C{index}')
+      draw_curve(axes, steps, values, windows[index], label=label, color=f'C{index}')
     if self.reference is not None:
       level = record.series[self.reference][1][-1] if isinstance(self.reference, str) else self.reference
       axes.axhline(level, label=self.reference_label, **REFERENCE_STYLE)
-    _set_steps(axes, np.concatenate([steps for steps, _ in shown.values()]))
+    self.set_ranges(axes, shown.values())
+    axes.figure.legend(loc='outside lower center', ncols=2, frameon=False, title=smoothing_note(*windows))
+
+  def set_ranges(self, axes, curves):
+    """Both axes' ranges and scales for `curves`, (steps, values) each."""
+    _set_steps(axes, np.concatenate([steps for steps, _ in curves]))
     if self.limits:
       margin = 0.02 * np.ptp(self.limits)   # so that a curve on a limit is seen whole
       axes.set_ylim(self.limits[0] - margin, self.limits[1] + margin)
     else:
-      _set_scale(axes, np.concatenate([values for _, values in shown.values()]), self.log)
-    smoothing = f'bold: moving average over {window} logged rows, faint: each row' if window > 1 else ''
-    axes.figure.legend(loc='outside lower center', ncols=2, frameon=False, title=smoothing)
+      _set_scale(axes, np.concatenate([values for _, values in curves]), self.log)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,17 +82,74 @@ class ClassBars:
     axes.figure.legend(loc='outside lower center', ncols=2, frameon=False)
 
 
+@dataclasses.dataclass(frozen=True)
+class SortedBars:
+  """One bar an entry of a list, the highest first, from the last evaluation of an evaluator."""
+
+  file: str
+  title: str
+  ylabel: str                                  # with the unit
+  xlabel: str
+  evaluator: str
+  entry: str
+
+  def has_data(self, record):
+    return f'{self.evaluator}/{self.entry}' in record.latest
+
+  def draw(self, axes, record):
+    values = np.sort(record.latest[f'{self.evaluator}/{self.entry}'])[::-1]
+    step = record.latest[f'{self.evaluator}/step']
+    # Wide bars without a gap from where gaps would be thinner than a pixel.
+    axes.bar(np.arange(1, len(values) + 1), values, width=0.8 if len(values) <= 64 else 1, color='C0',
+             label=f'after {step:,} steps, in all {values.sum():.4g}')
+    axes.set_xlim(0.4, len(values) + 0.6)
+    axes.set_xlabel(self.xlabel)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=(1, 2, 2.5, 5, 10), integer=True))
+    axes.figure.legend(loc='outside lower center', frameon=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentScatter:
+  """Images as points, coloured by what is known of them, from the last evaluation of the evaluator `tsne`."""
+
+  file: str
+  title: str
+  xlabel: str
+  ylabel: str
+
+  def has_data(self, record):
+    return 'tsne/x' in record.latest
+
+  def draw(self, axes, record):
+    stored = {name.removeprefix('tsne/'): value for name, value in record.latest.items() if name.startswith('tsne/')}
+    names, values = [_shortened(name) for name in stored['value_names']], np.asarray(stored['values'])
+    draw_points = _draw_by_order if len(names) > MAX_COLORS or _are_measures(names) else _draw_by_color
+    draw_points(axes, stored['x'], stored['y'], values, names, stored['annotation'])
+    axes.set_title(f"{self.title}, coloured by {_shortened(stored['annotation'])}", parse_math=False)
+    axes.set(xlabel=self.xlabel, xticks=[], yticks=[])
+    axes.set_aspect('equal', adjustable='datalim')
+    axes.figure.supxlabel(
+        f"{len(values):,} test images after {stored['step']:,} steps. A linear classifier of all latents, on images\n"
+        f"held out: {stored['linear_accuracy']:.1%} right, {stored['linear_balanced_accuracy']:.1%} balanced over "
+        f"{stored['num_values']} values; always the commonest: {stored['majority_share']:.1%}", fontsize='medium')
+
+
 def draw_figure(row, record):
-  """The Figure that `row`, a Curves or a ClassBars with data in `record`, describes."""
+  """The Figure that `row`, one of the kinds above with data in `record`, describes."""
   figure = Figure(figsize=(7.5, 4.8), dpi=120, layout='constrained')
   axes = figure.add_subplot()
   axes.set_title(row.title)
   axes.set_ylabel(row.ylabel)
+  set_style(axes)
+  row.draw(axes, record)
+  return figure
+
+
+def set_style(axes):
+  """What all axes look like."""
   axes.grid(True, color='0.9', linewidth=0.6)
   axes.set_axisbelow(True)
   axes.spines[['top', 'right']].set_visible(False)
-  row.draw(axes, record)
-  return figure
 
 
 def draw_curve(axes, steps, values, window, label, color):
@@ -95,6 +159,12 @@ def draw_curve(axes, steps, values, window, label, color):
     return
   axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
   axes.plot(steps, moving_average(values, window), color=color, linewidth=1.8, label=label)
+
+
+def smoothing_note(*windows):
+  """What a legend says about smoothing."""
+  smoothed = ' or '.join(str(window) for window in dict.fromkeys(windows) if window > 1)
+  return smoothed and f'bold: moving average over {smoothed} logged rows, faint: each row'
 
 
 def smoothing_window(rows):
@@ -111,6 +181,47 @@ def moving_average(values, window):
   sums = np.convolve(np.where(finite, values, 0), np.ones(window), 'same')
   counts = np.convolve(finite, np.ones(window), 'same')
   return np.where(finite, sums / np.maximum(counts, 1), np.nan)
+
+
+def _draw_by_color(axes, x, y, values, names, title):
+  """Points in the order stored, so that no value covers the others, and a legend of the values that there are."""
+  colors = matplotlib.colormaps['tab10' if len(names) <= 10 else 'tab20'].colors
+  axes.scatter(x, y, c=[colors[value] for value in values], s=_point_size(len(values)), linewidths=0)
+  there = np.unique(values)
+  marks = [Line2D([], [], color=colors[value], marker='o', linestyle='', markersize=6) for value in there]
+  legend = axes.figure.legend(marks, [f'{names[value]} ({(values == value).sum():,})' for value in there],
+                              loc='outside right center', frameon=False, title=_shortened(title))
+  for text in (legend.get_title(), *legend.get_texts()):
+    text.set_parse_math(False)
+
+
+def _draw_by_order(axes, x, y, values, names, title):
+  """Points coloured by their value's place among all values, and a colour bar that names some of them."""
+  colors = matplotlib.colormaps['viridis'].resampled(len(names))
+  points = axes.scatter(x, y, c=values, s=_point_size(len(values)), linewidths=0, cmap=colors, vmin=-0.5,
+                        vmax=len(names) - 0.5)
+  bar = axes.figure.colorbar(points, ax=axes)
+  bar.ax.set_title(_shortened(title), fontsize='medium', parse_math=False)
+  ticks = range(0, len(names), -(-len(names) // MAX_COLORS))
+  bar.ax.set_yticks(ticks, [names[tick] for tick in ticks], parse_math=False)
+  bar.ax.minorticks_off()
+
+
+def _point_size(count):
+  """Square points: smaller where there are many."""
+  return float(np.clip(20_000 / count, 4, 40))
+
+
+def _are_measures(names):
+  """Whether the values are numbers that do not just count: whole numbers may as well be names, as digits are."""
+  try:
+    return any(not float(name).is_integer() for name in names)
+  except ValueError:
+    return False
+
+
+def _shortened(name):
+  return name if len(name) <= _MAX_NAME else f'{name[:_MAX_NAME - 1]}…'
 
 
 def _set_steps(axes, steps):

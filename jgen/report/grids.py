@@ -1,5 +1,6 @@
 """Images in rows and columns, as one PNG."""
 
+import dataclasses
 from pathlib import Path
 
 import matplotlib
@@ -15,10 +16,21 @@ FONT_SIZE = 16            # pixels
 NAME_MARGIN = 8           # pixels on both sides of a row's name
 
 
-def save_grid(path, images, columns, row_names=()):
-  """Writes `compose_grid` of the same arguments as a PNG to `path`, whole or not at all."""
+@dataclasses.dataclass(frozen=True)
+class Grid:
+  """Images, row by row."""
+
+  images: np.ndarray                    # uint8 [rows * columns, H, W, C], C 1 or 3
+  columns: int
+  row_names: tuple[str, ...] = ()       # none, or one a row
+  title: str = ''                       # a line above, if any
+
+
+def save_grid(path, images, columns, row_names=(), title=''):
+  """Writes `compose_grid` of the same arguments, below a title if any, as a PNG to `path`, whole or not at all."""
+  picture = compose_grid(images, columns, row_names)
   with replacing(path) as temporary:
-    Image.fromarray(compose_grid(images, columns, row_names)).save(temporary, format='PNG')
+    Image.fromarray(headed(picture, title) if title else picture).save(temporary, format='PNG')
 
 
 def compose_grid(images, columns, row_names=()):

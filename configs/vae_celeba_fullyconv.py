@@ -1,0 +1,28 @@
+"""A fully convolutional VAE on CelebA faces, 64x64: no linear layer, no BatchNorm, 1,024 latents.
+
+  python launch.py --config=configs/vae_celeba_fullyconv.py --config.data.dir=FOLDER
+"""
+
+from configs import common
+
+
+def get_config():
+  config = common.base()
+  config.family = 'vae'
+  config.batch_size = 128
+  config.num_steps = 50_000
+  config.data.name = 'celeba'
+  config.data.test_splits = ('test',)
+  config.evaluate_every_steps = 5_000
+  config.checkpoint_every_steps = 5_000
+  with config.unlocked():
+    config.model = common.vae()
+    config.evaluators.ledger = common.ledger()
+  model = config.model
+  model.latent_size = 1024
+  model.likelihood = 'squared_error'
+  model.regularizer.weight = 3e-6
+  model.decoder.fully_convolutional = model.decoder.activate_first = True
+  for network in (model.encoder, model.decoder):
+    network.normalization, network.use_bias = 'none', True
+  return config

@@ -1,0 +1,30 @@
+"""VAE on CelebA faces, 64x64, whose decoder is a Gaussian of the variance that the training pixels have.
+
+Kingma & Welling 2014; 3x3 convolutions, BatchNorm, 128 latents, the ELBO without a weight.
+
+  python launch.py --config=configs/vae_celeba_gaussian.py --config.data.dir=FOLDER
+"""
+
+from configs import common
+
+
+def get_config():
+  config = common.base()
+  config.family = 'vae'
+  config.batch_size = 100
+  config.num_steps = 50_000
+  config.data.name = 'celeba'
+  config.data.test_splits = ('test',)
+  config.evaluate_every_steps = 5_000
+  config.checkpoint_every_steps = 5_000
+  with config.unlocked():
+    config.model = common.vae()
+    config.evaluators.ledger = common.ledger()
+  model = config.model
+  model.optimizer.learning_rate, model.optimizer.b1 = 1e-3, 0.9
+  for network in (model.encoder, model.decoder):
+    network.negative_slope, network.use_bias, network.kernel_size = 0.01, True, 3
+  decoder = model.decoder
+  decoder.features = (256, 128, 64, 32, 32)
+  decoder.last_kernel_size, decoder.last_stride = 3, 1
+  return config

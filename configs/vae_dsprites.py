@@ -1,0 +1,13 @@
+"""The VAE of `vae_celeba_gaussian.py` on dSprites, 64x64 and one channel, with its disentanglement measured.
+
+  python launch.py --config=configs/vae_dsprites.py --config.data.dir=FOLDER   # with the published .npz
+  python launch.py --config=configs/vae_dsprites.py --config.data.name=sprites   # procedural, without a download
+"""
+
+from configs import common, vae_celeba_gaussian
+
+
+def get_config():
+  config = vae_celeba_gaussian.get_config()
+  config.data.name = 'dsprites'
+  return config

@@ -1,0 +1,42 @@
+"""The splits of data sets that are published in one piece: 80 % train, 10 % valid, 10 % test, and all.
+
+Where an image belongs is a function of the image alone: of a number of 64 bits, its hash, as a share of 2^64. Below
+0.8 it is in train, below 0.9 in valid, else in test. So it stays where it is when others come or go, and at every size.
+"""
+
+import numpy as np
+
+SPLITS = ('train', 'valid', 'test', 'all')
+BOUNDS = (0.8, 0.9, 1.)                 # where train, valid and test end
+
+
+def place(hashes):
+  """0 train, 1 valid, 2 test for each of the hashes, uint64 [n]."""
+  return np.searchsorted(BOUNDS[:-1], np.asarray(hashes, np.uint64) / 2.**64, side='right')
+
+
+def belong(numbers, splits):
+  """Whether the images of these numbers, int [n], from 0 on in the published order, are in `splits`: bool [n]."""
+  if 'all' in splits:
+    return np.ones(len(numbers), bool)
+  return np.isin(place(splitmix64(numbers)), [SPLITS.index(split) for split in splits])
+
+
+def settings(splits):
+  """What the cache is told of a partition of this kind; nothing where all images are asked for."""
+  return {} if 'all' in splits else {'bounds': BOUNDS}
+
+
+def splitmix64(numbers):
+  """Outputs 1, 2, ... of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) from the seed 0, for the numbers 0, 1, ...
+
+  Args:
+    numbers: int [n]
+
+  Returns:
+    uint64 [n]
+  """
+  mixed = (np.asarray(numbers).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9e3779b97f4a7c15)   # modulo 2^64
+  mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xbf58476d1ce4e5b9)
+  mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94d049bb133111eb)
+  return mixed ^ (mixed >> np.uint64(31))

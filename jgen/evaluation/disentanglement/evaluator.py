@@ -1,0 +1,104 @@
+"""The evaluator: encodes images of known factors once and takes all five scores from the codes."""
+
+import dataclasses
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from jgen.errors import UserError
+from jgen.evaluation.disentanglement.beta_vae_score import beta_vae_score
+from jgen.evaluation.disentanglement.dci import dci
+from jgen.evaluation.disentanglement.factor_vae_score import factor_vae_score
+from jgen.evaluation.disentanglement.mutual_information_gap import mutual_information_gap
+from jgen.evaluation.disentanglement.sap import separated_attribute_predictability
+from jgen.evaluation.measured import Measured
+
+_LEAST = {'num_train': 100, 'num_test': 1, 'num_bins': 2, 'num_train_batches': 100, 'num_test_batches': 1,
+          'batch_size': 2, 'num_trees': 1}
+_PART = 8_192                           # images that are gathered at one time
+
+
+@dataclasses.dataclass(frozen=True)
+class Disentanglement:
+  """MIG, FactorVAE score, beta-VAE score, DCI and SAP of the posterior means of training images."""
+
+  num_images: int
+  num_train: int
+  num_test: int
+  num_bins: int
+  num_train_batches: int
+  num_test_batches: int
+  batch_size: int
+  num_trees: int
+
+  needs = ('encode',)
+  needs_test = False
+
+  def check(self, spec, family):
+    """Raises UserError where the factors of the images are not known, or a count is too small."""
+    del family
+    where = 'config.evaluators.disentanglement'
+    if not spec.has_factors or sum(len(annotation.values) > 1 for annotation in spec.annotations) < 2:
+      raise UserError(f"{where}: the factors that the images of data set '{spec.name}' were made from are not known; "
+                      "at least 2 that vary are needed; take 'sprites' or 'dsprites', or remove the evaluator")
+    for key, least in _LEAST.items():
+      if getattr(self, key) < least:
+        raise UserError(f'{where}.{key} is {getattr(self, key)}; set {least} or more')
+    if 0 != self.num_images < self.num_train + self.num_test:
+      raise UserError(f'{where}.num_images is {self.num_images}, fewer than num_train + num_test = '
+                      f'{self.num_train + self.num_test}; set that or more, or 0 for all images')
+
+  def measure(self, model, splits, seed):
+    """Measured: the numbers of each score, and on which factors and how many images they were taken.
+
+    Raises UserError where the codes have fewer than 2 entries, or the images fewer than 2 factors that vary.
+    """
+    dataset = splits.train
+    drawing, voting, pairing = np.random.default_rng(seed).spawn(3)
+    images, train, test = self.draw(len(dataset.images), drawing)
+    names, factors, left_out = _varying(dataset.spec, dataset.annotations[images], train)
+    codes = _encode(model, dataset.images, images)
+    fitting = codes[train], factors[train], codes[test], factors[test]
+    batches = self.num_train_batches, self.num_test_batches, self.batch_size
+    # One thread: several that wait for each other take longer on arrays of this size.
+    with threadpool_limits(1):
+      return Measured(
+          {'factors': names, 'factors_left_out': left_out, 'num_images': len(images)}
+          | mutual_information_gap(codes[train], factors[train], self.num_bins)
+          | factor_vae_score(codes, factors, *batches, voting)
+          | beta_vae_score(codes, factors, *batches, pairing)
+          | dci(*fitting, self.num_trees)
+          | separated_attribute_predictability(*fitting))
+
+  def draw(self, num_images, random):
+    """Which of the images are encoded, rising, and which of these train and test: three int arrays.
+
+    Of a data set too small for `num_train` and `num_test`, all are taken, in the same proportion.
+    """
+    count = min(self.num_images or num_images, num_images)
+    images = np.sort(random.permutation(num_images)[:count])
+    share = min(1, count / (self.num_train + self.num_test))
+    num_test = max(1, int(share * self.num_test))
+    num_train = min(self.num_train, count - num_test)
+    order = random.permutation(count)
+    return images, order[:num_train], order[num_train:num_train + num_test]
+
+
+def _varying(spec, annotations, train):
+  """Names of the factors that vary among the images `train`, their columns [n, F], and the other names."""
+  varies = np.ptp(annotations[train], axis=0) > 0
+  names = np.array([annotation.name for annotation in spec.annotations])
+  if varies.sum() < 2:
+    raise UserError(f'config.evaluators.disentanglement: of the factors of {spec.name}, {varies.sum()} vary among the '
+                    f'{len(train)} images drawn; at least 2 are needed; take more images')
+  return names[varies].tolist(), annotations[:, varies], names[~varies].tolist()
+
+
+def _encode(model, images, chosen):
+  """Posterior means float32 [n, Z] of the chosen images."""
+  parts = [chosen[start:start + _PART] for start in range(0, len(chosen), _PART)]
+  codes = np.concatenate([model.encode(images[part])[0] for part in parts])
+  if codes.shape[1] < 2:
+    raise UserError(f'config.evaluators.disentanglement: codes have {codes.shape[1]} entry; at least 2 are needed, for '
+                    'scores compare latents; remove the evaluator or raise config.model.latent_size')
+  return codes

@@ -1,0 +1,51 @@
+"""The score of the FactorVAE (Kim and Mnih 2018, https://arxiv.org/abs/1802.05983, section 4)."""
+
+import numpy as np
+
+from jgen.evaluation.disentanglement.sharing import draw_sharing
+
+ACTIVE = 0.05             # standard deviation over all codes, below which a latent is dead, as in disentanglement_lib
+
+
+def factor_vae_score(codes, factors, num_train, num_test, batch_size, random):
+  """How often the latent that varies least in a batch tells which factor was the same throughout.
+
+  A latent's variance in a batch counts relative to that over all codes, and dead latents do not count. Of each latent
+  the factor is told for which it was least most often in `num_train` batches. Without any active latent the score is 0.
+
+  Args:
+    codes: float [N, Z]
+    factors: int [N, F]
+    num_train: batches that vote
+    num_test: other batches, on which the score is the accuracy
+    batch_size: images of a batch, 2 at least
+    random: a numpy Generator
+
+  Returns:
+    {'factor_vae_score', 'factor_vae_train_accuracy', 'active_latents': how many, 'factor_vae_protocol'}
+  """
+  variances = codes.var(axis=0, ddof=1, dtype=np.float64)
+  active = np.sqrt(variances) >= ACTIVE
+  scaled = codes[:, active] / np.sqrt(variances[active])
+  train = _votes(scaled, factors, num_train, batch_size, random)
+  test = _votes(scaled, factors, num_test, batch_size, random)
+  told = train.argmax(axis=0), np.arange(train.shape[1])   # the factor that each latent stands for
+  return {'factor_vae_score': float(test[told].sum() / num_test),
+          'factor_vae_train_accuracy': float(train[told].sum() / num_train),
+          'active_latents': int(active.sum()),
+          'factor_vae_protocol': (
+              f'majority vote, {num_train} + {num_test} batches of {batch_size} of {len(codes)} images, chance '
+              f'{1 / factors.shape[1]:.3g}; latents of a standard deviation below {ACTIVE} left out')}
+
+
+def _votes(codes, factors, num_batches, batch_size, random):
+  """How often each latent varied least while each factor was fixed: int [F, Z]; zeros where there is no latent."""
+  num_factors, num_latents = factors.shape[1], codes.shape[1]
+  votes = np.zeros((num_factors, num_latents), int)
+  fixed = random.integers(num_factors, size=num_batches)
+  for factor in range(num_factors if num_latents else 0):
+    first = random.integers(len(codes), size=((fixed == factor).sum(), 1))
+    batches = draw_sharing(factors[:, factor], np.repeat(first, batch_size, axis=1), random)
+    least = codes[batches].var(axis=1).argmin(axis=1)
+    votes[factor] = np.bincount(least, minlength=num_latents)
+  return votes

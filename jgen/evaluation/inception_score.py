@@ -1,0 +1,34 @@
+"""The Inception Score: Salimans et al. 2016."""
+
+import numpy as np
+from scipy.special import log_softmax
+
+from jgen.errors import UserError
+
+
+def inception_score(logits, seed, num_splits=10):
+  """Mean and standard deviation over the splits of exp(mean KL(p(y | x) || p(y))), each from 1 to the classes.
+
+  Args:
+    logits: [N, Y]; the Inception's `unbiased_logits` for the score as it was defined
+    seed: of the shuffle before splitting: samples that come class by class would make splits of few classes
+    num_splits: of N images, as even as can be
+
+  Returns:
+    (mean, standard deviation)
+
+  Raises:
+    UserError: there are fewer images than splits.
+  """
+  if len(logits) < num_splits:
+    raise UserError(f'an Inception Score of {num_splits} splits needs {num_splits} images at least; there are '
+                    f'{len(logits)}')
+  shuffled = np.random.default_rng(seed).permutation(np.asarray(logits, np.float64))
+  scores = [_score(log_softmax(part, axis=1)) for part in np.array_split(shuffled, num_splits)]
+  return float(np.mean(scores)), float(np.std(scores))
+
+
+def _score(log_p):
+  p = np.exp(log_p)
+  log_marginal = np.log(p.mean(axis=0, keepdims=True))
+  return np.exp((p * (log_p - log_marginal)).sum(axis=1).mean())

@@ -1,0 +1,54 @@
+"""Pictures on the way from one test image to another, through the latents of a model with an encoder."""
+
+import dataclasses
+
+import numpy as np
+
+from jgen.errors import UserError
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.shared import blanks, check_at_least, spread
+from jgen.report.grids import Grid
+
+
+@dataclasses.dataclass(frozen=True)
+class Interpolations:
+  """One row a pair of test images: what lies on the straight line between their latent means, decoded."""
+
+  num_pairs: int
+  num_steps: int
+
+  needs = ('encode', 'decode')
+  needs_test = True
+
+  def check(self, spec, family):
+    """Raises UserError where there is no pair, or a line without its two ends."""
+    check_at_least('interpolations', self, num_pairs=1, num_steps=2)
+
+  def check_data(self, splits):
+    """Raises UserError where there are not two test images for each pair."""
+    count = len(splits.test.images)
+    if count < 2 * self.num_pairs:
+      raise UserError(f'config.evaluators.interpolations.num_pairs is {self.num_pairs}, of two test images each, but '
+                      f'there are {count:,}; set {count // 2} or fewer, or name more config.data.test_splits')
+
+  def measure(self, model, splits, seed):
+    """Measured: the picture, and the numbers of the test images that it joins.
+
+    A row is: original, blank, `num_steps` decoded images of which the ends are reconstructions, blank, original.
+    """
+    first, last = spread(2 * self.num_pairs, splits.test).reshape(2, self.num_pairs)
+    originals = splits.test.images[first], splits.test.images[last]
+    means = [model.encode(images)[0] for images in originals]
+    decoded = model.decode(on_lines(*means, self.num_steps).reshape(-1, means[0].shape[1]))
+    decoded = decoded.reshape(self.num_pairs, self.num_steps, *decoded.shape[1:])
+    blank = blanks(self.num_pairs, decoded.shape[2:])
+    rows = np.concatenate([np.stack([originals[0], blank], axis=1), decoded,
+                           np.stack([blank, originals[1]], axis=1)], axis=1)
+    grid = Grid(rows.reshape(-1, *decoded.shape[2:]), rows.shape[1],
+                title='originals at both ends; between them the line that joins their latent means, decoded')
+    return Measured({'test_images': np.stack([first, last], axis=1).tolist()}, {'interpolations': grid})
+
+
+def on_lines(first, last, num_steps):
+  """Evenly spaced points [n, num_steps, Z] from `first` to `last`, both [n, Z], ends included."""
+  return np.linspace(first, last, num_steps, axis=1)

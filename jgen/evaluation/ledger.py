@@ -1,0 +1,66 @@
+"""What a VAE's test images cost, in every unit in which papers give it."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from jgen.errors import UserError
+from jgen.evaluation.measured import Measured
+from jgen.losses.regularizers import ACTIVE_VARIANCE, kl_per_latent
+
+
+@dataclasses.dataclass(frozen=True)
+class Ledger:
+  """Error, ELBO and its terms, divergence per latent and the importance-weighted bound on test images."""
+
+  num_images: int
+  importance_samples: int
+
+  needs = ('encode', 'eval_step', 'log_weight', 'regularization')
+  needs_test = True
+
+  def check(self, spec, family):
+    """Raises UserError for numbers that cannot be."""
+    del spec, family
+    for name, value in dataclasses.asdict(self).items():
+      if value < 0:
+        raise UserError(f'config.evaluators.ledger.{name} is {value}; 0 or more is needed')
+
+  def measure(self, model, splits, seed):
+    """Means over the test images, each of which counts once whatever the batch size.
+
+    Numbers: `loss`, the training objective; `mse` per pixel, images in [-1, 1], of the reconstruction from the
+    latents' mean and `mse_sampled` from one sample, as in training; `elbo`, `reconstruction_nats` and `kl` in nats an
+    image; `importance_bound` (Burda et al. 2016, eq. 8); standard errors of the means over the images.
+    """
+    images, labels = splits.test.images, splits.test.labels
+    if self.num_images:
+      images, labels = images[:self.num_images], labels[:self.num_images]
+    table = model.eval_step(images, labels, seed)
+    mean, log_variance = model.encode(images)
+    kl = np.asarray(kl_per_latent(mean.astype(np.float64), log_variance.astype(np.float64))).mean(0)
+    numbers = {name: float(values.mean(dtype=np.float64)) for name, values in table.items()}
+    numbers['mse_sampled'], numbers['mse'] = numbers.pop('mse'), numbers.pop('mse_of_mean')
+    numbers['loss'] = numbers['reconstruction'] + float(model.family.regularization(kl, model.step))
+    if self.importance_samples:
+      bounds = self.importance_bounds(model, images, seed)
+      numbers |= {'importance_bound': float(bounds.mean()), 'importance_samples': self.importance_samples,
+                  'importance_bound_standard_error': standard_error(bounds)}
+    return Measured({
+        **numbers, 'mse_standard_error': standard_error(table['mse_of_mean']),
+        'elbo_standard_error': standard_error(table['elbo']), 'num_images': len(images),
+        'active_units': int((mean.var(axis=0, dtype=np.float64) > ACTIVE_VARIANCE).sum()), 'num_latents': len(kl),
+        'kl_per_latent': [round(float(value), 6) for value in kl]})
+
+  def importance_bounds(self, model, images, seed):
+    """log of the mean of p(x, z) / q(z | x) over samples of q, in nats, [N]; no lower than the ELBO on average."""
+    total = np.full(len(images), -np.inf)
+    for sample in range(self.importance_samples):
+      total = np.logaddexp(total, model.log_weight(images, seed + 1 + sample).astype(np.float64))
+    return total - math.log(self.importance_samples)
+
+
+def standard_error(values):
+  """Of the mean of values [N]; 0 for a single one."""
+  return float(values.std(ddof=1, dtype=np.float64) / math.sqrt(len(values))) if len(values) > 1 else 0.

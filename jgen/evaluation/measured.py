@@ -1,0 +1,15 @@
+"""What an evaluator gives back."""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from jgen.report.grids import Grid
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+  """Numbers, and pictures where there are any."""
+
+  numbers: Mapping[str, Any]            # plain numbers, strings and lists, ready for JSON
+  grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)

@@ -1,0 +1,74 @@
+"""What generated features cover of real ones and the other way round, by balls to the k-th nearest neighbour.
+
+Distances are Euclidean, in float64, and only rows of them that fit into a few megabytes are in memory at once.
+"""
+
+import numpy as np
+
+from jgen.errors import UserError
+
+_TILE = 2**22                           # distances in memory at one time: 32 MB
+
+
+def precision_recall(real, generated, k=3):
+  """{'precision', 'recall'}: Kynkaanniemi et al. 2019, eq. 2.
+
+  Precision is the share of generated features [N, F] in a ball around some real one [M, F] that reaches to its
+  k-th nearest real neighbour; recall is the same with the sets exchanged.
+
+  Raises UserError as `radii` does.
+  """
+  return {'precision': float(_held(generated, real, radii(real, k))[1].mean()),
+          'recall': float(_held(real, generated, radii(generated, k))[1].mean())}
+
+
+def density_coverage(real, generated, k=5):
+  """{'density', 'coverage'}: Naeem et al. 2020, eq. 3 and 4.
+
+  Density is the number of real balls that hold a generated feature [N, F], on average, divided by k; it can exceed
+  1. Coverage is the share of real balls that hold a generated feature.
+
+  Raises UserError as `radii` does.
+  """
+  total, _, covered = _held(generated, real, radii(real, k))
+  return {'density': total / (k * len(generated)), 'coverage': float(covered.mean())}
+
+
+def radii(features, k):
+  """Distance from each feature [N, F] to its k-th nearest other one, float64 [N].
+
+  Raises UserError where there is no k-th neighbour.
+  """
+  if len(features) <= k:
+    raise UserError(f'the {k}-th nearest neighbour needs {k + 1} images at least; there are {len(features)}')
+  # Entry 0 of the sorted distances is the feature itself.
+  return np.concatenate([np.partition(distances, k)[:, k] for _, distances in _rows(features, features)])
+
+
+def _held(points, centres, reach):
+  """Which `points` [N, F] lie in the balls of radius `reach` [M] around `centres` [M, F].
+
+  Returns:
+    (number of pairs, bool [N]: points in a ball, bool [M]: balls with a point)
+  """
+  total, inside, covered = 0, [], np.zeros(len(centres), bool)
+  for _, distances in _rows(points, centres):
+    held = distances <= reach
+    total += int(held.sum())
+    inside.append(held.any(axis=1))
+    covered |= held.any(axis=0)
+  return total, np.concatenate(inside), covered
+
+
+def _rows(points, centres):
+  """Slices of points [N, F], each with its distances [n, M] to the centres [M, F]."""
+  centres = np.asarray(centres, np.float64)
+  step = max(1, _TILE // len(centres))
+  for start in range(0, len(points), step):
+    part = slice(start, start + step)
+    yield part, _distances(np.asarray(points[part], np.float64), centres)
+
+
+def _distances(points, centres):
+  squares = np.square(points).sum(axis=1)[:, None] + np.square(centres).sum(axis=1) - 2 * points @ centres.T
+  return np.sqrt(np.maximum(squares, 0))

@@ -1,0 +1,45 @@
+"""Test images over what a model with an encoder makes of them."""
+
+import dataclasses
+
+import numpy as np
+
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.shared import blanks, check_at_least, spread
+from jgen.report.grids import Grid
+
+_COLUMNS = 10             # images side by side, at most
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconstructions:
+  """The same test images each time, every row of them over a row of their reconstructions."""
+
+  num_images: int
+
+  needs = ('reconstruct',)
+  needs_test = True
+
+  def check(self, spec, family):
+    """Raises UserError where no image is asked for."""
+    check_at_least('reconstructions', self, num_images=1)
+
+  def measure(self, model, splits, seed):
+    """Measured: the picture, and the mean squared errors of its images, per pixel and channel in [-1, 1]."""
+    indices = spread(self.num_images, splits.test)
+    originals = splits.test.images[indices]
+    reconstructions = model.reconstruct(originals)
+    errors = np.square((originals.astype(np.float64) - reconstructions) / 127.5).mean(axis=(1, 2, 3))
+    return Measured(
+        {'mse_shown': float(errors.mean()), 'mse_per_image': errors.tolist(), 'test_images': indices.tolist()},
+        {'reconstructions': _alternating(originals, reconstructions)})
+
+
+def _alternating(originals, reconstructions):
+  """The Grid whose rows are the originals' and the reconstructions' in turn; the last two may end in blanks."""
+  columns = min(len(originals), _COLUMNS)
+  filling = blanks(-len(originals) % columns, originals.shape[1:])
+  rows = [np.concatenate([images, filling]).reshape(-1, columns, *originals.shape[1:])
+          for images in (originals, reconstructions)]
+  images = np.stack(rows, axis=1)
+  return Grid(images.reshape(-1, *originals.shape[1:]), columns, ('original', 'reconstruction') * len(images))

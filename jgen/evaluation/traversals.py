@@ -1,0 +1,70 @@
+"""What single latents of a model with an encoder do to an image."""
+
+import dataclasses
+
+import numpy as np
+
+from jgen.errors import UserError
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.shared import check_at_least, spread
+from jgen.losses.regularizers import kl_per_latent
+from jgen.report.grids import Grid
+
+
+@dataclasses.dataclass(frozen=True)
+class Traversals:
+  """One row a latent: its value runs over the prior, all others stay where one test image has them."""
+
+  num_latents: int
+  num_values: int
+  span: float
+  image: int
+  num_images: int
+
+  needs = ('encode', 'decode')
+  needs_test = True
+
+  def check(self, spec, family):
+    """Raises UserError where a key is out of its range."""
+    check_at_least('traversals', self, num_latents=1, num_values=2, image=-1, num_images=1)
+    if not self.span > 0:
+      raise UserError(f'config.evaluators.traversals.span is {self.span}; set a number above 0, as 3.0')
+
+  def check_data(self, splits):
+    """Raises UserError where there is no test image of the number `image`."""
+    count = len(splits.test.images)
+    if self.image >= count:
+      raise UserError(f'config.evaluators.traversals.image is {self.image}, but there are {count:,} test images, '
+                      f'0 to {count - 1}; set one of these, or -1 for latents of 0')
+
+  def measure(self, model, splits, seed):
+    """Measured: the picture, and the latents shown, by falling KL: those with the most of it, or all if Z is smaller.
+
+    Their KL from the prior is in nats, a mean over `num_test_images` images of the test split.
+    """
+    indices = spread(self.num_images, splits.test)
+    kl = np.asarray(kl_per_latent(*model.encode(splits.test.images[indices]))).mean(axis=0, dtype=np.float64)
+    shown = np.argsort(-kl, kind='stable')[:self.num_latents]
+    values = np.linspace(-self.span, self.span, self.num_values)
+    latents = traversed(self._start(model, splits.test, len(kl)), shown, values)
+    grid = Grid(model.decode(latents), self.num_values, tuple(f'z{latent}  KL {kl[latent]:.3g}' for latent in shown),
+                f'from {-self.span:g} (left) to {self.span:g} (right), in standard deviations of the prior')
+    return Measured(
+        {'latents': shown.tolist(), 'kl': kl[shown].tolist(), 'values': values.tolist(),
+         'num_test_images': len(indices)},
+        {'traversals': grid})
+
+  def _start(self, model, dataset, num_latents):
+    """The latents [Z] that a row changes one of: the posterior mean of the test image, or 0, the prior's mean."""
+    if self.image == -1:
+      return np.zeros(num_latents, np.float32)
+    mean, _ = model.encode(dataset.images[self.image:self.image + 1])
+    return mean[0]
+
+
+def traversed(start, shown, values):
+  """Latents [len(shown) * len(values), Z]: `start` [Z] with each of the latents `shown` at each of the values."""
+  latents = np.tile(start, (len(shown), len(values), 1))
+  for row, latent in enumerate(shown):
+    latents[row, :, latent] = values
+  return latents.reshape(-1, len(start))

@@ -1,0 +1,146 @@
+"""The latent means of test images in the plane, and how well a linear classifier tells them apart.
+
+The plane is for looking at; the classifier sees all entries of the latents.
+"""
+
+import dataclasses
+
+import numpy as np
+import sklearn
+from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import TSNE
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from jgen.data.spec import Annotation
+from jgen.data.tables import few
+from jgen.errors import UserError, nearest
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.shared import check_at_least, spread
+
+FOLDS = 5
+_SECTION = 'config.evaluators.tsne'
+
+
+@dataclasses.dataclass(frozen=True)
+class Tsne:
+  """t-SNE (van der Maaten and Hinton 2008) of latent means, coloured by an annotation, and its linear separability."""
+
+  annotation: str
+  num_images: int
+  perplexity: float
+
+  needs = ('encode',)
+  needs_test = True
+
+  def check(self, spec, family):
+    """Raises UserError where the data set lacks the annotation, or a key is out of its range."""
+    annotation_of(spec, self.annotation)
+    check_at_least('tsne', self, perplexity=1, num_images=2)
+    if self.num_images <= self.perplexity:
+      raise UserError(f'{_SECTION}.num_images is {self.num_images}, but a perplexity of {self.perplexity:g} '
+                      'needs more images than that; raise it or lower the perplexity')
+
+  def check_data(self, splits):
+    """Raises UserError where the test images are too few for the perplexity, or those of one value for the folds."""
+    self._codes(splits.test)
+
+  def measure(self, model, splits, seed):
+    """Measured, without a picture: the figure is drawn from `x`, `y` and `values`, one entry an image.
+
+    `linear_accuracy` and `linear_balanced_accuracy`, in [0, 1], are of images that the classifier was not fitted on;
+    `majority_share` is what naming the commonest value would get, 1 / the number of values what it would get balanced.
+    Raises UserError as `check_data`.
+    """
+    indices, codes = self._codes(splits.test)
+    means, _ = model.encode(splits.test.images[indices])
+    # One thread: several that wait for each other beside a training process took three times as long.
+    with threadpool_limits(1):
+      points, divergence = embed(means, self.perplexity)
+      accuracy, balanced = separability(means, codes)
+    annotation = annotation_of(splits.test.spec, self.annotation)
+    return Measured({
+        'linear_accuracy': accuracy,
+        'linear_balanced_accuracy': balanced,
+        'majority_share': float(np.bincount(codes).max() / len(codes)),
+        'num_values': len(np.unique(codes)),
+        'num_test_images': len(codes),
+        'tsne_divergence': divergence,
+        'annotation': annotation.name,
+        'value_names': list(annotation.values),
+        'classifier': f'logistic regression (C = 1) on standardised latent means, {FOLDS}-fold cross-validation; '
+                      f'scikit-learn {sklearn.__version__}',
+        'x': np.round(points[:, 0], 3).tolist(),
+        'y': np.round(points[:, 1], 3).tolist(),
+        'values': codes.tolist(),
+    })
+
+  def _codes(self, dataset):
+    """(the images' indices [n], their values' [n]); raises UserError as `check_data`."""
+    indices = spread(self.num_images, dataset)
+    if len(indices) <= self.perplexity:
+      raise UserError(f'{_SECTION}.perplexity is {self.perplexity:g}, which {len(indices):,} test images are too few '
+                      'for; set fewer than there are images')
+    annotation = annotation_of(dataset.spec, self.annotation)
+    codes = _column(dataset, self.annotation)[indices]
+    counts = np.bincount(codes, minlength=len(annotation.values))
+    there = np.flatnonzero(counts)
+    rarest = there[counts[there].argmin()]
+    if counts[rarest] < FOLDS or len(there) < 2:
+      raise UserError(
+          f"{_SECTION}: {counts[rarest]:,} of {len(codes):,} test images have '{annotation.name}' at "
+          f"'{annotation.values[rarest]}'; expected two values, and {FOLDS} images of each that occurs; take another "
+          'annotation or more images')
+    return indices, codes
+
+
+def annotation_of(spec, name):
+  """The Annotation of this name; for '' the data set's classes, as one of the name 'class'.
+
+  Raises:
+    UserError: there is none, or it has a single value.
+  """
+  names = [annotation.name for annotation in spec.annotations]
+  if not name:
+    if spec.num_classes < 2:
+      raise UserError(f"{_SECTION}.annotation is '', but {spec.name} has no classes; "
+                      + (f'name what to colour by: {few(names)}' if names else 'remove the evaluator'))
+    return Annotation('class', spec.label_names or tuple(map(str, range(spec.num_classes))))
+  if name not in names:
+    raise UserError(f"{_SECTION}.annotation names '{name}', which {spec.name} has not; {nearest(name, names)}")
+  found = spec.annotations[names.index(name)]
+  if len(found.values) < 2:
+    raise UserError(f"{_SECTION}.annotation names '{name}', of which {spec.name} knows the single value "
+                    f"'{''.join(found.values)}'; expected two at least")
+  return found
+
+
+def _column(dataset, name):
+  """int32 [N], the values of the annotation as numbers from 0 on."""
+  if not name:
+    return dataset.labels
+  return dataset.annotations[:, [annotation.name for annotation in dataset.spec.annotations].index(name)]
+
+
+def embed(means, perplexity):
+  """(points [n, 2], the divergence that they leave, in nats) of latent means [n, Z]."""
+  centred = means - means.mean(axis=0, dtype=np.float64)
+  scale = centred.std()
+  if not scale:                         # a collapsed encoder: scikit-learn 1.9 breaks down where all points are one
+    return np.zeros((len(means), 2)), 0.
+  # Neither the scale nor an added column of zeros changes a neighbourhood; the one keeps squares in float32's range,
+  # the other lets the two principal components that t-SNE starts from exist where Z is 1.
+  scaled = np.pad(centred / scale, ((0, 0), (0, max(0, 2 - means.shape[1]))))
+  fitted = TSNE(perplexity=perplexity, init='pca', random_state=0).fit(scaled)
+  return fitted.embedding_, float(fitted.kl_divergence_)
+
+
+def separability(means, codes):
+  """(accuracy, balanced accuracy) of predicting values [n] from latent means [n, Z] that were held out of the fit."""
+  classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
+  folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+  predicted = cross_val_predict(classifier, means.astype(np.float64), codes, cv=folds)
+  return float(accuracy_score(codes, predicted)), float(balanced_accuracy_score(codes, predicted))

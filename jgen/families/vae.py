@@ -1,0 +1,177 @@
+"""Variational autoencoders (Kingma & Welling 2014): one family with values for network, likelihood and regulariser."""
+
+import dataclasses
+
+from flax import linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jgen import networks, optimizers, train_state
+from jgen.errors import UserError, choose
+from jgen.families.base import Family
+from jgen.losses.likelihoods import LIKELIHOODS, Likelihood, per_image
+from jgen.losses.regularizers import ACTIVE_VARIANCE, REGULARIZERS, Regularizer, kl_per_latent
+from jgen.parallel import AXIS
+from jgen.parallel import per_image as draw_per_image
+
+_CHUNK = 1_000                          # images whose pixels are counted at a time
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VAE(Family):
+  """An encoder q(z | x) and a decoder p(x | z) around a standard normal prior, trained on one sample an image."""
+
+  network: nn.Module                    # jgen.networks.vae.VAE
+  optimizer: optax.GradientTransformation
+  likelihood: Likelihood
+  regularizer: Regularizer
+  variance: float                       # of a pixel; 0 for that of the training images
+  image_shape: tuple[int, int, int]
+  latent_size: int
+
+  def init(self, key):
+    inputs = jnp.zeros((1, *self.image_shape)), jnp.zeros((1, self.latent_size))
+    state = train_state.create(key, {'vae': self.network}, {'vae': inputs}, {'vae': self.optimizer})
+    fixed = {'variance': jnp.ones(())}  # until `adapt` has seen the images
+    return state.replace(model_state={**state.model_state, 'likelihood': fixed})
+
+  def adapt(self, state, dataset):
+    """Stores the likelihood's variance, where it is that of the training pixels, in the state."""
+    given = self.likelihood.fixed_variance(self.regularizer.weight, np.prod(self.image_shape))
+    variance = given or self.variance or pixel_variance(dataset.images)
+    if not variance > 0:
+      raise UserError(f'all pixels of {dataset.spec.name} are alike, so their variance is 0; set '
+                      'config.model.variance above 0 or take other images')
+    return state.replace(model_state={**state.model_state, 'likelihood': {'variance': jnp.float32(variance)}})
+
+  def pixel_variance(self, params, model_state):
+    """[], that of the likelihood: what `adapt` stored, times what was learned since, if it is learned."""
+    return model_state['likelihood']['variance'] * jnp.exp(params['vae'].get('log_variance', 0.))
+
+  def noise(self, key, count):
+    return draw_per_image(key, count, lambda k: jax.random.normal(k, (self.latent_size,)))
+
+  def run(self, params, model_state, images, noise, train):
+    """((mean [B, Z], log variance [B, Z], output [B, H, W, C]), new model_state) of the network."""
+    outputs, state = train_state.apply(self.network, params['vae'], model_state['vae'], images, noise, train=train)
+    return outputs, {**model_state, 'vae': state}
+
+  def ledger(self, output, images, kl, variance):
+    """{name: [B]}: what an output for an image costs, in every unit; kl [B] is in nats."""
+    nats, size = self.likelihood.nats(output, images, variance), images[0].size
+    elbo = -nats - kl
+    return {
+        'reconstruction': self.likelihood.reconstruction(output, images, variance),   # the objective's own term
+        'mse': per_image(jnp.square(images - self.likelihood.mean(output))) / size,
+        'reconstruction_nats': nats, 'kl': kl, 'elbo': elbo,
+        'bits_per_dimension': -elbo / (size * jnp.log(2.)) + self.likelihood.bits_of_a_value}
+
+  def weights(self, step, variance):
+    """{name: []}: the weight of the KL at a step, beside the mean error per pixel and the summed error."""
+    per_pixel, per_image = self.likelihood.weights(
+        self.regularizer.weight_at(step), variance, np.prod(self.image_shape))
+    return {'kl_weight_per_pixel': per_pixel, 'kl_weight_per_image': per_image, 'pixel_variance': variance}
+
+  def train_step(self, state, batches, key):
+    images = batches['image'][0]
+    noise = self.noise(key, len(images))
+    def loss(params):
+      (mean, log_variance, output), model_state = self.run(params, state.model_state, images, noise, train=True)
+      variance = self.pixel_variance(params, state.model_state)
+      kl = kl_per_latent(mean, log_variance)
+      regularization = self.regularizer(lax.pmean(kl.mean(0), AXIS), state.step)
+      ledger = {name: value.mean() for name, value in self.ledger(output, images, kl.sum(1), variance).items()}
+      total = ledger['reconstruction'] + regularization
+      metrics = {'loss': total, 'regularization': regularization, 'active_units': active_units(mean),
+                 **ledger, **self.weights(state.step, variance)}
+      return total, (metrics, model_state)
+    gradients, (metrics, model_state) = jax.grad(loss, has_aux=True)(state.params)
+    state, gradients = train_state.descend(state, 'vae', gradients['vae'], self.optimizer)
+    metrics['gradient_norm'] = optax.tree.norm(gradients)
+    return state.replace(model_state=model_state), {f'vae/{name}': value for name, value in metrics.items()}
+
+  def eval_step(self, state, batch, key):
+    """{name: [B]}: the ledger with one sample of the latents an image, as in training, and
+
+    `mse_of_mean`, with the mean of the latents instead; `log_weight`, log p(x, z) - log q(z | x) in nats; the weights,
+    the same for all images.
+    """
+    images, noise = batch['image'], self.noise(key, len(batch['image']))
+    (mean, log_variance, output), _ = self.run(state.params, state.model_state, images, noise, train=False)
+    variance = self.pixel_variance(state.params, state.model_state)
+    kl = kl_per_latent(mean, log_variance).sum(1)
+    of_mean = jnp.square(images - self.decode(state, mean))
+    weights = {name: jnp.full(len(images), value) for name, value in self.weights(state.step, variance).items()}
+    return {**self.ledger(output, images, kl, variance), **weights, 'mse_of_mean': per_image(of_mean) / images[0].size}
+
+  def log_weight(self, state, images, key):
+    """log p(x | z) + log p(z) - log q(z | x) in nats, [B], for one z of q: what Burda et al. 2016 average, eq. 8."""
+    noise = self.noise(key, len(images))
+    (mean, log_variance, output), _ = self.run(state.params, state.model_state, images, noise, train=False)
+    latents = mean + jnp.exp(log_variance / 2) * noise
+    variance = self.pixel_variance(state.params, state.model_state)
+    prior_over_posterior = (jnp.square(noise) + log_variance - jnp.square(latents)).sum(1) / 2
+    return prior_over_posterior - self.likelihood.nats(output, images, variance)
+
+  def regularization(self, kl, step):
+    """The objective's second term for the mean divergences kl [Z] of any number of images."""
+    return self.regularizer(kl, step)
+
+  def encode(self, state, images):
+    return self._evaluate(state, images, method='encode')
+
+  def decode(self, state, latents):
+    return self.likelihood.mean(self._evaluate(state, latents, method='decode'))
+
+  def reconstruct(self, state, images):
+    return self.decode(state, self.encode(state, images)[0])
+
+  def sample(self, state, key, labels):
+    return self.decode(state, self.noise(key, len(labels)))
+
+  def _evaluate(self, state, inputs, method):
+    variables = {'params': state.params['vae'], **state.model_state['vae']}
+    return self.network.apply(variables, inputs, train=False, method=method)
+
+
+def active_units(mean):
+  """How many latents' means [B, Z] vary over the batch of all devices (Burda et al. 2016, sec. 5.2)."""
+  first, second = lax.pmean((mean.mean(0), jnp.square(mean).mean(0)), AXIS)
+  return (second - jnp.square(first) > ACTIVE_VARIANCE).sum().astype(jnp.float32)
+
+
+def pixel_variance(images):
+  """The variance of all values of uint8 images [N, H, W, C], as they are in [-1, 1]; exact, from their counts."""
+  chunks = (images[i:i + _CHUNK] for i in range(0, len(images), _CHUNK))
+  counts = sum(np.bincount(np.ravel(chunk), minlength=256) for chunk in chunks)
+  values = np.arange(256) / 127.5 - 1
+  mean = np.average(values, weights=counts)
+  return float(np.average((values - mean)**2, weights=counts))
+
+
+def create(model, spec):
+  """The VAE of a `common.vae()` section for a data set's Spec.
+
+  Raises:
+    UserError: a network that does not fit the image; a weight, a variance or nats that no objective can have.
+  """
+  likelihood = choose('model.likelihood', model.likelihood, LIKELIHOODS)
+  settings = model.regularizer
+  function = choose('model.regularizer.name', settings.name, REGULARIZERS)
+  for key, value in settings.items():
+    if key != 'name' and value < 0:
+      raise UserError(f'config.model.regularizer.{key} is {value}; 0 or more is needed')
+  if likelihood.fixed_variance(0., 1) == 0. and settings.weight <= 0:
+    raise UserError(f'config.model.regularizer.weight is {settings.weight}; with the likelihood '
+                    f"'{model.likelihood}' it must be above 0, for it stands for the variance of a pixel")
+  if model.variance < 0:
+    raise UserError(f'config.model.variance is {model.variance}; give a variance above 0, or 0 for that of the '
+                    'training pixels')
+  regularizer = Regularizer(function, **{key: value for key, value in settings.items() if key != 'name'})
+  return VAE(
+      network=networks.vae(model, spec.image_shape, likelihood.learns_variance),
+      optimizer=optimizers.create(model.optimizer), likelihood=likelihood, regularizer=regularizer,
+      variance=model.variance, image_shape=spec.image_shape, latent_size=model.latent_size)

@@ -1,0 +1,116 @@
+"""What a decoder's output says of an image: -log p(x | z) in nats, and the error that is minimised for it.
+
+Outputs are unbounded [B, H, W, C], images float32 [B, H, W, C] in [-1, 1], and `variance` is that of a pixel in these
+units, []. D stands for the values of an image, H W C.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+
+
+def tanh_mean(output):
+  """Images in [-1, 1]: a network that ends in tanh."""
+  return jnp.tanh(output)
+
+
+def sigmoid_mean(output):
+  """Images in [-1, 1] where the output is the logit of white."""
+  return 2 * jax.nn.sigmoid(output) - 1
+
+
+def squared_error(output, images):
+  """Sum over the pixels of (x - x')^2, [B]."""
+  return per_image(jnp.square(images - tanh_mean(output)))
+
+
+def cross_entropy(output, images):
+  """Sum over the pixels of the binary cross-entropy in nats, [B], of images mapped to [0, 1].
+
+  Between black and white it is no density of grey: the number serves as a loss and compares with itself alone.
+  """
+  white = (images + 1) / 2
+  return per_image(jax.nn.softplus(output) - white * output)
+
+
+def per_image(pixels):
+  return pixels.sum(axis=tuple(range(1, pixels.ndim)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Likelihood:
+  """p(x | z), and the objective that is minimised for it: scale x error + offset + weight x regulariser."""
+
+  mean: Callable                        # output -> images in [-1, 1]
+  error: Callable                       # (output, images) -> [B]
+  scale: Callable                       # (variance, D) -> factor of the error in the objective
+  offset: Callable                      # (variance, D) -> the objective's term that heeds the variance alone
+  fixed_variance: Callable              # (weight, D) -> variance; None where the training pixels tell
+  learns_variance: bool = False         # whether a factor of the variance is learned
+  continuous: bool = True               # whether p is a density, of a Gaussian
+
+  def reconstruction(self, output, images, variance):
+    """The objective's term [B]."""
+    size = images[0].size
+    return self.scale(variance, size) * self.error(output, images) + self.offset(variance, size)
+
+  def nats(self, output, images, variance):
+    """-log p(x | z), [B]: of the density where pixels are continuous, D/2 log(2 pi variance) included."""
+    if not self.continuous:
+      return self.error(output, images)
+    return (self.error(output, images) / variance + images[0].size * jnp.log(2 * math.pi * variance)) / 2
+
+  @property
+  def bits_of_a_value(self):
+    """Added to -log2 p for one of 256 values: in [-1, 1] they are 1 / 127.5 apart, so that P(x) = p(x) / 127.5."""
+    return math.log2(127.5) if self.continuous else 0.
+
+  def weights(self, weight, variance, size):
+    """A KL weight of the objective in the two forms in which papers give it.
+
+    Returns:
+      (per pixel: the factor of the KL beside the mean error per pixel, per image: beside the summed error)
+    """
+    per_image_weight = weight / self.scale(variance, size)
+    return per_image_weight / size, per_image_weight
+
+
+def inverse_size(variance, size):
+  del variance
+  return 1 / size
+
+
+def inverse_variance(variance, size):
+  del size
+  return 1 / (2 * variance)
+
+
+def nothing(variance, size):
+  del variance, size
+  return 0.
+
+
+def normalizer(variance, size):
+  """That of a Gaussian, in nats."""
+  return size / 2 * jnp.log(2 * math.pi * variance)
+
+
+def of_the_data(weight, size):
+  del weight, size
+
+
+LIKELIHOODS = {
+    # The mean squared error per pixel. Divided by the weight it is a Gaussian's, of variance weight x D / 2.
+    'squared_error': Likelihood(tanh_mean, squared_error, inverse_size, nothing,
+                                lambda weight, size: weight * size / 2),
+    # A Gaussian of fixed variance, that of the training pixels; without the constant D/2 log(2 pi variance).
+    'gaussian': Likelihood(tanh_mean, squared_error, inverse_variance, nothing, of_the_data),
+    # One variance for all pixels, learned with the weights (Rybkin et al. 2021, sec. 3.1).
+    'learned_gaussian': Likelihood(tanh_mean, squared_error, inverse_variance, normalizer, of_the_data,
+                                   learns_variance=True),
+    'bernoulli': Likelihood(sigmoid_mean, cross_entropy, lambda variance, size: 1., nothing, lambda weight, size: 1.,
+                            continuous=False),
+}

@@ -1,0 +1,63 @@
+"""What a VAE pays for its latents' divergence from the prior, before the weight.
+
+Each is a function of the divergence of every latent [Z] in nats, the mean over the batch of all devices, of the step
+and of a `Regularizer`.
+"""
+
+from collections.abc import Callable
+import dataclasses
+
+import jax.numpy as jnp
+
+
+ACTIVE_VARIANCE = 0.01                  # of a latent's mean over the images, above which it is in use; Burda et al. 2016
+
+
+def kl_per_latent(mean, log_variance):
+  """KL(N(mean, exp(log variance)) || N(0, 1)) in nats, elementwise; Kingma & Welling 2014, appendix B."""
+  return 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance)
+
+
+def total(kl, step, settings):
+  """Their sum: the ELBO's term, and with a weight beta the beta-VAE's (Higgins et al. 2017, eq. 4)."""
+  del step, settings
+  return kl.sum()
+
+
+def free_bits(kl, step, settings):
+  """A latent pays for `free_nats` even where it carries less (Kingma et al. 2016, eq. 15, one latent a group)."""
+  del step
+  return jnp.maximum(kl, settings.free_nats).sum()
+
+
+def capacity(kl, step, settings):
+  """The distance of the sum from a capacity that grows to `capacity_nats` (Burgess et al. 2018, eq. 8)."""
+  return jnp.abs(kl.sum() - settings.capacity_nats * ramp(step, settings.capacity_steps))
+
+
+REGULARIZERS = {'kl': total, 'free_bits': free_bits, 'capacity': capacity}
+
+
+def ramp(step, steps):
+  """From 0 at step 0 evenly to 1 after `steps`; 1 where `steps` is 0."""
+  return jnp.minimum(1., step / max(steps, 1)) if steps else 1.
+
+
+@dataclasses.dataclass(frozen=True)
+class Regularizer:
+  """A function of REGULARIZERS and its weight."""
+
+  function: Callable
+  weight: float                         # at the end of the warm-up, in the units of the likelihood's objective
+  warmup_steps: int
+  free_nats: float
+  capacity_nats: float
+  capacity_steps: int
+
+  def weight_at(self, step):
+    """The weight rises evenly from 0 over the warm-up (Sonderby et al. 2016, sec. 2.3)."""
+    return self.weight * ramp(step, self.warmup_steps)
+
+  def __call__(self, kl, step):
+    """The weighted term of the objective, [], for kl [Z]."""
+    return self.weight_at(step) * self.function(kl, step, self)

@@ -1,0 +1,118 @@
+"""A model as the evaluators see it: a family with the state that it has now, for any number of images."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+
+from jgen.families.base import Family
+from jgen.images import to_float, to_pixels
+from jgen.parallel import AXIS
+
+_CHUNK = 128                            # images a call; the next multiple of the devices is taken
+
+
+class Compiled:
+  """A family's methods on all devices of this process, each compiled when it is first called.
+
+  The same (state, batch, seed) gives the same on any number of devices, where their number divides 128.
+  """
+
+  def __init__(self, family):
+    self.family = family
+    self._devices = jax.local_devices()
+    self._shape = (len(self._devices), -(-_CHUNK // len(self._devices)))
+    self._mapped = functools.cache(self._map)
+
+  def _map(self, method):
+    return jax.pmap(functools.partial(method, self.family), axis_name=AXIS, in_axes=(0, None, 0),
+                    devices=self._devices)
+
+  def __call__(self, method, state, batch, seed):
+    """`method(family, state, key, batch)` on arrays [n, ...], chunk by chunk; its arrays [n, ...], on the host.
+
+    The last chunk is filled up with zeros, and what comes of them is dropped.
+    """
+    count, size = len(jax.tree.leaves(batch)[0]), self._shape[0] * self._shape[1]
+    chunks = []
+    for i in range(-(-count // size)):
+      chunk = jax.tree.map(functools.partial(self._chunk, i), batch)
+      made = self._mapped(method)(state, jax.random.fold_in(jax.random.key(seed), i), chunk)
+      chunks.append(jax.tree.map(lambda x: np.asarray(x).reshape(size, *x.shape[2:]), made))
+    return jax.tree.map(lambda *x: np.concatenate(x)[:count], *chunks)
+
+  def _chunk(self, i, x):
+    size = self._shape[0] * self._shape[1]
+    part = x[i * size:(i + 1) * size]
+    filled = np.zeros((size, *x.shape[1:]), x.dtype)
+    filled[:len(part)] = part
+    return filled.reshape(*self._shape, *x.shape[1:])
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """What a family can do, with uint8 images [n, H, W, C] at this border. Families lack some of it: see `needs`."""
+
+  compiled: Compiled
+  state: object                         # a replicated TrainState
+
+  @property
+  def family(self) -> Family:
+    return self.compiled.family
+
+  def sample(self, labels, seed):
+    """Images for labels int [n], which a family without classes ignores, and a whole-number seed."""
+    return self.compiled(_sample, self.state, np.asarray(labels, np.int32), seed)
+
+  def encode(self, images):
+    """(mean, log variance) of the latents, float32 [n, Z] each."""
+    return self.compiled(_encode, self.state, images, 0)
+
+  def decode(self, latents):
+    """Images of latents float32 [n, Z]."""
+    return self.compiled(_decode, self.state, np.asarray(latents, np.float32), 0)
+
+  def reconstruct(self, images):
+    """The images that the codes of these images stand for."""
+    return self.compiled(_reconstruct, self.state, images, 0)
+
+  def eval_step(self, images, labels, seed):
+    """{name: float32 [n]}, what the family tells of each image."""
+    return self.compiled(_eval_step, self.state, {'image': images, 'label': labels}, seed)
+
+  def log_weight(self, images, seed):
+    """log p(x, z) - log q(z | x) in nats, float32 [n], for one sample z of each image's latents."""
+    return self.compiled(_log_weight, self.state, images, seed)
+
+  @property
+  def step(self):
+    """Training steps that the state has seen."""
+    return int(self.state.step.addressable_shards[0].data[0])
+
+
+def _sample(family, state, key, labels):
+  return to_pixels(family.sample(state, key, labels))
+
+
+def _encode(family, state, key, images):
+  del key
+  return family.encode(state, to_float(images))
+
+
+def _decode(family, state, key, latents):
+  del key
+  return to_pixels(family.decode(state, latents))
+
+
+def _reconstruct(family, state, key, images):
+  del key
+  return to_pixels(family.reconstruct(state, to_float(images)))
+
+
+def _eval_step(family, state, key, batch):
+  return family.eval_step(state, {**batch, 'image': to_float(batch['image'])}, key)
+
+
+def _log_weight(family, state, key, images):
+  return family.log_weight(state, to_float(images), key)

@@ -1,0 +1,118 @@
+"""Encoder and decoder of a convolutional VAE (Kingma & Welling 2014): the layers of a DCGAN turned round.
+
+Halving convolutions with a normalisation and a (leaky) ReLU each lead to two linear heads; a linear layer and
+transposed convolutions lead back. A head that sees the whole map is the 4x4 convolution to one pixel of the fully
+convolutional kind: the same function with the same number of parameters.
+"""
+
+from collections.abc import Callable
+
+from flax import linen as nn
+import jax.numpy as jnp
+
+from jgen.networks.convolution import Conv, ConvTranspose
+
+
+class Encoder(nn.Module):
+  """Images [B, H, W, C] to (mean, log variance) of the latents, [B, Z] each."""
+
+  latent_size: int
+  features: tuple[int, ...]
+  kernel_size: int
+  negative_slope: float                 # of the (leaky) ReLU; 0 is ReLU
+  normalization: Callable               # train -> layer
+  kernel_init: Callable
+  use_bias: bool
+
+  @nn.compact
+  def __call__(self, images, train):
+    x = images
+    for i, features in enumerate(self.features):
+      x = Conv(features, self.kernel_size, stride=2, padding=1, use_bias=self.use_bias, kernel_init=self.kernel_init,
+               name=f'layer_{i}')(x)
+      x = nn.leaky_relu(self.normalization(train)(x), self.negative_slope)
+    x = x.reshape(len(x), -1)
+    head = lambda name: nn.Dense(self.latent_size, kernel_init=self.kernel_init, name=name)(x)
+    return head('mean'), head('log_variance')
+
+
+class Decoder(nn.Module):
+  """Latents [B, Z] to [B, H, W, C], unbounded: the likelihood says what they mean.
+
+  The linear layer gives `base` = (h, w, features); all layers but it and the last are normalised.
+  """
+
+  channels: int                         # C
+  base: tuple[int, int, int]
+  features: tuple[int, ...]             # of the layers that double the image, but for the last
+  kernel_size: int
+  padding: int
+  last_kernel_size: int
+  last_stride: int
+  last_padding: int
+  fully_convolutional: bool             # the first layer as a convolution from one pixel, its bias one a channel
+  activate_first: bool                  # a (leaky) ReLU after the first layer
+  negative_slope: float
+  normalization: Callable
+  kernel_init: Callable
+  use_bias: bool                        # of the layers that are normalised; the first and the last have one
+
+  @nn.compact
+  def __call__(self, latents, train):
+    activate = lambda x: nn.leaky_relu(x, self.negative_slope)
+    x = self.first_layer(latents)
+    x = activate(x) if self.activate_first else x
+    for i, features in enumerate(self.features, start=1):
+      x = ConvTranspose(features, self.kernel_size, 2, self.padding, output_padding(self.kernel_size, 2),
+                        use_bias=self.use_bias, kernel_init=self.kernel_init, name=f'layer_{i}')(x)
+      x = activate(self.normalization(train)(x))
+    return ConvTranspose(self.channels, self.last_kernel_size, self.last_stride, self.last_padding,
+                         output_padding(self.last_kernel_size, self.last_stride), use_bias=True,
+                         kernel_init=self.kernel_init, name=f'layer_{len(self.features) + 1}')(x)
+
+  def first_layer(self, latents):
+    height, width, features = self.base
+    x = nn.Dense(height * width * features, use_bias=not self.fully_convolutional, kernel_init=self.kernel_init,
+                 name='layer_0')(latents).reshape(-1, height, width, features)
+    return x + self.param('layer_0_bias', nn.initializers.zeros, (features,)) if self.fully_convolutional else x
+
+
+class VAE(nn.Module):
+  """Both, as one network."""
+
+  encoder: nn.Module
+  decoder: nn.Module
+  learns_variance: bool                 # whether there is a parameter `log_variance`, []
+
+  def setup(self):
+    if self.learns_variance:
+      self.log_variance = self.param('log_variance', nn.initializers.zeros, ())
+
+  def __call__(self, images, noise, train):
+    """(mean [B, Z], log variance [B, Z], output [B, H, W, C]) for standard normal noise [B, Z]."""
+    mean, log_variance = self.encoder(images, train)
+    return mean, log_variance, self.decoder(mean + jnp.exp(log_variance / 2) * noise, train)
+
+  def encode(self, images, train):
+    return self.encoder(images, train)
+
+  def decode(self, latents, train):
+    return self.decoder(latents, train)
+
+
+def output_padding(kernel_size, stride):
+  """Rows that a transposed convolution appends so that it doubles exactly: one for an odd kernel, as PyTorch's."""
+  return 1 if stride == 2 and kernel_size % 2 else 0
+
+
+def base_side(side, layers):
+  """The side that transposed convolutions (kernel size, stride, padding), in their order, enlarge to `side`.
+
+  None where no whole number of pixels leads there.
+  """
+  for kernel_size, stride, padding in reversed(layers):
+    rest = side - kernel_size + 2 * padding - output_padding(kernel_size, stride)
+    if rest % stride or rest < 0:
+      return None
+    side = rest // stride + 1
+  return side
