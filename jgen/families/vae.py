@@ -159,19 +159,27 @@ def create(model, spec):
     UserError: a network that does not fit the image; a weight, a variance or nats that no objective can have.
   """
   likelihood = choose('model.likelihood', model.likelihood, LIKELIHOODS)
+  function = choose('model.regularizer.name', model.regularizer.name, REGULARIZERS)
+  check(model, likelihood)
+  regularizer = Regularizer(
+      function, **{key: value for key, value in model.regularizer.items() if key != 'name'})
+  return VAE(
+      network=networks.vae(model, spec.image_shape, likelihood.learns_variance),
+      optimizer=optimizers.create(model.optimizer), likelihood=likelihood, regularizer=regularizer,
+      variance=model.variance, image_shape=spec.image_shape, latent_size=model.latent_size)
+
+
+def check(model, likelihood):
+  """Raises UserError for numbers with which no VAE can work."""
   settings = model.regularizer
-  function = choose('model.regularizer.name', settings.name, REGULARIZERS)
   for key, value in settings.items():
     if key != 'name' and value < 0:
       raise UserError(f'config.model.regularizer.{key} is {value}; 0 or more is needed')
   if likelihood.fixed_variance(0., 1) == 0. and settings.weight <= 0:
     raise UserError(f'config.model.regularizer.weight is {settings.weight}; with the likelihood '
                     f"'{model.likelihood}' it must be above 0, for it stands for the variance of a pixel")
+  if model.latent_size < 1:
+    raise UserError(f'config.model.latent_size is {model.latent_size}; at least 1 is needed')
   if model.variance < 0:
     raise UserError(f'config.model.variance is {model.variance}; give a variance above 0, or 0 for that of the '
                     'training pixels')
-  regularizer = Regularizer(function, **{key: value for key, value in settings.items() if key != 'name'})
-  return VAE(
-      network=networks.vae(model, spec.image_shape, likelihood.learns_variance),
-      optimizer=optimizers.create(model.optimizer), likelihood=likelihood, regularizer=regularizer,
-      variance=model.variance, image_shape=spec.image_shape, latent_size=model.latent_size)
