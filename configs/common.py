@@ -149,6 +149,12 @@ def disentanglement():
   return section
 
 
+def vae_evaluators(**others):
+  """The evaluators of every VAE, and others by name."""
+  return ConfigDict({'ledger': ledger(), 'reconstructions': reconstructions(), 'interpolations': interpolations(),
+                     'traversals': traversals(), **others})
+
+
 def ledger():
   """The keys of the evaluator of the same name."""
   section = ConfigDict()

@@ -21,7 +21,11 @@ def get_config():
   config.checkpoint_every_steps = 2_000
   with config.unlocked():
     config.model = common.vae()
-    config.evaluators.ledger = common.ledger()
+    config.evaluators = common.vae_evaluators()
+  config.study.variations = (
+      'latents 20: model.latent_size=20', 'latents 100: model.latent_size=100', 'latents 500: model.latent_size=500',
+      # The same number of images for every batch size, so four times the steps for a quarter of the batch.
+      'batch 32: batch_size=32 num_steps=160000', 'batch 512: batch_size=512 num_steps=10000')
   model = config.model
   model.latent_size = 100
   model.optimizer.learning_rate, model.optimizer.b1 = 5e-4, 0.9

@@ -19,7 +19,8 @@ def get_config():
   config.checkpoint_every_steps = 5_000
   with config.unlocked():
     config.model = common.vae()
-    config.evaluators.ledger = common.ledger()
+    config.evaluators = common.vae_evaluators(tsne=common.tsne())
+  config.evaluators.tsne.annotation = 'Bangs'
   model = config.model
   model.latent_size = 512
   model.likelihood = 'squared_error'

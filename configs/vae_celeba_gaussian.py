@@ -19,7 +19,7 @@ def get_config():
   config.checkpoint_every_steps = 5_000
   with config.unlocked():
     config.model = common.vae()
-    config.evaluators.ledger = common.ledger()
+    config.evaluators = common.vae_evaluators()
   model = config.model
   model.optimizer.learning_rate, model.optimizer.b1 = 1e-3, 0.9
   for network in (model.encoder, model.decoder):

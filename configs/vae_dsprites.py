@@ -10,4 +10,6 @@ from configs import common, vae_celeba_gaussian
 def get_config():
   config = vae_celeba_gaussian.get_config()
   config.data.name = 'dsprites'
+  with config.unlocked():
+    config.evaluators.disentanglement = common.disentanglement()
   return config

@@ -3,9 +3,11 @@
 from types import SimpleNamespace
 
 import numpy as np
+from pictures import encoded, put, smooth
 import pytest
 from scipy.io import savemat
 
+from jgen.data import celeba, dsprites, sprites
 from jgen.errors import UserError
 
 
@@ -39,3 +41,42 @@ def cut(path, share):
   """Leaves the first part of a file, as a broken download does."""
   whole = path.read_bytes()
   path.write_bytes(whole[:int(len(whole) * share)])
+
+
+def write_svhn(folder):
+  folder.mkdir()
+  for split, count in (('train', 60), ('test', 20), ('extra', 20)):
+    write_mat(folder / f'{split}_32x32.mat', count)
+  return folder
+
+
+def write_celeba(folder):
+  """60 faces' worth of pictures, 40 to train on and 20 to test with."""
+  names = [f'{n + 1:06d}.jpg' for n in range(60)]
+  yes = np.random.default_rng(0).integers(0, 2, (60, 40)) * 2 - 1
+  rows = [f"{name} {' '.join(map(str, row))}" for name, row in zip(names, yes, strict=True)]
+  put(folder, {f'img_align_celeba/{name}': encoded(smooth(n, 109, 89)) for n, name in enumerate(names)} | {
+      'list_attr_celeba.txt': '\n'.join(['60', ' '.join(celeba.ATTRIBUTES), *rows]) + '\n',
+      'list_eval_partition.txt': ''.join(f'{name} {2 * (n >= 40)}\n' for n, name in enumerate(names))})
+  return folder
+
+
+def write_dsprites(folder, count=400):
+  folder.mkdir()
+  numbers = np.arange(count) * (sprites.NUM_IMAGES // count)
+  classes = sprites.classes(numbers)
+  _, shape, scale, orientation, x, y = classes.T
+  images = sprites.render(shape, sprites.SCALES[scale], sprites.ORIENTATIONS[orientation], sprites.POSITIONS[x],
+                          sprites.POSITIONS[y], 64)
+  np.savez_compressed(folder / dsprites.FILE, imgs=images[..., 0] // 255, latents_classes=classes,
+                      latents_values=classes / 7.)
+  return folder
+
+
+def write_pictures(folder):
+  put(folder, {f'{n}.jpg': encoded(smooth(n, 96, 96)) for n in range(80)})
+  return folder
+
+
+# {data set: what writes small files in its published format into a folder, and returns it}
+WRITERS = {'celeba': write_celeba, 'dsprites': write_dsprites, 'folder': write_pictures, 'svhn': write_svhn}
