@@ -6,7 +6,7 @@ processor's cache. They take turns, so that a machine whose speed drifts is the 
 
 Preparing, where --dir=FOLDER holds CelebA (or another, --data=NAME): images a second from the published files to the
 prepared cache, against nothing but reading and decoding the same JPEG files in TensorFlow, in as many threads as are
-of use.
+of use; and the same of processor time, which on a machine that is shared says more.
 """
 
 import argparse
@@ -52,6 +52,12 @@ def timed(work):
   return time.perf_counter() - start
 
 
+def both_times(work):
+  """(seconds of the clock, seconds of all cores) that `work` takes."""
+  start = time.process_time()
+  return timed(work), time.process_time() - start
+
+
 def compare(dataset, batch_size, rounds, num_bytes=400_000_000):
   """Prints a line: gigabytes and images a second that are served, and gigabytes a second that are copied."""
   place = np.zeros_like(dataset.images[:batch_size])
@@ -65,35 +71,36 @@ def compare(dataset, batch_size, rounds, num_bytes=400_000_000):
 
 
 def compare_preparing(name, folder, image_size, rounds):
-  """Prints a line: images a second that are prepared, and that are decoded, and their ratio."""
+  """Prints two lines: images that are prepared, and that are decoded, a second of the clock and of all cores' work."""
   paths = sorted(path for path in Path(folder).expanduser().rglob('*') if path.suffix.lower() in ('.jpg', '.jpeg'))
   rows = [(preparing(name, folder, image_size), decoding(paths)) for _ in range(rounds + 1)][1:]
-  prepared = statistics.median(count / seconds for (count, seconds), _ in rows)
-  decoded = statistics.median(len(paths) / seconds for _, seconds in rows)
-  print(f'{"set":>16} {"prepared/s":>12} {"decoded/s":>12} {"decoded/prepared":>18}')
-  print(f'{name:>16} {prepared:>12,.0f} {decoded:>12,.0f} {decoded / prepared:>18.2f}')
+  print(f'{name:>16} {"prepared/s":>12} {"decoded/s":>12} {"decoded/prepared":>18}')
+  for n, what in enumerate(('clock', 'processor')):
+    prepared = statistics.median(count / seconds[n] for (count, seconds), _ in rows)
+    decoded = statistics.median(len(paths) / seconds[n] for _, seconds in rows)
+    print(f'{what:>16} {prepared:>12,.0f} {decoded:>12,.0f} {decoded / prepared:>18.2f}')
 
 
 def preparing(name, folder, image_size):
-  """(images, seconds) of a preparation into a cache that is thrown away."""
+  """(images, their `both_times`) of a preparation into a cache that is thrown away."""
   from configs import common
   from jgen import data
   section = common.base().data
   with tempfile.TemporaryDirectory() as scratch:
     section.update(name=name, dir=str(folder), image_size=image_size, cache_dir=scratch)
-    start = time.perf_counter()
-    count = len(data.load(section).images)
-    return count, time.perf_counter() - start
+    prepared = []
+    seconds = both_times(lambda: prepared.extend(data.load(section).labels))
+    return len(prepared), seconds
 
 
 def decoding(paths):
-  """Seconds that reading and decoding take, at their fastest: in TensorFlow alone, out of order, in its own threads."""
+  """`both_times` of reading and decoding at their fastest: in TensorFlow alone, out of order, in its own threads."""
   from jgen.data.host import tensorflow
   tf = tensorflow()
   decode = lambda path: tf.reduce_sum(tf.cast(tf.io.decode_jpeg(tf.io.read_file(path), channels=3)[0, 0], tf.int32))
   decoded = tf.data.Dataset.from_tensor_slices([str(path) for path in paths]).map(
       decode, num_parallel_calls=2 * os.cpu_count(), deterministic=False).batch(256)
-  return timed(lambda: [None for _ in decoded])
+  return both_times(lambda: [None for _ in decoded])
 
 
 def main():

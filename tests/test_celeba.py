@@ -1,5 +1,6 @@
 """CelebA in every shape in which people have it; the same images and attributes from each."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -216,6 +217,8 @@ def test_few_bad_images_are_skipped_and_named_and_many_refused(tmp_path, capsys)
   assert manifest['skipped'] == [{'file': 'img_align_celeba/000002.jpg', 'why': 'empty file'},
                                  {'file': 'img_align_celeba/000004.jpg', 'why': 'a web page, not an image'}]
   assert manifest['crop'] == 140 / 178 and manifest['count'] == 6
+  images = next(tmp_path.glob('cache/*/images.npy'))
+  assert manifest['sha256'] == hashlib.sha256(images.read_bytes()).hexdigest()
 
 
 def test_through_tfds(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from published import cut, refusal, section
 import pytest
 
 from jgen import data, prepare
-from jgen.data import cache, folder, image_files
+from jgen.data import archive, cache, folder, image_files
 from jgen.data.host import tensorflow
 
 tensorflow()                            # imported before the first preparation, which else tells that it takes long
@@ -174,6 +174,20 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
   (tmp_path / 'data' / 'a' / 'dangling.png').symlink_to(tmp_path / 'nowhere.png')
   dataset = data.load(wanted(tmp_path / 'data', tmp_path))
   assert dataset.labels.tolist() == [0, 1, 1, 1] and dataset.spec.label_names == ('a', 'b')
+
+
+def test_files_that_come_in_portions_or_have_grown(tmp_path, monkeypatch):
+  put(tmp_path / 'data', {'a.png': bytes(range(200)), 'none.png': b''})
+  source = archive.opened(tmp_path / 'data')
+  whole, read = bytes(range(200)), os.read
+  monkeypatch.setattr(os, 'read', lambda descriptor, count: read(descriptor, min(count, 7)))
+  assert source.read('a.png') == whole and source.read('none.png') == b''
+  monkeypatch.undo()
+  put(tmp_path / 'data', {'a.png': whole * 3})
+  assert source.read('a.png') == whole * 3
+  with pytest.raises(OSError):
+    (tmp_path / 'data/a.png').unlink()
+    source.read('a.png')
 
 
 def test_no_folder_at_all(tmp_path):

@@ -26,7 +26,11 @@ def opened(path):
 
 def _hidden(name):
   """Whether a system left it there: .DS_Store, ._name.jpg, __MACOSX/."""
-  return any(part.startswith('.') or part == '__MACOSX' for part in name.split('/'))
+  return any(map(_hidden_part, name.split('/')))
+
+
+def _hidden_part(name):
+  return name.startswith('.') or name == '__MACOSX'
 
 
 class Folder:
@@ -46,7 +50,7 @@ class Folder:
     try:
       with os.scandir(folder) as entries:
         for entry in entries:
-          if _hidden(entry.name):
+          if _hidden_part(entry.name):
             continue
           if entry.is_dir():
             self._scan(entry.path, f'{prefix}{entry.name}/', (*above, real))
@@ -58,8 +62,15 @@ class Folder:
 
   def read(self, name):
     """The bytes of a file; raises OSError."""
-    with open(f'{self.path}/{name}', 'rb', buffering=0) as file:
-      return file.readall()
+    size = self._stats[name][0]
+    descriptor = os.open(f'{self.path}/{name}', os.O_RDONLY)   # for a small file 2/3 of the time of open()
+    try:
+      content = os.read(descriptor, size + 1)
+      while len(content) != size and (more := os.read(descriptor, size + 1)):   # it has grown, or comes in portions
+        content += more
+      return content
+    finally:
+      os.close(descriptor)
 
   def listing(self, names):
     """A digest of names, sizes and times of change: another one, another cache."""

@@ -35,7 +35,7 @@ from jgen.data.unfinished import Piece, Unfinished
 from jgen.errors import UserError
 from jgen.progress import duration
 
-_VERSION = 3                            # of resizing and layout
+_VERSION = 4                            # of resizing and layout
 _CHUNK = 4096                           # images of a piece where they come as arrays
 _AHEAD = 2                              # pieces a core that are made, or wait, beyond the one that is written
 
@@ -158,7 +158,7 @@ def _alone(folder):
 def _prepare(folder, contents, spec, original):
   path = folder.with_name(f'{folder.name}.unfinished')
   try:
-    with Unfinished(path, spec.image_shape, len(spec.annotations)) as unfinished:
+    with Unfinished(path, spec.image_shape, len(spec.annotations), original.count) as unfinished:
       skipped = _fill(unfinished, folder, spec, original)
       left_out = [{'file': file, 'why': why} for file, why in (*original.dropped, *skipped)]
       if not unfinished.count:

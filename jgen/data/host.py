@@ -1,6 +1,7 @@
 """TensorFlow, the host's tool for reading, resizing and feeding images."""
 
 import functools
+import gc
 import os
 
 
@@ -11,4 +12,5 @@ def tensorflow():
   os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')   # unused here, and it announces itself on stderr
   import tensorflow as tf
   tf.config.set_visible_devices([], 'GPU')
+  gc.freeze()   # what it defines lives on; each full collection would look at all of it, for 0.3 s
   return tf

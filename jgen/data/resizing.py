@@ -7,8 +7,8 @@ import numpy as np
 from jgen.data.host import tensorflow
 
 _CHUNK = 512                            # images that are float32 at one time when enlarging
-_SHRUNK_CHUNK = 32                      # the same when shrinking: what stays in a core's cache
-_BAND = 16                              # output pixels that are computed by one matrix product
+_SHRUNK_CHUNK = 16                      # the same when shrinking: what stays in a core's cache, and is no new memory
+_BAND = 8                               # output pixels that are computed by one matrix product
 
 
 def resize(images, size):
@@ -45,11 +45,11 @@ def _shrunk(images, size):
   pixels = images.transpose(1, 0, 2, 3).reshape(height, -1).astype(np.float32)
   rows = np.empty((size, pixels.shape[1]), np.float32)
   for new, old, weights in _bands(height, size, 1):
-    rows[new] = weights @ pixels[old]
+    np.matmul(weights, pixels[old], out=rows[new])
   rows = rows.reshape(size * n, width * channels)
   resized = np.empty((size * n, size * channels), np.float32)
   for new, old, weights in _bands(width, size, channels):
-    resized[:, new] = rows[:, old] @ weights.T
+    np.matmul(rows[:, old], weights.T, out=resized[:, new])
   resized += 0.5001   # and cut off: rounded, a tie upwards whatever the order in which a product was summed
   return resized.astype(np.uint8).reshape(size, n, size, channels).transpose(1, 0, 2, 3)
 

@@ -71,7 +71,7 @@ def _lines(content, where):
   if '\0' in text or text.lstrip()[:1] == '<':
     raise UserError(f'{where}: is no list but perhaps a web page; fetch it again')
   if Path(where).suffix.lower() == '.txt' and ',' not in text[:2000]:
-    lines = [line.split() for line in text.splitlines() if line.strip()]
+    lines = [cells for line in text.splitlines() if (cells := line.split())]
     if lines and len(lines[0]) == 1 and lines[0][0].isdigit() and len(lines) > 1 and len(lines[1]) > 1:
       lines = [['image_id', *lines[1]], *lines[2:]]   # CelebA's: the count, the names of the columns, the rows
   else:

@@ -38,8 +38,10 @@ class Piece:
 class Unfinished:
   """The folder; within `with`, its files are open for writing."""
 
-  def __init__(self, path, image_shape, num_annotations):
+  def __init__(self, path, image_shape, num_annotations, expected):
+    """`expected` images are to come, as far as is known; the digest is ready at the end if they do."""
     self._path, self._shape, self._num_annotations = path, image_shape, num_annotations
+    self._expected, self._digest = expected, hashlib.sha256(self._header(expected))
     self._names = ('images.npy', 'annotations.raw', 'journal.jsonl')
     self.count = self.num_pieces = 0
 
@@ -88,6 +90,7 @@ class Unfinished:
     return piece if piece.checksum() == record['checksum'] else None
 
   def _counted(self, piece):
+    self._digest.update(np.ascontiguousarray(piece.images))   # on the way, while other threads make the next pieces
     self.count += len(piece.images)
     self.num_pieces += 1
 
@@ -114,13 +117,18 @@ class Unfinished:
     with open(self._path / 'annotations.npy', 'wb') as file:
       np.save(file, annotations, allow_pickle=False)
       _sync(file)
-    self._images.seek(0)
-    manifest = contents | {'count': self.count, 'sha256': hashlib.file_digest(self._images, 'sha256').hexdigest()}
+    manifest = contents | {'count': self.count, 'sha256': self._sha256()}
     with open(self._path / 'manifest.json', 'w', encoding='utf-8') as file:
       json.dump(manifest, file, indent=2)
       _sync(file)
     for name in self._names[1:]:
       (self._path / name).unlink()
+
+  def _sha256(self):
+    if self.count == self._expected:
+      return self._digest.hexdigest()
+    self._images.seek(0)                # the header tells another count than was thought
+    return hashlib.file_digest(self._images, 'sha256').hexdigest()
 
   def _header(self, count):
     """The same number of bytes for every count: numpy leaves room for it to grow."""
