@@ -228,7 +228,9 @@ def test_dci_accuracy_is_that_on_the_codes_held_out():
 
 def test_sap_is_the_gap_of_linear_classifiers(noisy):
   """Against the squared hinge losses, each value against the rest, minimised by scipy."""
-  (codes, held_out), (factors, answers) = (np.split(array, 2) for array in noisy)
+  rare = (noisy[1][:, 1:] == 0).any(axis=1)       # so that balancing the values changes the lines
+  kept = ~rare | (np.arange(600) % 4 == 0)
+  (codes, held_out), (factors, answers) = (np.array_split(array[kept], 2) for array in noisy)
 
   def accuracy(latent, factor):
     values, counts = np.unique(factors[:, factor], return_counts=True)
@@ -244,7 +246,7 @@ def test_sap_is_the_gap_of_linear_classifiers(noisy):
 
 
 def _line(x, positive, weight):
-  """(slope, offset) that minimise half their squares plus 0.01 times the squared hinges, with a weight on `positive`."""
+  """(slope, offset) that minimise half their squares plus 0.01 times the squared hinges, `positive` ones weighed."""
   def objective(line):
     hinges = np.maximum(0, 1 - np.where(positive, 1, -1) * (line[0] * x + line[1]))
     return (line**2).sum() / 2 + .01 * (np.where(positive, weight, 1) * hinges**2).sum()
@@ -323,6 +325,8 @@ def test_training_and_test_images_are_others(dataset):
     assert (len(images), len(train), len(test)) == expected and (np.diff(images) > 0).all()
     both = np.concatenate([train, test])
     assert len(set(both)) == len(both) and both.min() >= 0 and both.max() < len(images)
+  some = dataclasses.replace(evaluator, num_images=700).draw(1_200, np.random.default_rng(0))[0]
+  assert len(some) == 700 and np.histogram(some, 4, (0, 1_200))[0].min() > 140   # from all over the data set
 
 
 def test_data_sets_are_marked_where_their_factors_are_known():

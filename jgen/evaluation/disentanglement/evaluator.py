@@ -60,7 +60,7 @@ class Disentanglement:
     codes = _encode(model, dataset.images, images)
     fitting = codes[train], factors[train], codes[test], factors[test]
     batches = self.num_train_batches, self.num_test_batches, self.batch_size
-    # One thread: several that wait for each other take longer on arrays of this size.
+    # DCI has a thread a core already; linear algebra is to start no more.
     with threadpool_limits(1):
       return Measured(
           {'factors': names, 'factors_left_out': left_out, 'num_images': len(images)}
