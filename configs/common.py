@@ -53,6 +53,7 @@ def base():
   config.study.variations = ()          # one text a run: '[NAME:] KEY=VALUE KEY=VALUE ...', see docs/studies.md
 
   config.evaluators = ConfigDict()      # {name in jgen.evaluation.EVALUATORS: its section below}
+  config.evaluators_at_end = ()         # those of them that run after the last step only, for they take long
   config.model = ConfigDict()           # the section of the family: gan()
   return config.lock()
 

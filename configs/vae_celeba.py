@@ -20,6 +20,7 @@ def get_config():
   with config.unlocked():
     config.model = common.vae()
     config.evaluators = common.vae_evaluators(tsne=common.tsne())
+  config.evaluators_at_end = ('tsne',)
   config.evaluators.tsne.annotation = 'Bangs'
   model = config.model
   model.latent_size = 512

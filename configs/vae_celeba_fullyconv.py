@@ -21,6 +21,7 @@ def get_config():
   with config.unlocked():
     config.model = common.vae()
     config.evaluators = common.vae_evaluators(tsne=common.tsne())
+  config.evaluators_at_end = ('tsne',)
   config.evaluators.tsne.annotation = 'Male'
   config.study.variations = ('model.regularizer.weight=3e-6', 'model.regularizer.weight=1e-5')
   model = config.model

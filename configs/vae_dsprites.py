@@ -12,4 +12,5 @@ def get_config():
   config.data.name = 'dsprites'
   with config.unlocked():
     config.evaluators.disentanglement = common.disentanglement()
+  config.evaluators_at_end = ('disentanglement',)
   return config

@@ -106,8 +106,14 @@ class Save(Action):
     return {}
 
 
-def check_best(metric, evaluators):
-  """Raises UserError if the number by which the best is kept belongs to no evaluator of the run."""
-  if metric and metric.split('/')[0] not in evaluators:
-    raise UserError(f"config.checkpoints.best_metric is '{metric}', but no such evaluator runs; known: "
-                    f"{', '.join(evaluators) or 'none'}")
+def check_evaluators(config, evaluators):
+  """Raises UserError if an evaluator that is to run at the end, or to tell the best checkpoint, does not run."""
+  for name in config.evaluators_at_end:
+    if name not in evaluators:
+      raise UserError(f"config.evaluators_at_end names '{name}', which is none of config.evaluators; known: "
+                      f"{', '.join(evaluators) or 'none'}")
+  metric, all_along = config.checkpoints.best_metric, [
+      name for name in evaluators if name not in config.evaluators_at_end]
+  if metric and metric.split('/')[0] not in all_along:
+    raise UserError(f"config.checkpoints.best_metric is '{metric}', but no such evaluator runs all along; known: "
+                    f"{', '.join(all_along) or 'none'}")

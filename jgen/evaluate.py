@@ -44,6 +44,6 @@ def run(config, workdir, command):
 def check_same_model(stored, config):
   """Raises UserError if what was trained is not what the config describes."""
   changed = [line for line in config_lib.differences(config_lib.flatten(stored), config_lib.flatten(config))
-             if not line.startswith(('evaluators.', 'data.test_splits'))]
+             if not line.startswith(('evaluators', 'data.test_splits'))]
   if changed:
     raise UserError(f'the run is of another config ({"; ".join(changed)}); leave --config out to take its own')

@@ -64,14 +64,23 @@ def own_folder(workdir, config):
 
 
 def build(config):
-  """(family, evaluators, augmentation) of a config; raises UserError if it cannot work. Needs no data."""
+  """(family, evaluators, augmentation) of a config; raises UserError if it cannot work."""
   check_devices(config)
   spec = data.describe(config.data)
   family = families.create(config, spec)
   evaluators = evaluation.create(config.evaluators, spec, family, bool(config.data.test_splits))
   augment = augmentation.create(config.augmentation)
-  actions.check_best(config.checkpoints.best_metric, evaluators)
+  actions.check_evaluators(config, evaluators)
   return family, evaluators, augment
+
+
+def load(config, evaluators):
+  """The images of a config, as Splits; raises UserError if it cannot work on them."""
+  splits = data.load_splits(config.data)
+  evaluation.check_data(evaluators, splits)
+  if config.data.on_device:
+    feed.check_room(splits.train)
+  return splits
 
 
 def run(config, workdir, command):
@@ -86,10 +95,7 @@ def run(config, workdir, command):
     UserError: the config cannot work, the folder holds another run, or the training diverged.
   """
   family, evaluators, augment = build(config)
-  splits = data.load_splits(config.data)
-  evaluation.check_data(evaluators, splits)
-  if config.data.on_device:
-    feed.check_room(splits.train)
+  splits = load(config, evaluators)
   start = time.monotonic()
   with own_folder(workdir, config) as folder, StopRequest() as stop:
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
@@ -157,9 +163,15 @@ class Trainer:
     return (
         actions.DrawSamples(config.sample_every_steps, compiled, self.folder, row_names, config.samples_per_class,
                             config.seed, writer),
-        actions.Evaluate(config.evaluate_every_steps, self.evaluators, compiled, self.splits, self.folder,
-                         config.seed, writer),
+        *(actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder, config.seed, writer)
+          for every_steps, evaluators in self.evaluations()),
         actions.Save(config.checkpoint_every_steps, self.checkpoints))
+
+  def evaluations(self):
+    """(every how many steps, evaluators) of those that run all along and of those that run at the end."""
+    at_end = {name: self.evaluators[name] for name in self.config.evaluators_at_end}
+    others = {name: evaluator for name, evaluator in self.evaluators.items() if name not in at_end}
+    return (self.config.evaluate_every_steps, others), (0, at_end)
 
   def loop(self, state, first_step, monitor, todo, stop):
     """The steps after `first_step`; returns the last one done."""

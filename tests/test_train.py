@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tiny
 
+from configs import common
 from jgen import data_sheet, evaluate, train
 from jgen.errors import UserError
 
@@ -94,6 +95,30 @@ def test_evaluating_the_run_again_gives_its_numbers(copy, finished, capsys):
   evaluate.run(with_evaluator(tiny.wgan(**BEST)), copy, '')
   assert (copy / path).read_bytes() == (finished / path).read_bytes()
   assert 'class_consistency/accuracy' in capsys.readouterr().out
+
+
+def test_a_vae_is_measured_on_test_images_all_along_and_at_the_end(tmp_path, capsys):
+  config = tiny.vae(**{'data.splits': ('train',), 'data.test_splits': ('test',), 'evaluate_every_steps': 4})
+  with config.unlocked():
+    config.evaluators = common.vae_evaluators(tsne=common.tsne())
+  config.evaluators_at_end, config.evaluators.ledger.importance_samples = ('tsne',), 2
+  run(tmp_path / 'run', config)
+  evaluation = {path.name for path in (tmp_path / 'run/evaluation').iterdir()}
+  drawn = {f'{name}_step_0000000{step}.{kind}' for name in ('reconstructions', 'interpolations', 'traversals')
+           for step in (4, 8) for kind in ('json', 'png')}
+  assert evaluation == drawn | {'ledger_step_00000004.json', 'ledger_step_00000008.json', 'tsne_step_00000008.json'}
+  record = json.loads((tmp_path / 'run/evaluation/ledger_step_00000008.json').read_text())
+  assert 'test' in record['test_data'] and 'train' in record['data'] and record['results']['num_images'] > 150
+  # The variance of the training pixels is in the checkpoint: what is measured again needs no training images for it.
+  before = contents(tmp_path / 'run/evaluation')
+  for path in before:
+    (tmp_path / 'run/evaluation' / path).unlink()
+  evaluate.run(config, tmp_path / 'run', '')
+  after = contents(tmp_path / 'run/evaluation')
+  assert {path for path in before if '08' in path.name} == set(after)
+  assert all(after[path] == before[path] for path in after)
+  figures = {path.name for path in (tmp_path / 'run/figures').iterdir()}
+  assert {'elbo.png', 'mse.png', 'kl.png', 'kl_per_latent.png', 'tsne.png', 'active_units.png'} <= figures
 
 
 def test_the_best_checkpoint_outlives_the_last_ones(tmp_path):
@@ -210,6 +235,7 @@ def test_a_batch_that_does_not_divide_over_the_devices_is_refused(tmp_path):
     ({'model.critic_steps': 0}, 'at least 1'),
     ({'model.generator.features': (8, 8, 8, 8)}, 'do not divide by 16'),
     ({'checkpoints.best_metric': 'fid/value'}, 'no such evaluator'),
+    ({'evaluators_at_end': ('fid',)}, "names 'fid', which is none"),
 ])
 def test_configs_that_cannot_work_are_refused_before_anything_is_written(overrides, message, tmp_path):
   with pytest.raises(UserError, match=message):
