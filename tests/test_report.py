@@ -9,7 +9,6 @@ from PIL import Image
 import pytest
 
 from jgen.errors import UserError
-from jgen.report import grids
 from jgen.report.drawing import Curves, draw_figure, moving_average, smoothing_window
 from jgen.report.figures import FIGURES, draw_figures
 from jgen.report.records import Record, read_record
@@ -17,7 +16,13 @@ from jgen.report.records import Record, read_record
 COLUMNS = ('critic/loss', 'generator/loss', 'critic/adversarial', 'critic/wasserstein_estimate',
            'critic/penalty', 'critic/slope', 'critic/first_layer_gradient_norm', 'critic/gradient_norm',
            'generator/gradient_norm', 'critic/real_logit', 'critic/fake_logit', 'critic/real_accuracy',
-           'critic/fake_accuracy')
+           'critic/fake_accuracy', 'critic/real_loss', 'critic/fake_loss', 'critic/slope_at_real', 'vae/loss',
+           'vae/reconstruction', 'vae/regularization', 'vae/mse',
+           'vae/reconstruction_nats', 'vae/kl', 'vae/elbo', 'vae/bits_per_dimension', 'vae/kl_weight_per_pixel',
+           'vae/kl_weight_per_image', 'vae/pixel_variance', 'vae/active_units', 'vae/gradient_norm')
+EVALUATED = ('class_consistency/accuracy', 'ledger/loss', 'ledger/mse', 'ledger/mse_sampled', 'ledger/elbo',
+             'ledger/importance_bound', 'ledger/reconstruction_nats', 'ledger/kl', 'ledger/bits_per_dimension',
+             'ledger/active_units')
 TABLE = {row.file: row for row in FIGURES}
 
 
@@ -27,11 +32,24 @@ def write_metrics(workdir, steps, columns):
 
 
 def write_evaluation(workdir, step, accuracy, names=('cat', 'dog')):
+  store(workdir, step, 'class_consistency', {
+      'accuracy': accuracy, 'per_class': [accuracy] * len(names), 'class_names': list(names),
+      'classifier_accuracy': 0.9, 'classifier_per_class': [0.9] * len(names), 'classifier': 'made up'})
+
+
+def store(workdir, step, evaluator, results):
   (workdir / 'evaluation').mkdir(exist_ok=True)
-  results = {'accuracy': accuracy, 'per_class': [accuracy] * len(names), 'class_names': list(names),
-             'classifier_accuracy': 0.9, 'classifier_per_class': [0.9] * len(names), 'classifier': 'made up'}
-  (workdir / 'evaluation' / f'class_consistency_step_{step}.json').write_text(
-      json.dumps({'step': step, 'evaluator': 'class_consistency', 'results': results}))
+  (workdir / 'evaluation' / f'{evaluator}_step_{step}.json').write_text(
+      json.dumps({'step': step, 'evaluator': evaluator, 'results': results}))
+
+
+def latents(names, count=200, annotation='Bangs'):
+  """What the evaluator `tsne` stores, of made-up points."""
+  random = np.random.default_rng(0)
+  x, y = random.normal(size=(2, count))
+  return {'x': x.tolist(), 'y': y.tolist(), 'values': random.integers(0, len(names), count).tolist(),
+          'value_names': list(names), 'annotation': annotation, 'linear_accuracy': 0.875,
+          'linear_balanced_accuracy': 0.75, 'majority_share': 0.625, 'num_values': len(names)}
 
 
 @pytest.fixture(scope='module')
@@ -42,64 +60,11 @@ def workdir(tmp_path_factory):
   write_metrics(folder, range(100, 6_100, 100), {name: random.random(60) for name in COLUMNS})
   for step, accuracy in ((900, 0.2), (1_000, 0.4), (6_000, 0.8)):
     write_evaluation(folder, step, accuracy)
+    store(folder, step, 'ledger', {name.removeprefix('ledger/'): accuracy + step for name in EVALUATED[1:]}
+          | {'kl_per_latent': [0.5, 2., accuracy]})
+  store(folder, 6_000, 'tsne', latents(['not Bangs', 'Bangs']))
   draw_figures(folder)
   return folder
-
-
-# Grids
-
-
-@pytest.mark.parametrize('side, channels, factor', [(8, 1, 6), (20, 3, 3), (64, 3, 1)])
-def test_each_image_is_at_its_place_magnified_and_unchanged(tmp_path, side, channels, factor):
-  images = np.random.default_rng(0).integers(0, 256, (6, side, side, channels), np.uint8)
-  grids.save_grid(tmp_path / 'new' / 'grid.png', images, columns=3)
-  picture = np.asarray(Image.open(tmp_path / 'new' / 'grid.png'))
-  pitch = side * factor + 2
-  assert picture.shape == (2 * pitch + 2, 3 * pitch + 2, 3)
-  background = np.ones(picture.shape[:2], bool)
-  for i, image in enumerate(images):
-    row, column = divmod(i, 3)
-    place = (slice(2 + row * pitch, (row + 1) * pitch), slice(2 + column * pitch, (column + 1) * pitch))
-    expected = np.kron(image, np.ones((factor, factor, 1), np.uint8))
-    np.testing.assert_array_equal(picture[place], np.broadcast_to(expected, (*expected.shape[:2], 3)))
-    background[place] = False
-  assert (picture[background] == 160).all()
-
-
-def test_row_names_stand_at_the_left_uncut():
-  images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
-  bare = grids.compose_grid(images, 2)
-  named = grids.compose_grid(images, 2, ('1', 'Wavy_Hair gjpqy', '10'))
-  width = named.shape[1] - bare.shape[1]
-  np.testing.assert_array_equal(named[:, width:], bare)
-  ink = (named[:, :width] < 128).all(axis=-1)
-  inked_columns = []
-  for row in range(3):
-    band = ink[1 + row * 50:1 + (row + 1) * 50]
-    inked_rows, inked = np.flatnonzero(band.any(axis=1)), np.flatnonzero(band.any(axis=0))
-    assert inked_rows[0] > 4 and inked_rows[-1] < 45          # inside its own row, with room
-    assert abs(inked_rows.mean() - 24.5) < 5                  # in the middle of it
-    assert inked[0] >= 4 and inked[-1] < width - 4            # neither end is cut or touches the images
-    inked_columns.append(np.ptp(inked))
-  assert inked_columns[1] > inked_columns[2] > inked_columns[0]   # the longer name is longer
-  assert ink.sum() > 200
-
-
-def test_a_name_for_every_row():
-  with pytest.raises(ValueError):
-    grids.compose_grid(np.zeros((4, 8, 8, 1), np.uint8), 2, ('one', 'two', 'three'))
-
-
-def test_a_picture_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-  path = tmp_path / 'grid.png'
-  path.write_bytes(b'the old one')
-  def broken(self, file, format):
-    open(file, 'w').close()
-    raise OSError('disk full')
-  monkeypatch.setattr(Image.Image, 'save', broken)
-  with pytest.raises(OSError):
-    grids.save_grid(path, np.zeros((1, 8, 8, 1), np.uint8), 1)
-  assert path.read_bytes() == b'the old one' and list(tmp_path.iterdir()) == [path]
 
 
 # Numbers
@@ -171,10 +136,10 @@ def test_a_damaged_evaluation_is_one_line(tmp_path, content):
 # Figures
 
 
-def test_the_table_shows_every_number_that_a_gan_writes():
+def test_the_table_shows_every_number_that_the_families_write():
   curves = [row for row in FIGURES if isinstance(row, Curves)]
   shown = [column for row in curves for column in row.columns]
-  assert sorted(shown) == sorted([*COLUMNS, 'class_consistency/accuracy'])
+  assert sorted(shown) == sorted([*COLUMNS, *EVALUATED])
   assert len(TABLE) == len(FIGURES)
   assert all(row.title and row.ylabel for row in FIGURES)
 
@@ -206,6 +171,98 @@ def test_curves_are_drawn_raw_and_smoothed(workdir):
   legend, = figure.legends
   assert 'moving average over 3 logged rows' in legend.get_title().get_text()
   assert [text.get_text() for text in legend.get_texts()] == ['critic/loss', 'generator/loss']
+
+
+def test_the_test_images_are_points_over_the_training_curve(workdir):
+  record = read_record(workdir)
+  figure = draw_figure(TABLE['kl.png'], record)
+  raw, smooth, tested = figure.axes[0].lines
+  np.testing.assert_array_equal(raw.get_ydata(), record.series['vae/kl'][1])
+  assert len(smooth.get_ydata()) == 60 and smooth.get_marker() == 'None'
+  np.testing.assert_array_equal(tested.get_xydata(), [[900, 900.2], [1_000, 1_000.4], [6_000, 6_000.8]])
+  assert tested.get_marker() == 'o' and tested.get_zorder() >= smooth.get_zorder()
+  legend, = figure.legends
+  assert [text.get_text() for text in legend.get_texts()] == ['vae/kl', 'ledger/kl']
+  assert 'over 3 logged rows' in legend.get_title().get_text()   # of the 60; the three are not smoothed
+
+
+def test_two_windows_are_both_told():
+  series = {'vae/kl': (np.arange(1_000), np.ones(1_000)), 'ledger/kl': (np.arange(100), np.ones(100))}
+  legend, = draw_figure(TABLE['kl.png'], Record(series, {})).legends
+  assert 'over 51 or 5 logged rows' in legend.get_title().get_text()
+
+
+def test_bars_stand_by_their_height(workdir):
+  axes = draw_figure(TABLE['kl_per_latent.png'], read_record(workdir)).axes[0]
+  assert [bar.get_height() for bar in axes.patches] == [2., 0.8, 0.5]   # of step 6,000
+  assert [bar.get_center()[0] for bar in axes.patches] == [1, 2, 3]
+  assert '6,000 steps, in all 3.3' in axes.figure.legends[0].get_texts()[0].get_text()
+
+
+def scatter(names, **kwargs):
+  """(the figure, its points, what was stored) of made-up latents whose values have these names."""
+  stored = latents(names, **kwargs)
+  record = Record({}, {f'tsne/{entry}': value for entry, value in stored.items()} | {'tsne/step': 6_000})
+  figure = draw_figure(TABLE['tsne.png'], record)
+  figure.draw_without_rendering()
+  points, = figure.axes[0].collections
+  np.testing.assert_array_equal(points.get_offsets(), np.stack([stored['x'], stored['y']], axis=1))
+  return figure, points, stored
+
+
+@pytest.mark.parametrize('names', [['not Bangs', 'Bangs'], list('0123456789'), [f'kind {i}' for i in range(20)]])
+def test_a_color_per_value_and_a_legend_that_says_which(names):
+  figure, points, stored = scatter(names)
+  values, colors = np.array(stored['values']), points.get_facecolors()
+  legend, = figure.legends
+  marks, texts = legend.legend_handles, [text.get_text() for text in legend.get_texts()]
+  assert len(texts) == len(names) == len({mark.get_color() for mark in marks})
+  for value, (mark, text) in enumerate(zip(marks, texts, strict=True)):
+    assert text == f'{names[value]} ({(values == value).sum()})'
+    np.testing.assert_allclose(colors[values == value, :3], [mark.get_color()] * (values == value).sum())
+  assert legend.get_title().get_text() == 'Bangs' and 'coloured by Bangs' in figure.get_suptitle()
+  assert all(share in figure.get_supxlabel() for share in ('87.5%', '75.0%', '62.5%', '6,000 steps', '200 test'))
+
+
+@pytest.mark.parametrize('names', [[f'{x:.1f}' for x in np.linspace(0.5, 1, 6)], [str(i) for i in range(32)],
+                                   [f'a rather long name of number {i}' for i in range(200)]])
+def test_many_values_and_measures_have_a_color_bar(names):
+  figure, points, stored = scatter(names)
+  _, bar = figure.axes
+  np.testing.assert_array_equal(points.get_array(), stored['values'])
+  shades = points.get_facecolors().sum(axis=1)[np.argsort(stored['values'])]
+  assert len({tuple(color) for color in points.get_facecolors()}) == len(set(stored['values']))
+  assert shades[0] < shades[-1]         # from dark to light
+  ticks = [(tick.get_loc(), tick.label1.get_text()) for tick in bar.yaxis.get_major_ticks()]
+  assert 6 <= len(ticks) <= 20 and all(names[int(at)][:20] == text[:20] for at, text in ticks)
+  assert not figure.legends
+
+
+@pytest.mark.parametrize('names', [['_hidden', 'costs $5 to $9'], ['x' * 80, 'y'], [f'{i:.3f}' for i in range(21)],
+                                   *([f'a rather long name {i}' for i in range(count)] for count in (20, 256))])
+def test_names_of_any_kind_leave_room_for_the_points(names):
+  figure, points, _ = scatter(names, annotation='A name of an annotation that is far too long for a title')
+  axes, texts = figure.axes[0], [figure._suptitle, figure._supxlabel, figure.axes[0].xaxis.label]
+  if figure.legends:
+    legend, = figure.legends
+    texts += [legend.get_title(), *legend.get_texts()]
+    assert len(legend.get_texts()) == len(names)
+    assert legend.get_window_extent().x0 >= axes.bbox.x1
+    assert legend.get_window_extent().y0 >= figure._supxlabel.get_window_extent().y1
+    assert legend.get_window_extent().y1 <= figure._suptitle.get_window_extent().y0
+  else:
+    ticks = [tick.label2 for tick in figure.axes[1].yaxis.get_major_ticks()]
+    texts += [figure.axes[1].yaxis.label, *ticks]
+    assert_apart(ticks)
+  for box in (text.get_window_extent() for text in texts):
+    assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+  assert axes.bbox.width > 0.5 * figure.bbox.width and axes.bbox.height > 0.6 * figure.bbox.height
+
+
+def test_what_is_counted_has_no_halves():
+  row = TABLE['active_units.png']
+  axes = draw_figure(row, Record({'vae/active_units': (np.arange(3), np.array([10., 10., 11.]))}, {})).axes[0]
+  assert all(tick == int(tick) for tick in axes.get_yticks())
 
 
 def test_scales_limits_and_references(workdir):
@@ -254,9 +311,13 @@ def test_no_label_is_cut_and_no_legend_covers_data(tmp_path, names):
   series = {'critic/slope': (steps, 1e3 * np.sin(steps)), 'critic/gradient_norm': (steps, DECADES),
             'class_consistency/accuracy': (steps[:1], np.array([0.5])),
             'class_consistency/classifier_accuracy': (steps[:1], np.array([0.9]))}
+  if len(names) == 2:                   # once: these figures name no classes
+    series |= {name: (steps, 12_345. * np.sin(steps)) for name in COLUMNS if name.startswith('vae/')}
+    series |= {name: (steps[::10], 23_456. * np.cos(steps[::10])) for name in EVALUATED[1:]}
   latest = {'per_class': [0.5] * len(names), 'classifier_per_class': [0.9] * len(names), 'class_names': names,
             'step': 100_000}
-  record = Record(series, {f'class_consistency/{entry}': value for entry, value in latest.items()})
+  record = Record(series, {f'class_consistency/{entry}': value for entry, value in latest.items()} | {
+      'ledger/kl_per_latent': np.geomspace(1e-9, 9, len(names)).tolist(), 'ledger/step': 100_000})
   for row in FIGURES:
     if not row.has_data(record):
       continue

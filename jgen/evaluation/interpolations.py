@@ -45,8 +45,9 @@ class Interpolations:
     rows = np.concatenate([np.stack([originals[0], blank], axis=1), decoded,
                            np.stack([blank, originals[1]], axis=1)], axis=1)
     grid = Grid(rows.reshape(-1, *decoded.shape[2:]), rows.shape[1],
-                title='originals at both ends; between them the line that joins their latent means, decoded')
-    return Measured({'test_images': np.stack([first, last], axis=1).tolist()}, {'interpolations': grid})
+                title='original | the line between the latent means, decoded | original')
+    pairs = np.stack([first, last], axis=1).tolist()
+    return Measured({'num_pairs': len(pairs), 'test_images': pairs}, {'interpolations': grid})
 
 
 def on_lines(first, last, num_steps):

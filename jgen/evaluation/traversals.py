@@ -48,7 +48,7 @@ class Traversals:
     values = np.linspace(-self.span, self.span, self.num_values)
     latents = traversed(self._start(model, splits.test, len(kl)), shown, values)
     grid = Grid(model.decode(latents), self.num_values, tuple(f'z{latent}  KL {kl[latent]:.3g}' for latent in shown),
-                f'from {-self.span:g} (left) to {self.span:g} (right), in standard deviations of the prior')
+                f'from {-self.span:g} to {self.span:g} standard deviations of the prior; KL in nats')
     return Measured(
         {'latents': shown.tolist(), 'kl': kl[shown].tolist(), 'values': values.tolist(),
          'num_test_images': len(indices)},

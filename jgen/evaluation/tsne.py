@@ -135,7 +135,7 @@ def embed(means, perplexity):
   # the other lets the two principal components that t-SNE starts from exist where Z is 1.
   scaled = np.pad(centred / scale, ((0, 0), (0, max(0, 2 - means.shape[1]))))
   fitted = TSNE(perplexity=perplexity, init='pca', random_state=0).fit(scaled)
-  return fitted.embedding_, float(fitted.kl_divergence_)
+  return fitted.embedding_.astype(np.float64), float(fitted.kl_divergence_)
 
 
 def separability(means, codes):

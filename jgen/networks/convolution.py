@@ -16,38 +16,14 @@ rounding.
 from collections.abc import Callable
 import functools
 import os
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
-from jax import lax
-import jax.numpy as jnp
 
 from jgen.errors import UserError
 from jgen.networks import winograd
-
-
-class Geometry(NamedTuple):
-  """What a convolution does to the sides of an image."""
-
-  kernel_size: int
-  stride: int
-  padding: int
-  height: int                     # of x, the larger image
-  width: int
-
-  @property
-  def sides(self):
-    """(h, w) of y, the smaller image."""
-    return tuple((side + 2 * self.padding - self.kernel_size) // self.stride + 1 for side in (self.height, self.width))
-
-
-class Form(NamedTuple):
-  """One way to compute the three maps."""
-
-  convolve: Callable              # (x, kernel) -> y
-  transpose_convolve: Callable    # (y, kernel) -> x
-  kernel_gradient: Callable       # (x, y) -> kernel
+from jgen.networks.convolution_forms import Geometry, plain_form, planes_form, strided_planes_form, taps_form
+from jgen.networks.winograd import winograd_form
 
 
 def convolve(x, kernel, stride=2, padding=1):
@@ -107,79 +83,19 @@ _kernel_gradient.defvjp(
     lambda form, saved, k: (_transpose_convolve(form, saved[1], k), _convolve(form, saved[0], k)))
 
 
-def _transpose(linear, shape, cotangent):
-  """The transpose, at `cotangent`, of a linear map whose argument has `shape`."""
-  return jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, cotangent.dtype))(cotangent)[0]
-
-
-def _form_of_convolve(geometry, convolve):
-  """The form whose other two maps are transposes of its `convolve`."""
-  def transpose_convolve(y, kernel):
-    shape = len(y), geometry.height, geometry.width, kernel.shape[2]
-    return _transpose(lambda x: convolve(x, kernel), shape, y)
-
-  def kernel_gradient(x, y):
-    size = geometry.kernel_size
-    return _transpose(lambda kernel: convolve(x, kernel), (size, size, x.shape[3], y.shape[3]), y)
-
-  return Form(convolve, transpose_convolve, kernel_gradient)
-
-
-def _form_of_transpose_convolve(geometry, transpose_convolve):
-  """The form whose other two maps are transposes of its `transpose_convolve`."""
-  def convolve(x, kernel):
-    shape = len(x), *geometry.sides, kernel.shape[3]
-    return _transpose(lambda y: transpose_convolve(y, kernel), shape, x)
-
-  def kernel_gradient(x, y):
-    size = geometry.kernel_size
-    return _transpose(lambda kernel: transpose_convolve(y, kernel), (size, size, x.shape[3], y.shape[3]), x)
-
-  return Form(convolve, transpose_convolve, kernel_gradient)
-
-
-@functools.cache
-def _plain_form(geometry):
-  strides, padding = (geometry.stride,) * 2, ((geometry.padding,) * 2,) * 2
-  dimensions = 'NHWC', 'HWIO', 'NHWC'
-  return _form_of_convolve(geometry, lambda x, kernel: lax.conv_general_dilated(
-      x, kernel, strides, padding, dimension_numbers=dimensions))
-
-
-def _patches_convolve(x, kernel):
-  """One product of the matrix of all 4x4 patches with the kernel."""
-  cells = winograd.space_to_depth(x)
-  batch, height, width = cells.shape[0], cells.shape[1] - 1, cells.shape[2] - 1
-  corners = [cells[:, i:i + height, j:j + width] for i in (0, 1) for j in (0, 1)]
-  patches = jnp.concatenate(corners, -1).reshape(batch * height * width, -1)
-  matrix = winograd.fold_kernel(kernel).reshape(-1, kernel.shape[3])
-  return (patches @ matrix).reshape(batch, height, width, -1)
-
-
-@functools.cache
-def _patches_form(geometry):
-  return _form_of_convolve(geometry, _patches_convolve)
-
-
-@functools.cache
-def _winograd_form(geometry):
-  return _form_of_transpose_convolve(geometry, winograd.transpose_convolve)
-
-
 def _fast_form(geometry, channels):
-  """The faster form on CPU for images of Ci channels.
+  """The faster form on CPU for images of Ci channels, as measured on two cores.
 
-  XLA's own convolution is in neither, though it wins here and there below 64 channels: in a loop (scan) on
-  CPU its transposes to the image and to the kernel take 6 and 130 times as long as outside (jaxlib 0.10.2).
+  No form here holds a transpose of XLA's own convolution: in a loop (scan) on CPU the two to the image and to the
+  kernel take 6 and 130 times as long as outside (jaxlib 0.10.2).
   """
-  if geometry[:3] != (4, 2, 1) or geometry.height % 2 or geometry.width % 2:
-    return _plain_form(geometry)
-  return (_winograd_form if channels >= 16 and geometry.height % 4 == geometry.width % 4 == 0 else
-          _patches_form)(geometry)
+  if channels >= 16:
+    return (winograd_form if winograd.serves(geometry) else taps_form)(geometry)
+  return (planes_form if geometry.stride == 1 else strided_planes_form)(geometry)
 
 
 _FORMS = {
-    'plain': lambda geometry, channels: _plain_form(geometry),
+    'plain': lambda geometry, channels: plain_form(geometry),
     'fast': _fast_form,
 }
 
@@ -205,11 +121,13 @@ class Conv(nn.Module):
   padding: int = 1
   use_bias: bool = False
   kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  kernel_norm: Callable | None = None   # axis of the outputs -> a layer that changes the kernel
 
   @nn.compact
   def __call__(self, x):
     size = self.kernel_size
     kernel = self.param('kernel', self.kernel_init, (size, size, x.shape[-1], self.features))
+    kernel = self.kernel_norm(axis=3)(kernel) if self.kernel_norm else kernel
     y = convolve(x, kernel, self.stride, self.padding)
     return y + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
@@ -228,10 +146,12 @@ class ConvTranspose(nn.Module):
   output_padding: int = 0
   use_bias: bool = False
   kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  kernel_norm: Callable | None = None   # axis of the outputs -> a layer that changes the kernel
 
   @nn.compact
   def __call__(self, y):
     size = self.kernel_size
     kernel = self.param('kernel', self.kernel_init, (size, size, self.features, y.shape[-1]))
+    kernel = self.kernel_norm(axis=2)(kernel) if self.kernel_norm else kernel
     x = transpose_convolve(y, kernel, self.stride, self.padding, self.output_padding)
     return x + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else x

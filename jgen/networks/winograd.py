@@ -1,50 +1,71 @@
-"""The 4x4, stride-2, padding-1 convolution as a 2x2, stride-1 one, and its transpose in 9 products for 16.
+"""Convolutions of stride s whose kernel is 2 s or 3 s wide, by way of products of polynomials.
 
-Space to depth: the image with its border of one zero pixel, cut into blocks of 2 x 2 pixels, is a grid of
-(H/2 + 1) x (W/2 + 1) cells of 4C channels. On it the 4x4 kernel of stride 2 is a 2x2 kernel of stride 1.
+Space to depth: the padded image cut into blocks of s x s pixels is a grid of cells of s s C channels. On it the
+kernel is one of 2 x 2 or 3 x 3 taps and stride 1.
 
-Along one axis, the transposed 2-tap convolution of two neighbours y0, y1 is a product of polynomials,
-(y0 + y1 t)(k0 + k1 t), which Karatsuba's rule takes from its values at t = 0, 1 and infinity: 3 products for
-4, and 9 for 16 in the plane. Its own transpose is Winograd's F(2x2, 2x2) (Lavin and Gray, "Fast Algorithms
-for Convolutional Neural Networks", 2016). All coefficients are 1 or -1, so that float32 keeps its digits.
+Along one axis, the transposed r-tap convolution of two neighbours y0, y1 is a product of polynomials,
+(y0 + y1 t)(k0 + k1 t + ...), which Toom and Cook's rule takes from its values at t = 0, 1 and infinity for two taps
+(Karatsuba), and at -1 too for three: 3 products for 4 and 4 for 6, which is 9 for 16 and 16 for 36 in the plane. Its
+own transpose is Winograd's F(2x2, rxr) (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016). All
+coefficients are 1, -1 or, on kernels alone, 1/2, so that float32 keeps its digits.
 """
+
+import functools
 
 from jax import lax
 import jax.numpy as jnp
 
-
-def space_to_depth(x):
-  """Images [B, H, W, C] -> cells [B, H/2 + 1, W/2 + 1, 4C]; a cell holds (row, column, channel)."""
-  x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-  batch, height, width, channels = x.shape
-  cells = x.reshape(batch, height // 2, 2, width // 2, 2, channels).transpose(0, 1, 3, 2, 4, 5)
-  return cells.reshape(batch, height // 2, width // 2, 4 * channels)
+from jgen.networks.convolution_forms import Form, fitted, flat, transpose
 
 
-def depth_to_space(cells):
-  """The transpose of `space_to_depth`: cells [B, H/2 + 1, W/2 + 1, 4C] -> images [B, H, W, C]."""
-  batch, rows, columns, depth = cells.shape
-  x = cells.reshape(batch, rows, columns, 2, 2, depth // 4).transpose(0, 1, 3, 2, 4, 5)
-  return x.reshape(batch, 2 * rows, 2 * columns, depth // 4)[:, 1:-1, 1:-1]
+def serves(geometry):
+  """Whether `winograd_form` can compute it."""
+  return geometry.kernel_size in (2 * geometry.stride, 3 * geometry.stride)
 
 
-def fold_kernel(kernel):
-  """The kernel [4, 4, Ci, Co] on images -> the same kernel on cells, [2, 2, 4 Ci, Co]."""
-  _, _, inputs, outputs = kernel.shape
-  folded = kernel.reshape(2, 2, 2, 2, inputs, outputs).transpose(0, 2, 1, 3, 4, 5)
-  return folded.reshape(2, 2, 4 * inputs, outputs)
+@functools.cache
+def winograd_form(geometry):
+  """The form whose other two maps are transposes of its `transpose_convolve`."""
+  size = geometry.kernel_size
+
+  def convolve(x, kernel):
+    return transpose(lambda y: transpose_convolve(geometry, y, kernel),
+                     (len(x), *geometry.sides, kernel.shape[3]), x)
+
+  def kernel_gradient(x, y):
+    return transpose(lambda kernel: transpose_convolve(geometry, y, kernel),
+                     (size, size, x.shape[3], y.shape[3]), x)
+
+  return Form(convolve, functools.partial(transpose_convolve, geometry), kernel_gradient)
 
 
-def transpose_convolve(y, kernel):
-  """The transposed convolution by Karatsuba's rule: y [B, h, w, Co], h and w even -> x [B, 2h, 2w, Ci].
-
-  kernel: [4, 4, Ci, Co].
-  """
-  kernels = [_evaluate(row, axis=1) for row in _evaluate(fold_kernel(kernel), axis=0)]
-  values = [_evaluate(row, axis=2) for row in _evaluate(y, axis=1)]
+def transpose_convolve(geometry, y, kernel):
+  """y [B, h, w, Co], kernel [k, k, Ci, Co] -> x [B, H, W, Ci]."""
+  stride = geometry.stride
+  taps = geometry.kernel_size // stride
+  evaluate, interpolate = _RULES[taps]
+  kernel = _space_to_depth(kernel, stride)
+  kernels = [evaluate(row, axis=1) for row in evaluate(kernel, axis=0)]
+  values = [_evaluate_pairs(row, 2, taps) for row in _evaluate_pairs(y, 1, taps)]
   products = [[_multiply(value, k) for value, k in zip(*rows, strict=True)]
               for rows in zip(values, kernels, strict=True)]
-  return depth_to_space(_interpolate([_interpolate(row, axis=2) for row in products], axis=1))
+  cells = interpolate([interpolate(row, axis=2) for row in products], axis=1)
+  edge = (-geometry.padding,) * 2
+  return fitted(_depth_to_space(cells, stride), edge, (geometry.height, geometry.width))
+
+
+def _space_to_depth(kernel, stride):
+  """The kernel [k, k, Ci, Co] on pixels -> the same kernel on cells, [k/s, k/s, s s Ci, Co]."""
+  size, _, inputs, outputs = kernel.shape
+  folded = kernel.reshape(size // stride, stride, size // stride, stride, inputs, outputs).transpose(0, 2, 1, 3, 4, 5)
+  return folded.reshape(size // stride, size // stride, -1, outputs)
+
+
+def _depth_to_space(cells, stride):
+  """Cells [B, m, n, s s C], which hold (row, column, channel) -> [B, s m, s n, C]."""
+  batch, rows, columns, depth = cells.shape
+  x = cells.reshape(batch, rows, columns, stride, stride, depth // stride**2).transpose(0, 1, 3, 2, 4, 5)
+  return x.reshape(batch, stride * rows, stride * columns, -1)
 
 
 def _multiply(y, kernel):
@@ -52,27 +73,56 @@ def _multiply(y, kernel):
 
   Of matrices, because XLA makes a faster kernel gradient of their transpose than of a product of 4-D arrays.
   """
-  product = y.reshape(-1, y.shape[-1]) @ lax.squeeze(kernel, (0, 1)).T
-  return product.reshape(*y.shape[:-1], -1)
+  return (flat(y) @ lax.squeeze(kernel, (0, 1)).T).reshape(*y.shape[:-1], -1)
 
 
-def _evaluate(a, axis):
-  """Neighbours (a0, a1) along an axis of even length -> a0 + a1 t at t = 0, 1 and infinity, half as long."""
-  a0, a1 = (lax.slice_in_dim(a, start, None, stride=2, axis=axis) for start in (0, 1))
-  return a0, a0 + a1, a1
+def _evaluate_pairs(y, axis, taps):
+  """Neighbours (y0, y1) along an axis -> y0 + y1 t at the points of `taps`, half as long."""
+  if y.shape[axis] % 2:
+    y = _pad(y, axis, 0, 1)
+  y0, y1 = (lax.slice_in_dim(y, start, None, stride=2, axis=axis) for start in (0, 1))
+  return (y0, y0 + y1, y1) if taps == 2 else (y0, y0 + y1, y0 - y1, y1)
 
 
-def _interpolate(values, axis):
-  """Products of n pairs at t = 0, 1 and infinity -> the sum of their coefficients, 2n + 1 long.
+def _evaluate_2(kernel, axis):
+  """k0 + k1 t at t = 0, 1 and infinity."""
+  k0, k1 = (lax.slice_in_dim(kernel, i, i + 1, axis=axis) for i in range(2))
+  return k0, k0 + k1, k1
+
+
+def _evaluate_3(kernel, axis):
+  """k0 + k1 t + k2 t^2 at t = 0 and infinity, and half of it at 1 and -1, which saves the interpolation a factor."""
+  k0, k1, k2 = (lax.slice_in_dim(kernel, i, i + 1, axis=axis) for i in range(3))
+  even, odd = (k0 + k2) / 2, k1 / 2
+  return k0, even + odd, even - odd, k2
+
+
+def _interpolate_2(values, axis):
+  """Products of n pairs at t = 0, 1 and infinity -> the sum of their coefficients, 2n + 2 long, the last of them 0.
 
   Pair i adds its coefficients of 1, t and t^2 at 2i, 2i + 1 and 2i + 2.
   """
   at_0, at_1, at_infinity = values
   even = _pad(at_0, axis, 0, 1) + _pad(at_infinity, axis, 1, 0)
-  odd = _pad(at_1 - at_0 - at_infinity, axis, 0, 1)
+  return _interleave(even, _pad(at_1 - at_0 - at_infinity, axis, 0, 1), axis)
+
+
+def _interpolate_3(values, axis):
+  """The same of values at t = 0, 1, -1 and infinity; pair i adds four coefficients from 2i on; 2n + 2 long."""
+  at_0, at_1, at_minus_1, at_infinity = values
+  even = _pad(at_0, axis, 0, 1) + _pad(at_1 + at_minus_1 - at_0, axis, 1, 0)
+  odd = _pad(at_1 - at_minus_1 - at_infinity, axis, 0, 1) + _pad(at_infinity, axis, 1, 0)
+  return _interleave(even, odd, axis)
+
+
+# Of the number of taps: how a kernel is evaluated, and how the products are interpolated.
+_RULES = {2: (_evaluate_2, _interpolate_2), 3: (_evaluate_3, _interpolate_3)}
+
+
+def _interleave(even, odd, axis):
   shape = list(even.shape)
   shape[axis] *= 2
-  return lax.slice_in_dim(jnp.stack([even, odd], axis + 1).reshape(shape), 0, shape[axis] - 1, axis=axis)
+  return jnp.stack([even, odd], axis + 1).reshape(shape)
 
 
 def _pad(a, axis, before, after):

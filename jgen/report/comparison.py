@@ -9,9 +9,11 @@ import io
 import json
 from pathlib import Path
 import re
+import textwrap
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 import numpy as np
 from PIL import Image
 
@@ -23,10 +25,19 @@ from jgen.report.grids import headed
 from jgen.report.records import Record, read_record
 
 INDEX = 'study.json'                    # the list of a study's runs, in the folder above theirs
+LAST_STEP = '(last logged step)'        # among the names of numbers, before all others
 
-# Numbers of which it is known whether the highest (or the lowest) is the best. The number by which a run keeps its best
+# Numbers of which it is known whether the highest or the lowest is the best. The number by which a run keeps its best
 # checkpoint is one, too.
-HIGHEST_IS_BEST = {'class_consistency/accuracy': True}
+HIGHEST_IS_BEST = dict.fromkeys((
+    'class_consistency/accuracy', 'ledger/elbo', 'ledger/importance_bound', 'disentanglement/mig',
+    'disentanglement/sap', 'disentanglement/factor_vae_score', 'disentanglement/beta_vae_score',
+    'disentanglement/dci_disentanglement', 'disentanglement/dci_completeness',
+    'disentanglement/dci_informativeness'), True) | dict.fromkeys((
+        'ledger/mse', 'ledger/mse_sampled', 'ledger/bits_per_dimension'), False)
+
+# Nats of the images under the model's own likelihood.
+OF_A_LIKELIHOOD = ('ledger/elbo', 'ledger/importance_bound', 'ledger/bits_per_dimension')
 
 MAX_WIDTH = 2_400                       # pixels of the pictures that stand side by side; further ones go below
 GAP = 24                                # white pixels between them
@@ -118,33 +129,43 @@ def overlay(row, records):
   columns = [column for column in row.columns if any(column in record.series for record in records.values())]
   shown = {column: {name: record.series[column] for name, record in records.items() if column in record.series}
            for column in columns}
-  names = [name for name in records if any(name in curves for curves in shown.values())]
   window = smoothing_window(max(len(steps) for curves in shown.values() for steps, _ in curves.values()))
-  legend_columns = 2 if max(map(len, names)) <= 40 else 1
-  height = max(4.2, 3.1 * len(columns)) + 0.6 + 0.2 * -(-len(names) // legend_columns)
-  figure = Figure(figsize=(7.5, height), dpi=120, layout='constrained')
-  panels = figure.subplots(len(columns), squeeze=False, sharex=True)[:, 0]
+  figure = Figure(figsize=(7.5, 1), dpi=120, layout='constrained')
+  panels = figure.subplots(len(columns), squeeze=False)[:, 0]
   for axes, column in zip(panels, columns, strict=True):
     _draw_panel(axes, row, shown[column], records, colors, window)
     axes.set_title(column if len(columns) > 1 else '', fontsize='medium')
+    axes.label_outer()
+  left, right = zip(*(axes.get_xlim() for axes in panels), strict=True)
+  for axes in panels:
+    axes.set_xlim(min(left), max(right))
   figure.suptitle(row.title)
   figure.supylabel(row.ylabel, fontsize='medium')
-  lines = {line.get_label(): line for axes in panels for line in axes.lines}
-  labels = [label for label in (*names, row.reference_label) if label in lines]
-  figure.legend([lines[label] for label in labels], labels, loc='outside lower center', ncols=legend_columns,
-                frameon=False, title=smoothing_note(window))
+  lines = [Line2D([], [], color=colors[name], linewidth=1.8, label=textwrap.fill(name, 50))
+           for name in records if any(name in curves for curves in shown.values())]
+  if _levels(row, records.values()):
+    lines.append(Line2D([], [], label=row.reference_label, **REFERENCE_STYLE))
+  legend_height = _add_legend(figure, lines, smoothing_note(window))
+  figure.set_figheight(max(4.2, 3.1 * len(columns)) + legend_height)
   return figure
+
+
+def _add_legend(figure, lines, title):
+  """Adds the legend below the panels; returns its height in inches, about."""
+  labels = [line.get_label() for line in lines]
+  columns = 2 if max(map(len, labels)) <= 24 else 1
+  figure.legend(handles=lines, loc='outside lower center', ncols=columns, frameon=False, title=title)
+  return 0.4 + 0.2 * -(-sum(label.count('\n') + 1 for label in labels) // columns)
 
 
 def _draw_panel(axes, row, curves, records, colors, window):
   """`curves` {name: (steps, values)}, each smoothed over at most its own rows, and the levels that `row` refers to."""
   set_style(axes)
   for name, (steps, values) in curves.items():
-    draw_curve(axes, steps, values, min(window, len(steps) - 1 | 1), label=name, color=colors[name])
+    draw_curve(axes, steps, values, min(window, len(steps) - 1 | 1), label='', color=colors[name])
   for level in _levels(row, [records[name] for name in curves]):
-    axes.axhline(level, label=row.reference_label, **REFERENCE_STYLE)
+    axes.axhline(level, **REFERENCE_STYLE)
   row.set_ranges(axes, curves.values())
-  axes.label_outer()
 
 
 def _levels(row, records):
@@ -161,34 +182,45 @@ def _colors(count):
 # ------------------------------------------------------------------------------------------- numbers
 
 
-def numbers(record):
-  """{name: last value} of a Record, the evaluations' first, each with the step that it was measured at."""
-  evaluated = {name: value for name, value in record.latest.items() if isinstance(value, (int, float))}
-  logged = {name: values[-1].item() for name, (_, values) in record.series.items() if name not in evaluated}
-  last = [steps[-1] for name, (steps, _) in record.series.items() if name in logged]
-  return {**evaluated, **({'last logged step': int(max(last))} if last else {}), **logged}
+def table(runs):
+  """{name: its last value in each run, or None}: the evaluations' numbers first, then what training logged."""
+  evaluated = [{name: value for name, value in run.record.latest.items() if isinstance(value, (int, float))}
+               for run in runs]
+  logged = [_last_logged(run.record, known) for run, known in zip(runs, evaluated, strict=True)]
+  names = [*dict.fromkeys(name for values in evaluated for name in values),
+           *sorted({name for values in logged for name in values})]
+  columns = [{**one, **other} for one, other in zip(evaluated, logged, strict=True)]
+  return {name: [column.get(name) for column in columns] for name in names}
+
+
+def _last_logged(record, evaluated):
+  """{name: value} of the last row of metrics.csv, and the step of that row."""
+  last = {name: (int(steps[-1]), values[-1].item()) for name, (steps, values) in record.series.items()
+          if name not in evaluated}
+  values = {name: value for name, (_, value) in last.items()}
+  return {**values, LAST_STEP: max(step for step, _ in last.values())} if last else {}
 
 
 def csv_table(runs):
   """A row a run: its name, settings, status, and every number that any of them has, in full precision."""
-  columns = [numbers(run.record) for run in runs]
-  names = _union(columns)
+  numbers = table(runs)
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(['variation', 'settings', 'status', *names])
-  for run, column in zip(runs, columns, strict=True):
-    writer.writerow([run.name, run.settings, run.status, *(column.get(name, '') for name in names)])
+  writer.writerow(['variation', 'settings', 'status', *numbers])
+  for index, run in enumerate(runs):
+    writer.writerow([run.name, run.settings, run.status, *(values[index] for values in numbers.values())])
   return text.getvalue()
 
 
 def markdown_table(runs):
   """A column a run and a row a number, the best one bold where it is known which that is; then what failed."""
-  columns = [numbers(run.record) for run in runs]
   rows = [['', *(run.name for run in runs)], ['---'] * (len(runs) + 1),
           ['settings', *(run.settings for run in runs)], ['status', *(run.status for run in runs)]]
-  best = {name: _best(name, runs, columns) for name in _union(columns)}
-  rows += [[name, *(_cell(column.get(name), column.get(name) == value) for column in columns)]
-           for name, value in best.items()]
+  numbers = table(runs)
+  ranked = {name: values for name, values in numbers.items()
+            if name not in OF_A_LIKELIHOOD or _same_likelihood(numbers)}
+  best = {name: _best(name, values, runs) for name, values in ranked.items()}
+  rows += [[name, *(_cell(value, value == best.get(name)) for value in values)] for name, values in numbers.items()]
   lines = ['| ' + ' | '.join(cell.replace('|', r'\|') for cell in row) + ' |' for row in rows]
   if any(value is not None for value in best.values()):
     lines += ['', 'Bold: the best of those that are done.']
@@ -196,18 +228,18 @@ def markdown_table(runs):
   return '\n'.join(lines) + '\n'
 
 
-def _union(columns):
-  """All names, in the order of their first occurrence."""
-  return list(dict.fromkeys(name for column in columns for name in column))
+def _same_likelihood(numbers):
+  """Whether all runs' nats are of a Gaussian of the same variance: those of others rank nothing."""
+  return len(set(numbers.get('ledger/pixel_variance', ()))) == 1
 
 
-def _best(name, runs, columns):
+def _best(name, values, runs):
   """The best value of a number among the runs that are done, or None where that is not known."""
   directions = {run.best.get(name, HIGHEST_IS_BEST.get(name)) for run in runs}
-  values = [column[name] for run, column in zip(runs, columns, strict=True) if run.status == 'done' and name in column]
-  if len(values) < 2 or directions not in ({True}, {False}):
+  final = [value for value, run in zip(values, runs, strict=True) if run.status == 'done' and value is not None]
+  if len(final) < 2 or directions not in ({True}, {False}):
     return None
-  return max(values) if directions == {True} else min(values)
+  return max(final) if directions == {True} else min(final)
 
 
 def _cell(value, best):
@@ -223,7 +255,7 @@ def _cell(value, best):
 def _place_pictures(folder, runs):
   """Writes a picture for every kind that a run has stored, the runs' side by side; returns the paths."""
   paths = []
-  for name in _union([run.pictures for run in runs]):
+  for name in sorted({name for run in runs for name in run.pictures}):
     paths.append(folder / f'{name}.png')
     stored = [(run.name, *run.pictures[name]) for run in runs if name in run.pictures]
     picture = side_by_side([headed(np.asarray(Image.open(path).convert('RGB')), f'{run}, step {step:,}')

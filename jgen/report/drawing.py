@@ -47,7 +47,10 @@ class Curves:
       margin = 0.02 * np.ptp(self.limits)   # so that a curve on a limit is seen whole
       axes.set_ylim(self.limits[0] - margin, self.limits[1] + margin)
     else:
-      _set_scale(axes, np.concatenate([values for _, values in curves]), self.log)
+      values = np.concatenate([values for _, values in curves])
+      if np.equal(values, np.rint(values)).all():
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))   # no halves of what is counted
+      _set_scale(axes, values, self.log)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +128,9 @@ class LatentScatter:
     names, values = [_shortened(name) for name in stored['value_names']], np.asarray(stored['values'])
     draw_points = _draw_by_order if len(names) > MAX_COLORS or _are_measures(names) else _draw_by_color
     draw_points(axes, stored['x'], stored['y'], values, names, stored['annotation'])
-    axes.set_title(f"{self.title}, coloured by {_shortened(stored['annotation'])}", parse_math=False)
-    axes.set(xlabel=self.xlabel, xticks=[], yticks=[])
+    axes.set(title='', xlabel=self.xlabel, xticks=[], yticks=[])
+    # Above all of the figure: the points alone may be narrower than the title.
+    axes.figure.suptitle(f"{self.title}, coloured by {_shortened(stored['annotation'])}", parse_math=False)
     axes.set_aspect('equal', adjustable='datalim')
     axes.figure.supxlabel(
         f"{len(values):,} test images after {stored['step']:,} steps. A linear classifier of all latents, on images\n"
@@ -190,7 +194,8 @@ def _draw_by_color(axes, x, y, values, names, title):
   there = np.unique(values)
   marks = [Line2D([], [], color=colors[value], marker='o', linestyle='', markersize=6) for value in there]
   legend = axes.figure.legend(marks, [f'{names[value]} ({(values == value).sum():,})' for value in there],
-                              loc='outside right center', frameon=False, title=_shortened(title))
+                              loc='outside right center', frameon=False, title=_shortened(title),
+                              fontsize='medium' if len(there) <= 10 else 'small', labelspacing=0.4)
   for text in (legend.get_title(), *legend.get_texts()):
     text.set_parse_math(False)
 
@@ -201,7 +206,7 @@ def _draw_by_order(axes, x, y, values, names, title):
   points = axes.scatter(x, y, c=values, s=_point_size(len(values)), linewidths=0, cmap=colors, vmin=-0.5,
                         vmax=len(names) - 0.5)
   bar = axes.figure.colorbar(points, ax=axes)
-  bar.ax.set_title(_shortened(title), fontsize='medium', parse_math=False)
+  bar.set_label(_shortened(title), parse_math=False)
   ticks = range(0, len(names), -(-len(names) // MAX_COLORS))
   bar.ax.set_yticks(ticks, [names[tick] for tick in ticks], parse_math=False)
   bar.ax.minorticks_off()
