@@ -13,7 +13,7 @@ import sys
 import jax
 
 from jgen import config as config_lib
-from jgen import data, run_folder, train, variations
+from jgen import run_folder, train, variations
 from jgen.errors import UserError
 from jgen.files import write_text
 from jgen.report.comparison import INDEX, draw_comparison
@@ -70,10 +70,10 @@ class Run:
     config = self.variation.config
     try:
       config_lib.validate(config)
-      train.build(config)
+      _, evaluators, _ = train.build(config)
       run_folder.check(self.folder, config)
       if self.status != 'done':
-        data.load_splits(config.data)
+        train.load(config, evaluators)
     except UserError as error:
       raise UserError(f"variation '{self.variation.name}': {error}") from error
 

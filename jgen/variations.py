@@ -117,6 +117,6 @@ def _parse(define, default, arguments):
   try:
     define('config', default, flag_values=values, sys_argv=arguments)
     values(arguments, known_only=True)
+    return values['config'].value.lock()   # which raises where the file could not be loaded
   except config_lib.UNREADABLE as error:
     raise config_lib.explain(error) from error
-  return values['config'].value
