@@ -12,13 +12,25 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
-SYSTEMS = {'wgan': 'configs.wgan_svhn', 'dcgan': 'configs.cdcgan_svhn'}
+
+class System(NamedTuple):
+  config: str                           # the module of its config
+  batch_size: int                       # images a batch, unless --batch says otherwise
+
+
+SYSTEMS = {
+    'wgan': System('configs.wgan_svhn', 64),
+    'dcgan': System('configs.cdcgan_svhn', 64),
+    'vae_celeba': System('configs.vae_celeba', 32),
+    'vae_gaussian': System('configs.vae_celeba_gaussian', 100),
+}
 NUM_CLASSES, IMAGE_SHAPE = 10, (64, 64, 3)
 
 
 def config_of(system, batch_size):
-  config = importlib.import_module(SYSTEMS[system]).get_config()
+  config = importlib.import_module(SYSTEMS[system].config).get_config()
   config.batch_size = batch_size
   return config
 
@@ -38,7 +50,8 @@ def jgen_steps(config):
   dataset = Dataset(spec, rng.integers(0, 256, (20_000, *IMAGE_SHAPE), np.uint8),
                     rng.integers(0, NUM_CLASSES, 20_000, np.int32), 'noise')
   family, key = families.create(config, spec), jax.random.key(0)
-  state, dispatch = jax_utils.replicate(jax.jit(family.init)(key)), make_dispatch(family)
+  state = jax_utils.replicate(family.adapt(jax.jit(family.init)(key), dataset))
+  dispatch = make_dispatch(family)
   batches = pipeline.batches(
       dataset, seed=0, first_step=0, num_steps=100_000, steps_per_dispatch=1, batches_per_step=family.batches_per_step,
       batch_size=config.batch_size, num_devices=jax.local_device_count())
@@ -55,10 +68,10 @@ def torch_steps(config):
   """The same in PyTorch, on a fixed batch: it waits for no input."""
   import torch
 
-  from benchmarks.twins import Trainer
+  from benchmarks.twins import TRAINERS
   torch.set_num_threads(os.cpu_count())
-  trainer = Trainer(config.model, NUM_CLASSES)
-  shape = (config.model.critic_steps, config.batch_size)
+  trainer = TRAINERS[config.family](config.model, NUM_CLASSES)
+  shape = (trainer.batches_per_step, config.batch_size)
   images = torch.rand(*shape, 3, 64, 64) * 2 - 1
   labels = torch.randint(0, NUM_CLASSES, shape)
   while True:
@@ -111,7 +124,7 @@ def compare(system, batch_size, rounds, warmup=2):
   median = {side: statistics.median(seconds for seconds, _ in rows) for side, rows in times.items()}
   ratios = sorted(b[0] / a[0] for a, b in zip(times['jgen'], times['torch'], strict=True))
   waited = sum(row[1] for row in times['jgen']) / sum(row[0] for row in times['jgen'])
-  print(f'{system:<6} batch {batch_size}  jgen {median["jgen"] * 1e3:7.0f} ms  '
+  print(f'{system:<12} batch {batch_size:<3}  jgen {median["jgen"] * 1e3:7.0f} ms  '
         f'PyTorch {median["torch"] * 1e3:7.0f} ms  '
         f'PyTorch/jgen {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})  '
         f'waiting for input {waited:.1%}', flush=True)
@@ -120,7 +133,7 @@ def compare(system, batch_size, rounds, warmup=2):
 def main():
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument('--systems', nargs='+', choices=SYSTEMS, default=list(SYSTEMS))
-  parser.add_argument('--batch', type=int, default=64, help='images a batch')
+  parser.add_argument('--batch', type=int, help="images a batch; the system's own without it")
   parser.add_argument('--rounds', type=int, default=7, help='timed steps of each side')
   parser.add_argument('--side', choices=SIDES, help=argparse.SUPPRESS)
   arguments = parser.parse_args()
@@ -131,7 +144,7 @@ def main():
     serve(arguments.side, config_of(arguments.systems[0], arguments.batch))
     return
   for system in arguments.systems:
-    compare(system, arguments.batch, arguments.rounds)
+    compare(system, arguments.batch or SYSTEMS[system].batch_size, arguments.rounds)
 
 
 if __name__ == '__main__':

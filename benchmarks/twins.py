@@ -5,12 +5,12 @@ from torch import nn
 from torch.nn import functional
 
 
-def generator(inputs, features, channels):
-  """ConvTranspose 4x4 without bias: s1 p0 from one pixel, then s2 p1; BatchNorm, ReLU; tanh."""
+def generator(inputs, features, channels, slope=0.):
+  """ConvTranspose 4x4 without bias: s1 p0 from one pixel, then s2 p1; BatchNorm, (leaky) ReLU; tanh."""
   layers, last = [], inputs
   for i, width in enumerate(features):
     layers += [nn.ConvTranspose2d(last, width, 4, 2 if i else 1, 1 if i else 0, bias=False)]
-    layers += [nn.BatchNorm2d(width), nn.ReLU()]
+    layers += _activation(width, True, slope)
     last = width
   return nn.Sequential(*layers, nn.ConvTranspose2d(last, channels, 4, 2, 1, bias=False), nn.Tanh())
 
@@ -24,6 +24,75 @@ def critic(channels, features, batch_norm):
     layers += [nn.LeakyReLU(0.2)]
     last = width
   return nn.Sequential(*layers, nn.Conv2d(last, 1, 4, 1, 0, bias=False), nn.Flatten(0))
+
+
+def vae_encoder(channels, features, latent_size, side, *, kernel=4, bias=False, batch_norm=True, slope=0., valid=False):
+  """Images [B, C, H, W] -> [B, 2 Z], the mean beside the log variance.
+
+  Conv s2 p1 to each of `features`, BatchNorm if asked, (leaky) ReLU; two linear heads of the last map, of `side` pixels
+  a side, or two `valid` convolutions of it to one pixel.
+  """
+  layers, last = [], channels
+  for width in features:
+    layers += [nn.Conv2d(last, width, kernel, 2, 1, bias=bias), *_activation(width, batch_norm, slope)]
+    last = width
+  if valid:
+    heads = [nn.Sequential(nn.Conv2d(last, latent_size, side), nn.Flatten()) for _ in range(2)]
+  else:
+    heads = [nn.Sequential(nn.Flatten(), nn.Linear(last * side**2, latent_size)) for _ in range(2)]
+  return nn.Sequential(*layers, Heads(*heads))
+
+
+class Heads(nn.Module):
+  """What several layers make of the same input, side by side."""
+
+  def __init__(self, *heads):
+    super().__init__()
+    self.heads = nn.ModuleList(heads)
+
+  def forward(self, x):
+    return torch.cat([head(x) for head in self.heads], 1)
+
+
+def vae_decoder(latent_size, side, features, channels, *, up=(4, 2, 1), last=(4, 2, 1), bias=False, batch_norm=True,
+                slope=0., valid=False, activate_first=False):
+  """Latents [B, Z] -> images [B, C, H, W] in [-1, 1].
+
+  A linear layer, or a `valid` transposed convolution of one pixel, to features[0] maps of `side` pixels a side; the
+  transposed convolutions `up` = (kernel, stride, padding) to each further width, BatchNorm if asked, (leaky) ReLU;
+  the one of `last` to the channels, with bias; tanh. An odd kernel of stride 2 has an output padding of 1.
+  """
+  first, *widths = features
+  if valid:
+    layers = [nn.Unflatten(1, (latent_size, 1, 1)), nn.ConvTranspose2d(latent_size, first, side)]
+  else:
+    layers = [nn.Linear(latent_size, first * side**2), nn.Unflatten(1, (first, side, side))]
+  layers += _activation(first, False, slope) if activate_first else []
+  for width in widths:
+    layers += [nn.ConvTranspose2d(first, width, *up, up[0] % 2, bias=bias), *_activation(width, batch_norm, slope)]
+    first = width
+  return nn.Sequential(*layers, nn.ConvTranspose2d(first, channels, *last, last[0] % 2 * (last[1] - 1)), nn.Tanh())
+
+
+def _activation(width, batch_norm, slope):
+  return [*([nn.BatchNorm2d(width)] if batch_norm else []), nn.LeakyReLU(slope) if slope else nn.ReLU()]
+
+
+def kl_divergence(mean, log_variance):
+  """Of N(mean, exp(log_variance)) [B, Z] from N(0, 1), summed over the latents, [B]; Kingma & Welling 2014, app. B."""
+  return -(1 + log_variance - mean**2 - log_variance.exp()).sum(1) / 2
+
+
+def squared_error_loss(output, images, kl, weight, variance):
+  del variance
+  return functional.mse_loss(output, images) + weight * kl.mean()
+
+
+def gaussian_loss(output, images, kl, weight, variance):
+  return (((output - images)**2).flatten(1).sum(1) / (2 * variance) + weight * kl).mean()
+
+
+VAE_LOSSES = {'squared_error': squared_error_loss, 'gaussian': gaussian_loss}
 
 
 def gradient_penalty(judge, real, fake, mix):
@@ -48,12 +117,50 @@ LOSSES = {
 }
 
 
-class Trainer:
+class VAETrainer:
+  """Trains a VAE as PyTorch users do, channels last."""
+
+  batches_per_step = 1
+
+  def __init__(self, model, num_classes, image_size=64, channels=3, variance=1 / 3):
+    """`model` is a `common.vae()` section; `variance` is that of the training pixels, here of uniform noise."""
+    del num_classes
+    encoder, decoder = model.encoder, model.decoder
+    up = (decoder.kernel_size, 2, decoder.padding)
+    last = (decoder.last_kernel_size, decoder.last_stride, decoder.last_padding)
+    side = image_size >> len(encoder.features)
+    self.encoder = vae_encoder(channels, encoder.features, model.latent_size, side, kernel=encoder.kernel_size,
+                               bias=encoder.use_bias, batch_norm=encoder.normalization == 'batch',
+                               slope=encoder.negative_slope, valid=decoder.fully_convolutional)
+    self.decoder = vae_decoder(model.latent_size, side, decoder.features, channels, up=up, last=last,
+                               bias=decoder.use_bias, batch_norm=decoder.normalization == 'batch',
+                               slope=decoder.negative_slope, valid=decoder.fully_convolutional,
+                               activate_first=decoder.activate_first)
+    self.network = nn.ModuleList([self.encoder, self.decoder]).to(memory_format=torch.channels_last)
+    section = model.optimizer
+    self._optimizer = torch.optim.Adam(self.network.parameters(), section.learning_rate, (section.b1, section.b2))
+    self._loss, self._weight, self._variance = VAE_LOSSES[model.likelihood], model.regularizer.weight, variance
+
+  def step(self, images, labels):
+    """One update on images [1, B, C, H, W] in [-1, 1]; returns the loss as a tensor."""
+    del labels
+    images = images[0].contiguous(memory_format=torch.channels_last)
+    mean, log_variance = self.encoder(images).chunk(2, 1)
+    output = self.decoder(mean + (log_variance / 2).exp() * torch.randn_like(mean))
+    loss = self._loss(output, images, kl_divergence(mean, log_variance), self._weight, self._variance)
+    self._optimizer.zero_grad()
+    loss.backward()
+    self._optimizer.step()
+    return loss.detach()
+
+
+class GANTrainer:
   """Trains a conditional GAN as PyTorch users do, at PyTorch's best: channels last, the critic frozen in G's update."""
 
   def __init__(self, model, num_classes, image_size=64, channels=3):
     """`model` is a `common.gan()` section."""
-    self.generator = generator(model.latent_size + num_classes, model.generator.features, channels)
+    self.generator = generator(model.latent_size + num_classes, model.generator.features, channels,
+                               model.generator.negative_slope)
     self.critic = critic(channels + num_classes, model.critic.features, model.critic.normalization == 'batch')
     for network in (self.generator, self.critic):
       network.to(memory_format=torch.channels_last)
@@ -62,6 +169,7 @@ class Trainer:
         for network, section in ((self.critic, model.critic_optimizer), (self.generator, model.generator_optimizer))]
     self._critic_loss, self._generator_loss = LOSSES[model.loss]
     self._latent_size, self._num_classes, self._image_size = model.latent_size, num_classes, image_size
+    self.batches_per_step = model.critic_steps
 
   def step(self, images, labels):
     """One critic update for each of the batches images [K, B, C, H, W] in [-1, 1], labels [K, B], then one of G.
@@ -89,3 +197,7 @@ class Trainer:
     generator_optimizer.step()
     self.critic.requires_grad_(True)
     return critic_loss.detach(), generator_loss.detach()
+
+
+# By the family that the config names.
+TRAINERS = {'gan': GANTrainer, 'vae': VAETrainer}

@@ -9,8 +9,7 @@ import dataclasses
 
 import jax.numpy as jnp
 
-
-ACTIVE_VARIANCE = 0.01                  # of a latent's mean over the images, above which it is in use; Burda et al. 2016
+ACTIVE_VARIANCE = 0.01                  # of a latent's mean over the images, above it is in use; Burda et al. 2016
 
 
 def kl_per_latent(mean, log_variance):
