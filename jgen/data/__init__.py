@@ -55,8 +55,9 @@ def load_splits(section) -> Splits:
     return Splits(load(section))
   of_test = copy.deepcopy(section)
   of_test.splits = section.test_splits
-  describe(of_test)                     # a wrong name is told before anything is prepared
-  return Splits(load(section), load(of_test))
+  describe(section)
+  test = load(of_test)                  # the smaller part first: what is wrong with it is told at once
+  return Splits(load(section), test)
 
 
 def _reader(section):
