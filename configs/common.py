@@ -12,7 +12,7 @@ def base():
   config = ConfigDict()
   config.family = ''                    # the model family: a name in jgen.families.FAMILIES
   config.seed = 0                       # from it, and the step, comes every random number of a run
-  config.num_steps = 10_000             # training steps in all (a GAN's step: one generator update)
+  config.num_steps = 10_000             # training steps in all (a GAN's: its critic's updates, then its generator's)
   config.batch_size = 64                # images a batch, over all devices and processes
   config.steps_per_dispatch = 1         # steps compiled into one call of the device
 
@@ -67,10 +67,27 @@ def gan():
   model.penalty = 'none'                # a name in jgen.losses.penalties.PENALTIES
   model.penalty_weight = 10.            # factor of the penalty in the critic's loss
   model.allow_penalty_with_batch_norm = False   # a per-sample penalty does not hold with BatchNorm
-  model.critic_steps = 1                # critic updates, each on a fresh batch, per generator update
-  model.ema_decay = 0.                  # decay per step of the averaged generator that is sampled; 0 for none
+  model.critic_steps = 1                # critic updates a step, each on a fresh batch; they come first
+  model.generator_steps = 1             # generator updates a step, each on latents of its own
+  model.ema_decay = 0.                  # decay a step of the averaged generator that is sampled; 0 for none
+  model.critic_targets = ConfigDict()   # what the critic is to answer: 1 is real, 0 is generated
+  model.critic_targets.real = 1.        # to real images; below 1 the labels are smoothed, on this one side
+  model.critic_targets.generated = 0.   # to generated images; above 0 they are smoothed on this side
+  model.critic_targets.noise = 0.       # half-width of the uniform noise on each image's target, which stays in [0, 1]
+  model.critic_targets.flip_probability = 0.   # with which an image's target t becomes 1 - t
+  model.instance_noise = ConfigDict()   # normal noise on all that the critic sees, real and generated
+  model.instance_noise.stddev = 0.      # of a pixel in [-1, 1], at step 0; 0 for no noise
+  model.instance_noise.decay_steps = 0  # steps over which it falls linearly to 0; 0 keeps it
+  model.diff_augment = ()               # names in jgen.differentiable_augmentation.POLICIES, in their order: changes at
+                                        # random of all that the critic sees, before the noise
   model.generator = dcgan_network(features=(512, 256, 128, 64), negative_slope=0.)
+  model.generator.up = 'transposed_convolution'   # a name in jgen.networks.resampling.UPSAMPLINGS
+  model.generator.dropout_at_sampling = False   # whether samples are drawn with the dropout of training
   model.critic = dcgan_network(features=(64, 128, 256, 512), negative_slope=0.2)
+  model.critic.down = 'strides'         # a name in jgen.networks.resampling.DOWNSAMPLINGS
+  for network in (model.generator, model.critic):
+    network.spectral_norm = False       # whether each kernel is divided by its largest singular value
+    network.dropout = 0.                # probability, below 1, that a value after a (leaky) ReLU is dropped in training
   model.generator_optimizer = optimizer()
   model.critic_optimizer = optimizer()
   return model
@@ -90,9 +107,9 @@ def vae():
   model.regularizer.free_nats = 0.      # of 'free_bits': nats of each latent that are not paid for
   model.regularizer.capacity_nats = 25.   # of 'capacity': nats of all latents that are aimed at
   model.regularizer.capacity_steps = 100_000   # of 'capacity': steps over which this rises from 0
-  model.encoder = dcgan_network(features=(32, 64, 128, 256), normalization='batch', kernel_init='he')
+  model.encoder = dcgan_network(features=(32, 64, 128, 256), normalization='batch', kernel_init='pytorch')
   model.encoder.kernel_size = 4         # pixels of a side of the kernels
-  model.decoder = dcgan_network(features=(256, 128, 64, 32), normalization='batch', kernel_init='he')
+  model.decoder = dcgan_network(features=(256, 128, 64, 32), normalization='batch', kernel_init='pytorch')
   model.decoder.kernel_size = 4         # of the layers that double, but for the last
   model.decoder.padding = 1             # rows that these leave out at each border
   model.decoder.last_kernel_size = 4    # of the last layer

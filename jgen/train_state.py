@@ -46,12 +46,16 @@ def create(key, networks, inputs, optimizers, averaged=()):
       ema_params={name: jax.tree.map(jnp.copy, params[name]) for name in averaged})
 
 
-def apply(network, params, model_state, *inputs, train):
-  """(output, new model_state) of a linen module; in evaluation the state is as it was."""
+def apply(network, params, model_state, *inputs, train, dropout_key=None):
+  """(output, new model_state) of a linen module; in evaluation the state is as it was.
+
+  A module that drops values at random needs the key.
+  """
   variables = {'params': params, **model_state}
+  rngs = {} if dropout_key is None else {'dropout': dropout_key}
   if not train:
-    return network.apply(variables, *inputs, train=False), model_state
-  output, new_state = network.apply(variables, *inputs, train=True, mutable=list(model_state))
+    return network.apply(variables, *inputs, train=False, rngs=rngs), model_state
+  output, new_state = network.apply(variables, *inputs, train=True, rngs=rngs, mutable=list(model_state))
   return output, dict(new_state)
 
 

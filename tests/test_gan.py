@@ -39,8 +39,8 @@ def update():
       terms, _, _ = family.critic_terms(params, state.model_state['critic'], batch, generated.images, jax.random.key(2))
       return sum(terms.values()).mean()
     def generator_loss(images):
-      logits, _ = family.judge(state.params['critic'], {}, images, batch['label'])
-      return family.generator_terms(logits)['adversarial'].mean()
+      terms = family.generator_terms(state.params['critic'], {}, images, batch['label'], jax.random.key(4))
+      return terms['adversarial'].mean()
     def generator_loss_of_params(params):
       latents = family.latents(jax.random.key(1), batch['label'])
       images = family.generator.apply({'params': params, **state.model_state['generator']}, latents, train=True,

@@ -22,6 +22,23 @@ def dcgan(**overrides):
   return config
 
 
+def toolbox_gan(**overrides):
+  """A GAN with every option that the two others leave off, each of which draws or stores something of its own."""
+  config = _gan()
+  model = config.model
+  model.loss, model.penalty, model.generator_steps = 'hinge', 'r1', 2
+  model.critic_targets.update(real=0.9, generated=0.1, noise=0.1, flip_probability=0.2)
+  model.instance_noise.update(stddev=0.1, decay_steps=3)
+  model.diff_augment = ('color', 'translation', 'cutout')
+  model.generator.normalization, model.critic.normalization = 'layer', 'instance'
+  model.generator.up, model.critic.down = 'pixel_shuffle', 'average_pooling'
+  for network in (model.generator, model.critic):
+    network.spectral_norm, network.dropout = True, 0.2
+  model.generator.dropout_at_sampling = True
+  config.update_from_flattened_dict(overrides)
+  return config
+
+
 def vae(**overrides):
   """A VAE on the 8x8 digits with BatchNorm, the training pixels' variance, and a part of the divergence free."""
   config = _base('vae', common.vae())
@@ -72,4 +89,4 @@ def _base(family, model):
   return config
 
 
-CONFIGS = {'wgan': wgan, 'dcgan': dcgan, 'vae': vae, 'learned_vae': learned_vae}
+CONFIGS = {'wgan': wgan, 'dcgan': dcgan, 'toolbox_gan': toolbox_gan, 'vae': vae, 'learned_vae': learned_vae}

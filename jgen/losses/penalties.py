@@ -1,25 +1,64 @@
-"""Penalties on the critic's slope: plain functions, [B] out."""
+"""Penalties on the critic's slope: plain functions, [B] out.
+
+Of each, the arguments are
+  score: images [B, H, W, C] -> logits [B], one image's logit depending on that image alone;
+  real, fake: images [B, H, W, C];
+  drawn: the random numbers of each image, as the penalty's `draw` makes them;
+and the results the penalty [B], unweighted, and the slopes |grad D(x)| [B] by a name.
+"""
+
+from collections.abc import Callable
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 
 
-def gradient_penalty(score, real, fake, mix):
+def gradient_penalty(score, real, fake, drawn):
   """(|grad D(x)| - 1)^2 at x between a real and a generated image; Gulrajani et al. 2017, eq. 3.
 
-  Args:
-    score: images [B, H, W, C] -> logits [B], one image's logit depending on that image alone.
-    real, fake: images [B, H, W, C].
-    mix: [B], uniform in [0, 1); 0 is the real image, 1 the generated one.
-
-  Returns:
-    The penalty [B] (unweighted) and the slope |grad D(x)| [B].
+  drawn: [B], uniform in [0, 1); 0 is the real image, 1 the generated one.
   """
-  points = real + mix[:, None, None, None] * (fake - real)
+  slope = slopes(score, real + drawn[:, None, None, None] * (fake - real))
+  return jnp.square(slope - 1.), {'slope': slope}
+
+
+def r1(score, real, fake, drawn):
+  """|grad D(x)|^2 / 2 at real images, so that the weight is gamma of Mescheder et al. 2018, eq. 9."""
+  del fake, drawn
+  slope = slopes(score, real)
+  return jnp.square(slope) / 2., {'slope_at_real': slope}
+
+
+def dragan(score, real, fake, drawn):
+  """(|grad D(x)| - 1)^2 at x near a real image; Kodali et al. 2017, sec. 3.2.
+
+  drawn: [B, H, W, C], uniform in [0, 1); half the standard deviation of each image's own values is its unit.
+  """
+  del fake
+  unit = 0.5 * jnp.std(real, axis=(1, 2, 3), keepdims=True)
+  slope = slopes(score, real + unit * drawn)
+  return jnp.square(slope - 1.), {'slope': slope}
+
+
+def slopes(score, points):
+  """|grad D(x)| [B] at points [B, H, W, C]."""
   gradient = jax.grad(lambda x: jnp.sum(score(x)))(points)
   # The root's derivative is infinite at 0, where a dead critic starts: 1e-12 keeps it finite there.
-  slope = jnp.sqrt(jnp.sum(jnp.square(gradient), axis=(1, 2, 3)) + 1e-12)
-  return jnp.square(slope - 1.), slope
+  return jnp.sqrt(jnp.sum(jnp.square(gradient), axis=(1, 2, 3)) + 1e-12)
 
 
-PENALTIES = {'none': None, 'gradient_penalty': gradient_penalty}
+@dataclasses.dataclass(frozen=True)
+class Penalty:
+  """A penalty and the random numbers that it needs."""
+
+  draw: Callable      # (key, shape (H, W, C)) -> the numbers of one image
+  function: Callable   # (score, real, fake, drawn) -> (penalty [B], {name: [B]})
+
+
+PENALTIES = {
+    'none': None,
+    'gradient_penalty': Penalty(lambda key, shape: jax.random.uniform(key), gradient_penalty),
+    'r1': Penalty(lambda key, shape: (), r1),
+    'dragan': Penalty(jax.random.uniform, dragan),
+}

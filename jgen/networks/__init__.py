@@ -4,16 +4,21 @@ from jgen.errors import UserError, choose
 from jgen.networks import dcgan
 from jgen.networks import vae as vae_networks
 from jgen.networks.layers import KERNEL_INITS, NORMALIZATIONS
+from jgen.networks.resampling import DOWNSAMPLINGS, UPSAMPLINGS
 
 
 def generator(section, image_shape):
-  """The generator of a `common.dcgan_network()` section for images (H, W, C)."""
-  return dcgan.Generator(image_shape=image_shape, **_common(section, image_shape))
+  """The generator of the section `common.gan().generator` for images (H, W, C)."""
+  return dcgan.Generator(
+      image_shape=image_shape, dropout_at_sampling=section.dropout_at_sampling,
+      resampling=choose('model.generator.up', section.up, UPSAMPLINGS),
+      **_adversarial(section), **_common(section, image_shape))
 
 
 def critic(section, image_shape):
-  """The critic of a `common.dcgan_network()` section for images (H, W, C)."""
-  return dcgan.Critic(**_common(section, image_shape))
+  """The critic of the section `common.gan().critic` for images (H, W, C)."""
+  return dcgan.Critic(resampling=choose('model.critic.down', section.down, DOWNSAMPLINGS),
+                      **_adversarial(section), **_common(section, image_shape))
 
 
 def vae(section, image_shape, learns_variance):
@@ -36,6 +41,13 @@ def vae(section, image_shape, learns_variance):
           last_padding=decoder.last_padding, fully_convolutional=decoder.fully_convolutional,
           activate_first=decoder.activate_first, **{**_layers(decoder), 'features': tuple(spread)}),
       learns_variance=learns_variance)
+
+
+def _adversarial(section):
+  """What generators and critics are told beside."""
+  if not 0 <= section.dropout < 1:
+    raise UserError(f'config.model.*.dropout is {section.dropout}; give a probability, from 0 to below 1')
+  return dict(spectral_norm=section.spectral_norm, dropout=section.dropout)
 
 
 def _common(section, image_shape):

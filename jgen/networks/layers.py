@@ -1,12 +1,45 @@
-"""What the convolutional networks choose by name: normalisations and initial values."""
+"""What the networks are made of beside convolutions, and choose by name: normalisations and initial values."""
 
+from collections.abc import Callable
 import math
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from jgen.parallel import AXIS
+from jgen.parallel import AXIS, per_image
+
+
+class Dense(nn.Module):
+  """A linear layer, [B, inputs] -> [B, features]; its param `kernel` is [inputs, features]."""
+
+  features: int
+  use_bias: bool
+  kernel_init: Callable
+  kernel_norm: Callable | None = None   # axis of the outputs -> a layer that changes the kernel
+
+  @nn.compact
+  def __call__(self, x):
+    kernel = self.param('kernel', self.kernel_init, (x.shape[-1], self.features))
+    kernel = self.kernel_norm(axis=1)(kernel) if self.kernel_norm else kernel
+    y = x @ kernel
+    return y + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else y
+
+
+class Dropout(nn.Module):
+  """[B, ...] with each value zero at probability `rate`, else divided by 1 - rate (Srivastava et al. 2014).
+
+  The numbers come from the stream 'dropout', for each image by its position in the batch over all devices.
+  """
+
+  rate: float
+
+  @nn.compact
+  def __call__(self, x):
+    if not self.rate or self.is_initializing():
+      return x
+    draw = lambda key: jax.random.bernoulli(key, 1 - self.rate, x.shape[1:])
+    return jnp.where(per_image(self.make_rng('dropout'), len(x), draw), x / (1 - self.rate), 0.)
 
 
 def batch_norm(train):
@@ -52,5 +85,11 @@ def he_stddev(shape):
   return math.sqrt(2. / math.prod(shape[:-1]))
 
 
+def pytorch_uniform(key, shape, dtype=jnp.float32):
+  """Uniform within 1 / sqrt(fan-in), as PyTorch's layers begin; the fan-in is counted as in `he_stddev`."""
+  bound = 1 / math.sqrt(math.prod(shape[:-1]))
+  return jax.random.uniform(key, (math.prod(shape),), dtype, -bound, bound).reshape(shape)
+
+
 # `dcgan`: Radford et al. 2016, sec. 4.
-KERNEL_INITS = {'dcgan': normal(0.02), 'he': normal(he_stddev)}
+KERNEL_INITS = {'dcgan': normal(0.02), 'he': normal(he_stddev), 'pytorch': pytorch_uniform}

@@ -1,0 +1,30 @@
+"""DCGAN on anime faces, 64x64, from a folder of pictures of any sizes, with the minimax objective as first written.
+
+Radford et al. 2016; min_G max_D E log D(x) + E log(1 - D(G(z))), Goodfellow et al. 2014, eq. 1. Pictures are mirrored,
+cropped and turned at random. The study leaves that out, and compares the non-saturating objective of the generator.
+
+  python launch.py --config=configs/dcgan_anime.py --config.data.dir=FOLDER   # of a folder or a zip of pictures
+  python launch.py --mode=study --config=configs/dcgan_anime.py --config.data.dir=FOLDER
+"""
+
+from configs import common
+
+
+def get_config():
+  config = common.base()
+  config.family = 'gan'
+  config.batch_size = 128
+  config.num_steps = 40_000             # 125 epochs of the 40,978 of 51,223 pictures that are trained on
+  config.data.name = 'folder'
+  config.augmentation.horizontal_flip = 0.5
+  config.augmentation.smallest_crop = 0.9
+  config.augmentation.largest_rotation = 10.
+  config.checkpoint_every_steps = 2_000
+  with config.unlocked():
+    config.model = common.gan()
+  config.study.variations = (
+      'as it is:',
+      'not augmented: augmentation.horizontal_flip=0 augmentation.smallest_crop=1 augmentation.largest_rotation=0',
+      'non-saturating: model.loss=non_saturating')
+  config.model.loss = 'saturating'
+  return config

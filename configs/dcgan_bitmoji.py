@@ -1,0 +1,23 @@
+"""DCGAN on Bitmoji faces, 64x64, from a folder of pictures; all of them are trained on.
+
+Radford et al. 2016; binary cross-entropy, the generator's in its non-saturating form. The report behind it gives no
+number of steps; at its batch of 3,200 this is work for a GPU.
+
+  python launch.py --config=configs/dcgan_bitmoji.py --config.data.dir=FOLDER   # of a folder or a zip of pictures
+"""
+
+from configs import common
+
+
+def get_config():
+  config = common.base()
+  config.family = 'gan'
+  config.batch_size = 3200
+  config.num_steps = 5_000
+  config.data.name = 'folder'
+  config.data.splits = ('all',)
+  config.checkpoint_every_steps = 500
+  config.sample_every_steps = 250
+  with config.unlocked():
+    config.model = common.gan()
+  return config

@@ -1,0 +1,29 @@
+"""DCGAN on CelebA faces, 64x64: the generator is updated twice for each update of the critic, which learns slower.
+
+Radford et al. 2016 with LeakyReLU(0.1) in the generator; binary cross-entropy, the generator's in its non-saturating
+form. The report behind it gives no number of steps: 20 epochs are jgen's.
+
+  python launch.py --config=configs/dcgan_celeba.py --config.data.dir=FOLDER   # as docs/data/celeba.md lays it out
+
+Tricks to try: --config.model.critic_targets.real=0.9 --config.model.critic_targets.noise=0.1
+--config.model.critic_targets.flip_probability=0.05 --config.model.instance_noise.stddev=0.1
+--config.augmentation.horizontal_flip=0.5
+"""
+
+from configs import common
+
+
+def get_config():
+  config = common.base()
+  config.family = 'gan'
+  config.batch_size = 128
+  config.num_steps = 25_000             # 20 epochs of the 162,770 training images
+  config.data.name = 'celeba'
+  config.checkpoint_every_steps = 5_000
+  with config.unlocked():
+    config.model = common.gan()
+  model = config.model
+  model.generator_steps = 2
+  model.generator.negative_slope = 0.1
+  model.critic_optimizer.learning_rate = 5e-5
+  return config

@@ -1,0 +1,25 @@
+"""A small GAN without BatchNorm on CelebA faces, 64x64: the networks of `vae_celeba_small.py` turned round.
+
+The decoder, with its 512 latents, generates, and the encoder is the critic. The report behind it gives no rates: Adam
+is as in Radford et al. 2016.
+
+  python launch.py --config=configs/dcgan_celeba_small.py --config.data.dir=FOLDER
+"""
+
+from configs import common, vae_celeba_small
+
+
+def get_config():
+  config = common.base()
+  config.family = 'gan'
+  config.batch_size = 128
+  config.num_steps = 50_000
+  config.data.name = 'celeba'
+  config.checkpoint_every_steps = 5_000
+  with config.unlocked():
+    config.model = common.gan()
+  model, vae = config.model, vae_celeba_small.get_config().model
+  model.latent_size = vae.latent_size
+  for network, turned in ((model.generator, vae.decoder), (model.critic, vae.encoder)):
+    network.update({key: turned[key] for key in common.dcgan_network()})
+  return config

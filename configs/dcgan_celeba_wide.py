@@ -1,0 +1,24 @@
+"""A wide DCGAN on CelebA faces, 64x64: 1,024 features at 4x4 pixels. Its study is of the critic's updates a step.
+
+Radford et al. 2016. The report behind it gives no rates and no number of steps: those here are that paper's and jgen's.
+
+  python launch.py --config=configs/dcgan_celeba_wide.py --config.data.dir=FOLDER
+  python launch.py --mode=study --config=configs/dcgan_celeba_wide.py --config.data.dir=FOLDER
+"""
+
+from configs import common
+
+
+def get_config():
+  config = common.base()
+  config.family = 'gan'
+  config.batch_size = 128
+  config.num_steps = 25_000             # 20 epochs of the 162,770 training images, at one critic update a step
+  config.data.name = 'celeba'
+  config.checkpoint_every_steps = 5_000
+  with config.unlocked():
+    config.model = common.gan()
+  config.study.variations = ('model.critic_steps=1', 'model.critic_steps=2')
+  config.model.generator.features = (1024, 512, 256, 128)
+  config.model.critic.features = (128, 256, 512, 1024)
+  return config
