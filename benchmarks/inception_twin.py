@@ -166,7 +166,7 @@ def randomized(seed):
     elif name.endswith('running_var'):
       tensor.copy_(0.3 + 0.2 * normal.abs())
     elif name.endswith('bn.weight'):
-      tensor.copy_(0.5 + 0.1 * normal)
+      tensor.copy_(0.8 + 0.1 * normal)
     else:
-      tensor.copy_(0.1 * normal)
+      tensor.copy_(0.05 * normal)
   return twin.state_dict()

@@ -92,7 +92,9 @@ def warning(count):
 
 def _factor(covariance):
   values, vectors = np.linalg.eigh(covariance)
-  return np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+  # What rounding leaves of an eigenvalue 0 would come back as its root, a hundred million times as large.
+  kept = values >= len(values) * np.finfo(np.float64).eps * max(values[-1], 0)
+  return np.sqrt(values[kept])[:, None] * vectors[:, kept].T
 
 
 def _checked(features):

@@ -45,7 +45,10 @@ def of_features(features):
 
 
 def of_batch(features, mask):
-  """What the device computes of one batch, for `collect`: float32 (count [], mean [F], scatter [F, F]).
+  """What the device computes of one batch, for `collect`, in float32.
+
+  {'count': [], 'centre': [F], near the mean, 'off': [F], the sum of what is off the centre, 'scatter': [F, F],
+  the sum of the outer products of what is off it}.
 
   Args:
     features: float32 [B, F]
@@ -54,24 +57,21 @@ def of_batch(features, mask):
   count = mask.sum(dtype=jnp.float32)
   present = mask[:, None] > 0
   features = jnp.where(present, features, 0)
-  mean = features.sum(axis=0) / jnp.maximum(count, 1)
-  # Centred first: the difference of large sums of squares would lose what float32 has of digits.
-  centred = jnp.where(present, features - mean, 0)
-  # The mean in float32 is off by its last digit; what is left of it is carried along.
-  rest = centred.sum(axis=0)
+  # Centred first: the difference of large sums of squares would lose what float32 has of digits. The centre is short
+  # of digits by intent: compilers keep more of a mean where they subtract it than where they return it.
+  centre = lax.reduce_precision(features.sum(axis=0) / jnp.maximum(count, 1), exponent_bits=8, mantissa_bits=12)
+  centred = jnp.where(present, features - centre, 0)
   scatter = jnp.matmul(centred.T, centred, precision=lax.Precision.HIGHEST)
-  return {'count': count, 'mean': mean, 'rest': rest, 'scatter': scatter}
+  return {'count': count, 'centre': centre, 'off': centred.sum(axis=0), 'scatter': scatter}
 
 
 def collect(total, batch):
   """The Moments `total` and those of `of_batch`'s result, which may have any leading axes, one entry a device."""
-  batch = jax.tree.map(np.asarray, batch)
-  size = batch['mean'].shape[-1]
-  parts = zip(batch['count'].ravel(), batch['mean'].reshape(-1, size), batch['rest'].reshape(-1, size),
+  batch = jax.tree.map(lambda x: np.asarray(x, np.float64), batch)
+  size = batch['centre'].shape[-1]
+  parts = zip(batch['count'].ravel(), batch['centre'].reshape(-1, size), batch['off'].reshape(-1, size),
               batch['scatter'].reshape(-1, size, size), strict=True)
-  for count, mean, rest, scatter in parts:
+  for count, centre, off, scatter in parts:
     if count:
-      shift = rest.astype(np.float64) / count
-      exact = scatter.astype(np.float64) - count * np.outer(shift, shift)
-      total = total + Moments(int(count), mean.astype(np.float64) + shift, exact)
+      total = total + Moments(int(count), centre + off / count, scatter - np.outer(off, off) / count)
   return total

@@ -41,8 +41,8 @@ def radii(features, k):
   """
   if len(features) <= k:
     raise UserError(f'the {k}-th nearest neighbour needs {k + 1} images at least; there are {len(features)}')
-  # Entry 0 of the sorted distances is the feature itself.
-  return np.concatenate([np.partition(distances, k)[:, k] for _, distances in _rows(features, features)])
+  # Entry 0 of the sorted distances is the feature itself. A copy, since a view would keep all the distances.
+  return np.concatenate([np.partition(distances, k)[:, k].copy() for distances in _rows(features, features)])
 
 
 def _held(points, centres, reach):
@@ -52,7 +52,7 @@ def _held(points, centres, reach):
     (number of pairs, bool [N]: points in a ball, bool [M]: balls with a point)
   """
   total, inside, covered = 0, [], np.zeros(len(centres), bool)
-  for _, distances in _rows(points, centres):
+  for distances in _rows(points, centres):
     held = distances <= reach
     total += int(held.sum())
     inside.append(held.any(axis=1))
@@ -61,12 +61,11 @@ def _held(points, centres, reach):
 
 
 def _rows(points, centres):
-  """Slices of points [N, F], each with its distances [n, M] to the centres [M, F]."""
+  """The distances [n, M] of points [N, F] to the centres [M, F], n points after the other."""
   centres = np.asarray(centres, np.float64)
   step = max(1, _TILE // len(centres))
   for start in range(0, len(points), step):
-    part = slice(start, start + step)
-    yield part, _distances(np.asarray(points[part], np.float64), centres)
+    yield _distances(np.asarray(points[start:start + step], np.float64), centres)
 
 
 def _distances(points, centres):

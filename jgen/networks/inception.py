@@ -12,6 +12,7 @@ from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
+import numpy as np
 
 IMAGE_SIZE = 299                        # pixels of a side that the network was trained on
 NUM_CLASSES = 1008
@@ -43,7 +44,15 @@ def max_pool_same(x):
 
 def average_pool(x):
   """The mean of 3x3 around every pixel; what lies outside the image is no part of it."""
-  return nn.avg_pool(x, (3, 3), padding='SAME', count_include_pad=False)
+  total = nn.pooling.pool(x, 0., lax.add, (3, 3), (1, 1), 'SAME')
+  rows, columns = (_neighbours(side) for side in x.shape[1:3])
+  return total / np.outer(rows, columns)[:, :, None]
+
+
+def _neighbours(side):
+  """How many of the pixels before, at and after each one of a row there are, float32 [side]."""
+  at = np.arange(side)
+  return 1 + np.minimum(at, 1, dtype=np.float32) + np.minimum(side - 1 - at, 1, dtype=np.float32)
 
 
 def _block_a(name, pooled):

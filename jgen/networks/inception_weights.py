@@ -22,7 +22,7 @@ PUBLISHED_SHA256 = '6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb91
 PUBLISHED_BYTES = 95_628_359
 _EPS = 1e-3                             # of the batch normalisation
 _BRANCHES = ('tower', 'tower_1', 'tower_2')   # TensorFlow's names of the branches of more than one step
-_FETCH = f'fetch it with: curl --fail -L -O {URL}'
+FETCH = f'fetch it with: curl --fail -L -O {URL}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ def load(path):
   """
   path = Path(path).expanduser()
   if not path.exists():
-    raise UserError(f'{path}: no Inception weights there; {_FETCH}')
+    raise UserError(f'{path}: no Inception weights there; {FETCH}')
   kind = 'folder' if path.is_dir() else path.suffix
   return _weights(choose('evaluators.*.weights', kind, _READERS)(path), path)
 
@@ -58,7 +58,7 @@ def _weights(params, path):
   """Weights of all parameters that serve, checked against the network."""
   served = [depth for depth in inception.DEPTHS if set(inception.parameter_names(depth)) <= params.keys()]
   if not served:
-    raise UserError(f'{path}: not even the first layers of the Inception are there; {_FETCH}')
+    raise UserError(f'{path}: not even the first layers of the Inception are there; {FETCH}')
   params = {name: params[name] for name in inception.parameter_names(served[-1])}
   expected = inception.parameter_shapes()
   for name, unit in params.items():
@@ -82,12 +82,12 @@ def digest(params):
 def _from_published(path):
   data = path.read_bytes()
   if data.lstrip()[:1] == b'<':
-    raise UserError(f'{path} is a web page, not the weights; {_FETCH}')
+    raise UserError(f'{path} is a web page, not the weights; {FETCH}')
   if len(data) != PUBLISHED_BYTES:
-    raise UserError(f'{path} has {len(data):,} bytes; expected {PUBLISHED_BYTES:,}; {_FETCH}')
+    raise UserError(f'{path} has {len(data):,} bytes; expected {PUBLISHED_BYTES:,}; {FETCH}')
   found = hashlib.sha256(data).hexdigest()
   if found != PUBLISHED_SHA256:
-    raise UserError(f'{path}: sha256 is {found}; expected {PUBLISHED_SHA256}; {_FETCH}')
+    raise UserError(f'{path}: sha256 is {found}; expected {PUBLISHED_SHA256}; {FETCH}')
   return from_state(read_tensors(data, path), path)
 
 
@@ -100,7 +100,7 @@ def from_state(state, path):
     params = {unit.name: _folded(state, unit.name) for unit in inception.units(list(inception.STAGES.values()))}
     params['fc'] = {'kernel': np.ascontiguousarray(state['fc.weight'].T), 'bias': state['fc.bias']}
   except KeyError as error:
-    raise UserError(f'{path}: no {error} among the tensors; {_FETCH}') from error
+    raise UserError(f'{path}: no {error} among the tensors; {FETCH}') from error
   return params
 
 
