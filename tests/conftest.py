@@ -6,7 +6,9 @@ import shutil
 import tempfile
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
-os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=4'
+# Devices that wait 40 s for each other abort the process, and on a busy machine they may.
+PATIENCE = '--xla_cpu_collective_call_terminate_timeout_seconds=600'
+os.environ['XLA_FLAGS'] = f'--xla_force_host_platform_device_count=4 {PATIENCE}'
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 os.environ.setdefault('JGEN_CONVOLUTION', 'plain')
 
