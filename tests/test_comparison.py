@@ -71,6 +71,18 @@ def test_a_direction_is_known_of_numbers_that_there_are():
     assert evaluator in evaluation.EVALUATORS and f"'{entry}'" in source, name
 
 
+def test_each_panel_is_smoothed_by_its_own_rows():
+  steps, few = np.arange(100.), np.array([50., 99.])
+  row = Curves('', '', '', ('a', 'b'))
+  figure = comparison.overlay(row, {name: Record({'a': (steps, np.cos(steps)), 'b': (few, np.array([3., 1.]))}, {})
+                                    for name in ('one', 'other')})
+  many, of_few = figure.axes
+  assert len(many.lines) == 4 and len(of_few.lines) == 2   # raw and smoothed, and points alone
+  assert of_few.lines[0].get_marker() == 'o'
+  np.testing.assert_array_equal(of_few.lines[0].get_ydata(), [3., 1.])
+  assert 'moving average over 5 logged rows' in figure.legends[0].get_title().get_text()
+
+
 def test_a_damaged_list_is_one_line(tmp_path):
   for content in ('', '[]', '{"variations": [{"name": "a"}]}'):
     (tmp_path / 'study.json').write_text(content)

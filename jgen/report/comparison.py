@@ -129,10 +129,10 @@ def overlay(row, records):
   columns = [column for column in row.columns if any(column in record.series for record in records.values())]
   shown = {column: {name: record.series[column] for name, record in records.items() if column in record.series}
            for column in columns}
-  window = smoothing_window(max(len(steps) for curves in shown.values() for steps, _ in curves.values()))
+  windows = [smoothing_window(max(len(steps) for steps, _ in curves.values())) for curves in shown.values()]
   figure = Figure(figsize=(7.5, 1), dpi=120, layout='constrained')
   panels = figure.subplots(len(columns), squeeze=False)[:, 0]
-  for axes, column in zip(panels, columns, strict=True):
+  for axes, column, window in zip(panels, columns, windows, strict=True):
     _draw_panel(axes, row, shown[column], records, colors, window)
     axes.set_title(column if len(columns) > 1 else '', fontsize='medium')
     axes.label_outer()
@@ -145,7 +145,7 @@ def overlay(row, records):
            for name in records if any(name in curves for curves in shown.values())]
   if _levels(row, records.values()):
     lines.append(Line2D([], [], label=row.reference_label, **REFERENCE_STYLE))
-  legend_height = _add_legend(figure, lines, smoothing_note(window))
+  legend_height = _add_legend(figure, lines, smoothing_note(*windows))
   figure.set_figheight(max(4.2, 3.1 * len(columns)) + legend_height)
   return figure
 
