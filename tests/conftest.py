@@ -1,6 +1,7 @@
 """Four CPU devices for every test, the convolution form that compiles fastest, and nothing compiled twice."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -17,3 +18,14 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
   os.environ['JAX_COMPILATION_CACHE_DIR'] = tempfile.mkdtemp(prefix='jgen-compiled-')
   os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
   atexit.register(shutil.rmtree, os.environ['JAX_COMPILATION_CACHE_DIR'], ignore_errors=True)
+
+import jax  # noqa: E402, it reads the environment when it is imported
+import pytest  # noqa: E402
+
+
+@pytest.fixture(scope='module', autouse=True)
+def unload():
+  """Drops what a module has compiled: a process that has loaded some thousand functions runs out of memory maps."""
+  yield
+  jax.clear_caches()
+  gc.collect()
