@@ -10,15 +10,13 @@ from configs import common
 
 
 def get_config():
-  config = common.base()
-  config.family = 'gan'
+  config = common.gan_run()
   config.batch_size = 3200
   config.num_steps = 20_000
   config.data.name = 'svhn'
   config.data.splits = ('train', 'test', 'extra')
   config.evaluate_every_steps = 1_000
   with config.unlocked():
-    config.model = common.gan()
     config.evaluators.class_consistency = common.class_consistency()
   config.model.conditional = True
   return config

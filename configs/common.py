@@ -1,7 +1,7 @@
 """Every config key, declared once with its unit and meaning. A config overrides; nothing may be added.
 
-`base()` holds what every run reads; a family's own keys are in the function of its name, and a
-config chooses them with `config.model = common.gan()`.
+`base()` holds what every run reads; a family's own keys are in the function of its name, and a config starts from
+`gan_run()` or `vae_run()`, which put the two together.
 """
 
 from ml_collections import ConfigDict
@@ -56,6 +56,29 @@ def base():
   config.evaluators_at_end = ()         # those of them that run after the last step only, for they take long
   config.model = ConfigDict()           # the section of the family: gan()
   return config.lock()
+
+
+def gan_run():
+  """What every run of an adversarial family starts from."""
+  config = base()
+  config.family = 'gan'
+  with config.unlocked():
+    config.model = gan()
+  return config
+
+
+def vae_run(**evaluators):
+  """What every run of a VAE starts from: measured on test images, by these evaluators beside those of every VAE."""
+  config = base()
+  config.family = 'vae'
+  config.data.test_splits = ('test',)
+  config.evaluate_every_steps = config.checkpoint_every_steps = 5_000
+  with config.unlocked():
+    config.model = vae()
+    config.evaluators = ConfigDict({
+        'ledger': ledger(), 'reconstructions': reconstructions(), 'interpolations': interpolations(),
+        'traversals': traversals(), **evaluators})
+  return config
 
 
 def gan():
@@ -165,12 +188,6 @@ def disentanglement():
   section.batch_size = 64               # images, or pairs of images, of such a batch
   section.num_trees = 100               # DCI: boosting stages
   return section
-
-
-def vae_evaluators(**others):
-  """The evaluators of every VAE, and others by name."""
-  return ConfigDict({'ledger': ledger(), 'reconstructions': reconstructions(), 'interpolations': interpolations(),
-                     'traversals': traversals(), **others})
 
 
 def ledger():

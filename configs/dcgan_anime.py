@@ -11,8 +11,7 @@ from configs import common
 
 
 def get_config():
-  config = common.base()
-  config.family = 'gan'
+  config = common.gan_run()
   config.batch_size = 128
   config.num_steps = 40_000             # 125 epochs of the 40,978 of 51,223 pictures that are trained on
   config.data.name = 'folder'
@@ -20,8 +19,6 @@ def get_config():
   config.augmentation.smallest_crop = 0.9
   config.augmentation.largest_rotation = 10.
   config.checkpoint_every_steps = 2_000
-  with config.unlocked():
-    config.model = common.gan()
   config.study.variations = (
       'as it is:',
       'not augmented: augmentation.horizontal_flip=0 augmentation.smallest_crop=1 augmentation.largest_rotation=0',

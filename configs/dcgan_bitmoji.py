@@ -10,14 +10,11 @@ from configs import common
 
 
 def get_config():
-  config = common.base()
-  config.family = 'gan'
+  config = common.gan_run()
   config.batch_size = 3200
   config.num_steps = 5_000
   config.data.name = 'folder'
   config.data.splits = ('all',)
   config.checkpoint_every_steps = 500
   config.sample_every_steps = 250
-  with config.unlocked():
-    config.model = common.gan()
   return config

@@ -14,14 +14,11 @@ from configs import common
 
 
 def get_config():
-  config = common.base()
-  config.family = 'gan'
+  config = common.gan_run()
   config.batch_size = 128
   config.num_steps = 25_000             # 20 epochs of the 162,770 training images
   config.data.name = 'celeba'
   config.checkpoint_every_steps = 5_000
-  with config.unlocked():
-    config.model = common.gan()
   model = config.model
   model.generator_steps = 2
   model.generator.negative_slope = 0.1

@@ -10,14 +10,11 @@ from configs import common, vae_celeba_small
 
 
 def get_config():
-  config = common.base()
-  config.family = 'gan'
+  config = common.gan_run()
   config.batch_size = 128
   config.num_steps = 50_000
   config.data.name = 'celeba'
   config.checkpoint_every_steps = 5_000
-  with config.unlocked():
-    config.model = common.gan()
   model, vae = config.model, vae_celeba_small.get_config().model
   model.latent_size = vae.latent_size
   for network, turned in ((model.generator, vae.decoder), (model.critic, vae.encoder)):

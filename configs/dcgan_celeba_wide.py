@@ -10,14 +10,11 @@ from configs import common
 
 
 def get_config():
-  config = common.base()
-  config.family = 'gan'
+  config = common.gan_run()
   config.batch_size = 128
   config.num_steps = 25_000             # 20 epochs of the 162,770 training images, at one critic update a step
   config.data.name = 'celeba'
   config.checkpoint_every_steps = 5_000
-  with config.unlocked():
-    config.model = common.gan()
   config.study.variations = ('model.critic_steps=1', 'model.critic_steps=2')
   config.model.generator.features = (1024, 512, 256, 128)
   config.model.critic.features = (128, 256, 512, 1024)

@@ -7,8 +7,7 @@ from configs import common
 
 
 def get_config():
-  config = common.base()
-  config.family = 'gan'
+  config = common.gan_run()
   config.batch_size = 64
   config.num_steps = 4_000
   config.steps_per_dispatch = 10
@@ -18,7 +17,6 @@ def get_config():
   config.log_every_steps = 50
   config.evaluate_every_steps = 1_000
   with config.unlocked():
-    config.model = common.gan()
     config.evaluators.class_consistency = common.class_consistency()
   model = config.model
   model.latent_size = 32

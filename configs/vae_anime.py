@@ -11,17 +11,11 @@ from configs import common
 
 
 def get_config():
-  config = common.base()
-  config.family = 'vae'
+  config = common.vae_run()
   config.batch_size = 128
   config.num_steps = 40_000             # 125 epochs of the 40,978 of 51,223 pictures that are trained on
   config.data.name = 'folder'
-  config.data.test_splits = ('test',)
-  config.evaluate_every_steps = 2_000
-  config.checkpoint_every_steps = 2_000
-  with config.unlocked():
-    config.model = common.vae()
-    config.evaluators = common.vae_evaluators()
+  config.evaluate_every_steps = config.checkpoint_every_steps = 2_000
   config.study.variations = (
       'latents 20: model.latent_size=20', 'latents 100: model.latent_size=100', 'latents 500: model.latent_size=500',
       # The same number of images for every batch size, so four times the steps for a quarter of the batch.

@@ -13,17 +13,10 @@ from configs import common
 
 
 def get_config():
-  config = common.base()
-  config.family = 'vae'
+  config = common.vae_run(tsne=common.tsne())
   config.batch_size = 32
   config.num_steps = 100_000
   config.data.name = 'celeba'
-  config.data.test_splits = ('test',)
-  config.evaluate_every_steps = 5_000
-  config.checkpoint_every_steps = 5_000
-  with config.unlocked():
-    config.model = common.vae()
-    config.evaluators = common.vae_evaluators(tsne=common.tsne())
   config.evaluators_at_end = ('tsne',)
   config.evaluators.tsne.annotation = 'Bangs'
   model = config.model

@@ -9,17 +9,10 @@ from configs import common
 
 
 def get_config():
-  config = common.base()
-  config.family = 'vae'
+  config = common.vae_run()
   config.batch_size = 100
   config.num_steps = 50_000
   config.data.name = 'celeba'
-  config.data.test_splits = ('test',)
-  config.evaluate_every_steps = 5_000
-  config.checkpoint_every_steps = 5_000
-  with config.unlocked():
-    config.model = common.vae()
-    config.evaluators = common.vae_evaluators()
   model = config.model
   model.optimizer.learning_rate, model.optimizer.b1 = 1e-3, 0.9
   for network in (model.encoder, model.decoder):

@@ -11,17 +11,10 @@ from configs import common
 
 
 def get_config():
-  config = common.base()
-  config.family = 'vae'
+  config = common.vae_run()
   config.batch_size = 128
   config.num_steps = 250_000            # 200 epochs of CelebA's 162,770 training images are 254,328
   config.data.name = 'celeba'
-  config.data.test_splits = ('test',)
-  config.evaluate_every_steps = 5_000
-  config.checkpoint_every_steps = 5_000
-  with config.unlocked():
-    config.model = common.vae()
-    config.evaluators = common.vae_evaluators()
   config.study.variations = tuple(f'model.regularizer.weight={weight}' for weight in ('1e-5', '1e-4', '1e-3'))
   model = config.model
   model.latent_size = 512
