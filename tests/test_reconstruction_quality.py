@@ -1,10 +1,14 @@
 """MSE, PSNR and SSIM against closed forms and scipy's Gaussian filter."""
 
+import types
+
 import numpy as np
 from published import refusal
 import pytest
 from scipy import ndimage
 
+from jgen.data.spec import Dataset, Spec, Splits
+from jgen.evaluation import EVALUATORS, receipt
 from jgen.evaluation import reconstruction_quality as quality
 
 
@@ -65,3 +69,22 @@ def test_images_that_are_not_alike_are_refused(pairs):
     assert 'the same shape' in refusal(measure, first, second[..., :1])
     assert 'expected uint8' in refusal(measure, first, second / 255.)
   assert '11 x 11' in refusal(quality.ssim, first[:, :10], second[:, :10])
+
+
+def test_reconstruction_quality_is_the_mean_over_the_test_images(monkeypatch):
+  random = np.random.default_rng(0)
+  images, made = random.integers(0, 256, (2, 70, 12, 12, 1), np.uint8)
+  monkeypatch.setattr('jgen.evaluation.reconstruction_quality._PART', 32)
+  place = {image.tobytes(): n for n, image in enumerate(images)}
+  model = types.SimpleNamespace(reconstruct=lambda part: made[[place[image.tobytes()] for image in part]])
+  dataset = Dataset(Spec('made', (12, 12, 1)), images, np.zeros(70, np.int32), 'made in a test')
+  splits = Splits(dataset, dataset)
+  measured = EVALUATORS['reconstruction_quality'](0).measure(model, splits, 0)
+  squares = np.square((images.astype(float) - made) / 255).mean(axis=(1, 2, 3))
+  assert measured.numbers['mse'] == pytest.approx(squares.mean())
+  assert measured.numbers['psnr'] == pytest.approx((-10 * np.log10(squares)).mean())
+  assert -1 < measured.numbers['ssim'] < 0.5 and measured.numbers['num_images'] == 70
+  assert measured.receipt['num_reference'] == 70 and measured.receipt['reference_split'] == 'test'
+  few = EVALUATORS['reconstruction_quality'](10).measure(model, splits, 0)
+  assert few.numbers['mse'] == pytest.approx(squares[:10].mean())
+  assert receipt.differing(few.receipt, measured.receipt) == 'reference_sha256'

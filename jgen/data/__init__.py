@@ -10,7 +10,7 @@ them: the reader's own choice, unless config.data.label names another.
 
 import copy
 
-from jgen.data import celeba, digits, dsprites, folder, sprites, svhn, tiny_imagenet
+from jgen.data import cache, celeba, digits, dsprites, folder, sprites, svhn, tiny_imagenet
 from jgen.data.spec import Dataset, Spec, Splits, checked, relabelled, with_label
 from jgen.errors import UserError, choose
 
@@ -51,13 +51,14 @@ def load_splits(section) -> Splits:
   Raises:
     UserError: as `load`.
   """
+  root = cache.root_of(section.cache_dir)
   if not section.test_splits:
-    return Splits(load(section))
+    return Splits(load(section), cache_dir=root)
   of_test = copy.deepcopy(section)
   of_test.splits = section.test_splits
   describe(section)
   test = load(of_test)                  # the smaller part first: what is wrong with it is told at once
-  return Splits(load(section), test)
+  return Splits(load(section), test, root)
 
 
 def _reader(section):

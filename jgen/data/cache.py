@@ -89,13 +89,18 @@ def prepared(section, spec, original):
   """
   contents = _contents(section, spec, original)
   digest = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
-  root = Path(section.cache_dir or os.environ.get('JGEN_CACHE') or '~/.cache/jgen').expanduser()
+  root = root_of(section.cache_dir)
   folder = root / f'{spec.name}-{spec.image_shape[0]}-{digest}'
   if not folder.exists():
     with _told(root, original.count * int(np.prod(spec.image_shape))), _alone(folder):
       if not folder.exists():           # else another process was first, and its folder is as good
         _prepare(folder, contents, spec, original)
   return _open(folder)
+
+
+def root_of(cache_dir=''):
+  """The folder of everything prepared: `cache_dir`, a config.data.cache_dir; for '' $JGEN_CACHE, else ~/.cache/jgen."""
+  return Path(cache_dir or os.environ.get('JGEN_CACHE') or '~/.cache/jgen').expanduser()
 
 
 def folder_of(images):

@@ -1,6 +1,7 @@
 """What a data set is, told once, so that no code compares data set names."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 
@@ -44,6 +45,7 @@ class Splits:
 
   train: Dataset
   test: Dataset | None = None           # which the model is measured on; None where config.data.test_splits names none
+  cache_dir: Path | None = None         # where what is computed of them is kept for other runs; None keeps nothing
 
 
 def with_label(spec, label):

@@ -1,5 +1,6 @@
 """Features of any number of images, on all devices of this process, batch by batch."""
 
+import dataclasses
 import functools
 
 from flax import jax_utils
@@ -11,6 +12,15 @@ from jgen.evaluation import moments
 from jgen.evaluation.input_protocols import PROTOCOLS
 from jgen.networks import inception, inception_weights
 from jgen.parallel import AXIS
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+  """What scores need of a set of images."""
+
+  moments: moments.Moments              # of the features of all
+  features: np.ndarray | None           # float32 [n, F] of some; None where none were to be kept
+  logits: np.ndarray | None             # float32 [n, Y] of the same
 
 
 class Extractor:
@@ -43,14 +53,30 @@ class Extractor:
         arrays.append(np.asarray(outputs[name]).reshape(mask.size, -1)[mask.ravel() > 0])
     return {name: np.concatenate(arrays) for name, arrays in collected.items()}
 
-  def moments(self, parts, name):
-    """`Moments` of the features of one name; the memory does not grow with the number of images."""
-    total = None
+  def summary(self, parts, name, kept=(), logits=''):
+    """The Summary of the features of one name, in one pass over the images.
+
+    Args:
+      parts: an iterable of uint8 [n, H, W, C], all of one shape but for n
+      name: of the features
+      kept: rising places, from 0, of the images whose features are kept; the memory grows with their number alone
+      logits: the name of the output that is kept of these images too; '' for none
+
+    Raises:
+      UserError: there is no image, or images are no uint8.
+    """
+    total, names = None, [name, *[logits] * bool(logits)]
+    collected = {output: [] for output in names}
     for outputs, mask in self._outputs(parts):
-      if total is None:
-        total = moments.none(outputs[name].shape[-1])
-      total = moments.collect(total, self._moments(outputs[name], mask))
-    return total
+      total = moments.none(outputs[name].shape[-1]) if total is None else total
+      seen, total = total.count, moments.collect(total, self._moments(outputs[name], mask))
+      rows = np.asarray(kept, int)[slice(*np.searchsorted(kept, (seen, total.count)))] - seen
+      for output in names if len(rows) else ():
+        collected[output].append(np.asarray(outputs[output]).reshape(mask.size, -1)[rows])
+    if total is None:
+      raise UserError('there is no image to take features of; expected 2 at least')
+    collected = {output: np.concatenate(arrays) for output, arrays in collected.items() if arrays}
+    return Summary(total, collected.get(name), collected.get(logits))
 
   def _outputs(self, parts):
     """({name: [D, B, F]} on the devices, mask float32 [D, B]) of each batch; 0 where a row only fills the batch."""
@@ -90,12 +116,27 @@ def _batches(parts, size):
   """The rows of all parts in batches of `size`, in order; the last may be smaller."""
   waiting = []
   for part in parts:
+    _check(part, waiting[0] if waiting else part)
     for start in range(0, len(part), size):
       waiting.append(part[start:start + size])
       if sum(map(len, waiting)) >= size:
         joined = np.concatenate(waiting)
         yield joined[:size]
         waiting = [joined[size:]]
-  joined = np.concatenate(waiting)
+  joined = np.concatenate(waiting) if waiting else ()
   if len(joined):
     yield joined
+
+
+def _check(part, before):
+  """Raises UserError unless both are images, uint8, of one shape."""
+  if part.dtype != np.uint8:
+    trouble = ', some of them NaN or infinite' if part.dtype.kind == 'f' and not np.isfinite(part).all() else ''
+    raise UserError(f'images are {part.dtype}{trouble}; expected uint8, 0 to 255')
+  if part.shape[1:] != before.shape[1:]:
+    raise UserError(f'images of {_size(part)} come among images of {_size(before)}; expected one size and one number '
+                    'of channels')
+
+
+def _size(images):
+  return ' x '.join(map(str, images.shape[1:]))

@@ -9,7 +9,8 @@ from jgen.report.grids import Grid
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-  """Numbers, and pictures where there are any."""
+  """Numbers, and where there are any pictures and a receipt."""
 
   numbers: Mapping[str, Any]            # plain numbers, strings and lists, ready for JSON
   grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)
+  receipt: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # how was measured, see jgen.evaluation.receipt

@@ -1,16 +1,52 @@
-"""How near reconstructions are to their originals, image by image.
+"""How near reconstructions are to their originals: an evaluator, and its measures, image by image.
 
 Each measure takes uint8 [N, H, W, C] twice and gives float64 [N].
 """
 
+import dataclasses
+
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.receipt import digest_of
+from jgen.evaluation.shared import check_at_least
 
 _PEAK = 255.                            # the largest pixel
 _WINDOW, _SIGMA = 11, 1.5               # pixels: side and standard deviation of the Gaussian window
 _K1, _K2 = 0.01, 0.03
 _CHUNK = 64                             # images in float64 at one time
+_PART = 1_024                           # images that are reconstructed at one time
+
+
+@dataclasses.dataclass(frozen=True)
+class ReconstructionQuality:
+  """Mean squared error, PSNR and SSIM of the test images' reconstructions."""
+
+  num_images: int
+
+  needs = ('reconstruct',)
+  needs_test = True
+
+  def check(self, spec, family):
+    """Raises UserError for a negative number of images."""
+    check_at_least('reconstruction_quality', self, num_images=0)
+
+  def measure(self, model, splits, seed):
+    """Measured: means over the test images, pixels in [0, 1], and the receipt; no `ssim` of images below 11 pixels."""
+    images = splits.test.images[:self.num_images or None]
+    measures = {'mse': mean_squared_error, 'psnr': psnr} | (
+        {'ssim': ssim} if min(images.shape[1:3]) >= _WINDOW else {})
+    totals = dict.fromkeys(measures, 0.)
+    for start in range(0, len(images), _PART):
+      part = images[start:start + _PART]
+      made = model.reconstruct(part)
+      for name, measure in measures.items():
+        totals[name] += float(measure(part, made).sum())
+    numbers = {name: total / len(images) for name, total in totals.items()} | {'num_images': len(images)}
+    return Measured(numbers, receipt={
+        'reference': splits.test.spec.name, 'reference_split': 'test', 'reference_sha256': digest_of(images),
+        'num_reference': len(images), 'image_shape': list(splits.test.spec.image_shape)})
 
 
 def mean_squared_error(first, second):

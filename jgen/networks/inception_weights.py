@@ -22,7 +22,7 @@ PUBLISHED_SHA256 = '6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb91
 PUBLISHED_BYTES = 95_628_359
 _EPS = 1e-3                             # of the batch normalisation
 _BRANCHES = ('tower', 'tower_1', 'tower_2')   # TensorFlow's names of the branches of more than one step
-FETCH = f'fetch it with: curl --fail -L -O {URL}'
+FETCH = f'fetch it with: curl --fail -L -O {URL} && python launch.py --mode=weights {Path(URL).name}'
 
 
 @dataclasses.dataclass(frozen=True)

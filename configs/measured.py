@@ -1,0 +1,36 @@
+"""Another config, measured by other evaluators: those that are named, with its own keys or those of common.py.
+
+  python launch.py --workdir=runs/NAME --mode=evaluate --evaluators=random_features
+  # means --config=configs/measured.py:random_features:configs/stored.py:runs/NAME
+"""
+
+import importlib.util
+import inspect
+
+from ml_collections import ConfigDict
+
+from configs import common
+from jgen.errors import choose
+
+
+def get_config(names_and_config):
+  names, _, path = names_and_config.partition(':')
+  config = _load(path)
+  sections = {name: config.evaluators.get(name) or _declared(name) for name in names.split(',')}
+  with config.unlocked():
+    config.evaluators = ConfigDict(sections)
+  config.evaluators_at_end = tuple(name for name in config.evaluators_at_end if name in sections)
+  return config
+
+
+def _load(path):
+  """The config of the file that `path` names, and of the text after its ':' if it has one."""
+  file, *text = path.split(':', 1)
+  spec = importlib.util.spec_from_file_location('config', file)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module.get_config(*text)
+
+
+def _declared(name):
+  return choose('evaluators', name, dict(inspect.getmembers(common, inspect.isfunction)))()

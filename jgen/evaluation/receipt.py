@@ -1,0 +1,61 @@
+"""What is stored with a score so that nobody compares it with a score of another kind.
+
+A receipt is {field: what JSON can hold}. The fields in MEASURE say how was measured: scores can be ranked where these
+agree. Those in MODEL, and whatever else is stored, say what was measured, and may differ.
+"""
+
+import hashlib
+import importlib.metadata
+
+import numpy as np
+
+_PACKAGES = ('jax', 'jaxlib', 'flax', 'numpy', 'scipy', 'pillow')
+_CHUNK = 4_096                          # images that are hashed at a time
+_SCORES = 1                             # of this package's scores: another number, other scores of the same images
+
+# How a score came about, in the order in which a reader asks.
+MEASURE = {
+    'extractor': 'the network of the features',
+    'extractor_sha256': "the hash of the network's parameters",
+    'features': 'the layer that the features are of',
+    'protocol': 'how images become what the network sees',
+    'image_shape': 'height, width and channels of the images',
+    'num_generated': 'how many images were generated',
+    'reference': 'the data set',
+    'reference_split': 'whether training or test images',
+    'reference_sha256': 'the hash of the real images',
+    'num_reference': 'how many real images',
+    'scores_version': "the version of this package's scores",
+}
+# Whose score it is.
+MODEL = {
+    'averaged_parameters': 'whether the sampled network is a moving average of the trained one',
+    'batch_norm': 'what batch normalisation divides by',
+    'seed': 'of the run, from which the samples come',
+    'step': 'training steps',
+}
+
+
+def digest_of(array):
+  """sha256, in hexadecimal, of an array's type, shape and values; read part by part, so it may be memory-mapped."""
+  hashed = hashlib.sha256(f'{array.dtype.str} {array.shape}'.encode())
+  for start in range(0, len(array), _CHUNK):
+    hashed.update(np.ascontiguousarray(array[start:start + _CHUNK]))
+  return hashed.hexdigest()
+
+
+def of_state(state, seed, step):
+  """The fields of a TrainState whose samples were measured, in evaluation mode."""
+  has_statistics = any('batch_stats' in collections for collections in state.model_state.values())
+  return {'averaged_parameters': bool(state.ema_params),
+          'batch_norm': 'running averages' if has_statistics else 'none', 'seed': seed, 'step': step}
+
+
+def of_versions():
+  """The fields that are the same for all scores of this process."""
+  return {'scores_version': _SCORES, 'versions': {name: importlib.metadata.version(name) for name in _PACKAGES}}
+
+
+def differing(first, second):
+  """The first field of MEASURE in which two receipts differ, None where they are alike."""
+  return next((field for field in MEASURE if first.get(field) != second.get(field)), None)

@@ -1,0 +1,57 @@
+"""Arrays that take long to compute and depend on little: computed once, kept in the data cache with their receipt."""
+
+import hashlib
+import json
+import sys
+import zipfile
+
+import numpy as np
+
+from jgen.files import replacing
+
+_FOLDER, _RECEIPT = 'evaluation', 'receipt'
+
+
+def cached(cache_dir, kind, receipt, make):
+  """The arrays {name: array} stored with this very receipt; else those of `make()`, stored for the next time.
+
+  A file is there whole or not at all. One that is damaged is made anew, and said so; so is one that cannot be written.
+
+  Args:
+    cache_dir: folder of the data cache; None keeps nothing
+    kind: a word for the name of the file
+    receipt: {name: what JSON can hold}, all that determines the arrays
+    make: () -> {name: array}
+  """
+  if cache_dir is None:
+    return make()
+  text = json.dumps(receipt, sort_keys=True)
+  path = cache_dir / _FOLDER / f'{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz'
+  arrays = _read(path, text)
+  if arrays is None:
+    arrays = make()
+    _write(path, text, arrays)
+  return arrays
+
+
+def _read(path, text):
+  if not path.exists():
+    return None
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      arrays = {name: file[name] for name in file.files}   # reads all of it, and the zip checks every byte
+    if str(arrays.pop(_RECEIPT)) != text:
+      raise ValueError('its receipt is another')
+  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    print(f'warning: {path} is damaged ({" ".join(str(error).split())}); it is made anew', file=sys.stderr, flush=True)
+    return None
+  return arrays
+
+
+def _write(path, text, arrays):
+  try:
+    with replacing(path) as temporary, open(temporary, 'wb') as file:
+      np.savez(file, **arrays, **{_RECEIPT: np.array(text)})
+  except OSError as error:
+    print(f'warning: {path} cannot be kept ({error.strerror or error}); it will be computed again', file=sys.stderr,
+          flush=True)
