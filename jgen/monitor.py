@@ -6,12 +6,12 @@ from jgen.errors import UserError
 
 
 class Monitor:
-  """Checks every step's metrics, writes those that are due, shows the progress."""
+  """Checks every step's metrics, writes those that are due and shows them to the doctor, shows the progress."""
 
-  def __init__(self, log_every_steps, metrics_file, writer, progress):
-    """`writer` is a clu metric writer."""
+  def __init__(self, log_every_steps, metrics_file, writer, progress, doctor):
+    """`writer` is a clu metric writer, `doctor` a `jgen.doctor.Doctor`."""
     self._log_every_steps = log_every_steps
-    self._metrics_file, self._writer, self._progress = metrics_file, writer, progress
+    self._metrics_file, self._writer, self._progress, self._doctor = metrics_file, writer, progress, doctor
     self._pending = None
 
   def add(self, step, metrics):
@@ -38,6 +38,7 @@ class Monitor:
       if step % self._log_every_steps == 0:
         self._metrics_file.write(step, scalars)
         self._writer.write_scalars(step, scalars)
+        self._doctor.add(step, scalars)
     self._progress.update(last, scalars)
 
 

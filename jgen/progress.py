@@ -48,6 +48,11 @@ class Progress:
     parts += [f'{name} {value:.4g}' for name, value in scalars.items() if name.endswith('/loss')]
     return '  '.join(parts)
 
+  def say(self, line):
+    """Writes a line that stays, unless quiet."""
+    if not self._quiet:
+      self.write(line)
+
   def write(self, line, keep=True):
     """Writes a line; on a terminal one that is not kept is overwritten by the next."""
     if not self._terminal:

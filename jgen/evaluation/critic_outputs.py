@@ -1,0 +1,73 @@
+"""What the critic says of real and of generated images, and which of these it trusts least and most."""
+
+import dataclasses
+
+import numpy as np
+
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.shared import blanks, check_at_least, spread
+from jgen.report.grids import Grid
+
+_COLUMNS = 10             # images side by side, at most
+
+
+@dataclasses.dataclass(frozen=True)
+class CriticOutputs:
+  """The critic's outputs as histograms, and the samples at both ends of them; in evaluation, on clean images."""
+
+  num_images: int
+  num_shown: int
+  num_bins: int
+
+  needs = ('trust',)
+  needs_test = False
+
+  def check(self, spec, family):
+    """Raises UserError where a number is too small, or more samples are shown than drawn."""
+    check_at_least('critic_outputs', self, num_images=2 * self.num_shown, num_shown=1, num_bins=2)
+
+  def measure(self, model, splits, seed):
+    """Measured: counts of the outputs in bins that all kinds of images share, means and shares; and the picture.
+
+    `told_apart` is the probability that a real training image has a higher output than a generated one (the area
+    under the ROC curve): 1/2 where the critic cannot tell them apart. It needs no boundary between the two.
+    """
+    kinds = {name: (dataset.images[indices], dataset.labels[indices]) for name, dataset, indices in (
+        (name, dataset, spread(self.num_images, dataset)) for name, dataset in (
+            ('train', splits.train), ('test', splits.test)) if dataset)}
+    labels = np.resize(kinds['train'][1], self.num_images)
+    samples = model.sample(labels, seed)
+    outputs = {name: model.trust(*pair) for name, pair in {**kinds, 'generated': (samples, labels)}.items()}
+    edges, counts = histograms(outputs, self.num_bins)
+    return Measured(
+        {'told_apart': told_apart(outputs['train'], outputs['generated']),
+         **{f'mean_{name}': float(values.mean()) for name, values in outputs.items()},
+         'edges': edges.tolist(), 'counts': {name: count.tolist() for name, count in counts.items()}},
+        {'trusted_most_and_least': self._grid(samples, outputs['generated'])})
+
+  def _grid(self, samples, outputs):
+    """The samples that are trusted most, the most of all first, over those trusted least, the least of all last."""
+    order = np.argsort(-outputs, kind='stable')
+    columns = min(self.num_shown, _COLUMNS)
+    blank = blanks(-self.num_shown % columns, samples.shape[1:])
+    gap = blanks(columns, samples.shape[1:])
+    images = np.concatenate([samples[order[:self.num_shown]], blank, gap, samples[order[-self.num_shown:]], blank])
+    rows = -(-self.num_shown // columns)
+    return Grid(images, columns, ('trusted most',) * rows + ('',) + ('trusted least',) * rows,
+                f"critic's output {outputs[order[0]]:.3g} to {outputs[order[-1]]:.3g}, of {len(samples):,} samples")
+
+
+def histograms(outputs, num_bins):
+  """(edges [num_bins + 1], {name: counts [num_bins]}) of outputs {name: [n]}, over all that there are."""
+  edges = np.histogram_bin_edges(np.concatenate(list(outputs.values())).astype(np.float64), num_bins)
+  return edges, {name: np.histogram(values, edges)[0] for name, values in outputs.items()}
+
+
+def told_apart(real, generated):
+  """The share of pairs of a real and a generated image where the real one's output [n] is above the other's [m].
+
+  Equal outputs count half.
+  """
+  generated = np.sort(generated)
+  below, not_above = (np.searchsorted(generated, real, side) for side in ('left', 'right'))
+  return float((below + not_above).mean() / (2 * len(generated)))

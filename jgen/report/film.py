@@ -1,0 +1,50 @@
+"""The samples over the training: the pictures of fixed latents, one after the other."""
+
+import re
+
+import numpy as np
+from PIL import Image
+
+from jgen.files import replacing
+from jgen.report.grids import headed, side_by_side
+
+MAX_FRAMES = 60           # of the film; of more pictures, evenly spaced ones
+FRAME_SECONDS, LAST_SECONDS = 0.2, 2.
+MAX_STRIP = 8             # pictures of the strip
+STRIP_WIDTH = 400         # pixels that a picture of the strip is wide, at most
+
+
+def draw_film(folder):
+  """Writes figures/samples.gif and figures/filmstrip.png of a run folder; their paths, none below two pictures."""
+  pictures = {int(match[1]): path for path in (folder / 'samples').glob('step_*.png')
+              if (match := re.fullmatch(r'step_(\d+)', path.stem))}
+  if len(pictures) < 2:
+    return []
+  film, strip = folder / 'figures' / 'samples.gif', folder / 'figures' / 'filmstrip.png'
+  with replacing(film) as temporary:
+    _save_film(temporary, [_frame(pictures, step) for step in _spread(sorted(pictures), MAX_FRAMES)])
+  with replacing(strip) as temporary:
+    shown = [_frame(pictures, step, STRIP_WIDTH) for step in _spread(sorted(pictures), MAX_STRIP)]
+    Image.fromarray(side_by_side(shown)).save(temporary, format='PNG')
+  return [film, strip]
+
+
+def _spread(steps, most):
+  """At most so many of the rising steps, evenly spaced, the first and the last among them."""
+  if len(steps) <= most:
+    return steps
+  return [steps[place] for place in np.rint(np.linspace(0, len(steps) - 1, most)).astype(int)]
+
+
+def _frame(pictures, step, max_width=None):
+  """The picture of a step below its number, uint8 [height, width, 3]."""
+  picture = Image.open(pictures[step]).convert('RGB')
+  if max_width and picture.width > max_width:
+    picture = picture.resize((max_width, round(picture.height * max_width / picture.width)), Image.Resampling.BOX)
+  return headed(np.asarray(picture), f'step {step:,}')
+
+
+def _save_film(path, frames):
+  durations = [round(1_000 * FRAME_SECONDS)] * (len(frames) - 1) + [round(1_000 * LAST_SECONDS)]
+  first, *others = map(Image.fromarray, frames)
+  first.save(path, format='GIF', save_all=True, append_images=others, duration=durations, loop=0)
