@@ -22,6 +22,16 @@ def sigmoid_mean(output):
   return 2 * jax.nn.sigmoid(output) - 1
 
 
+def unbounded_mean(output):
+  """The output itself, for what is no image."""
+  return output
+
+
+def unbounded_squared_error(output, values):
+  """Sum over the values of (x - x')^2, [B]."""
+  return per_image(jnp.square(values - output))
+
+
 def squared_error(output, images):
   """Sum over the pixels of (x - x')^2, [B]."""
   return per_image(jnp.square(images - tanh_mean(output)))
@@ -51,6 +61,7 @@ class Likelihood:
   fixed_variance: Callable              # (weight, D) -> variance; None where the training pixels tell
   learns_variance: bool = False         # whether a factor of the variance is learned
   continuous: bool = True               # whether p is a density, of a Gaussian
+  step: float = 1 / 127.5               # between neighbouring values of an image; 1 where bits are of the density
 
   def reconstruction(self, output, images, variance):
     """The objective's term [B]."""
@@ -66,7 +77,7 @@ class Likelihood:
   @property
   def bits_of_a_value(self):
     """Added to -log2 p for one of 256 values: in [-1, 1] they are 1 / 127.5 apart, so that P(x) = p(x) / 127.5."""
-    return math.log2(127.5) if self.continuous else 0.
+    return -math.log2(self.step) if self.continuous else 0.
 
   def weights(self, weight, variance, size):
     """A KL weight of the objective in the two forms in which papers give it.
@@ -111,6 +122,11 @@ LIKELIHOODS = {
     # One variance for all pixels, learned with the weights (Rybkin et al. 2021, sec. 3.1).
     'learned_gaussian': Likelihood(tanh_mean, squared_error, inverse_variance, normalizer, of_the_data,
                                    learns_variance=True),
+    # As 'gaussian', of values that are no pixels: any number may be one.
+    'unbounded_gaussian': Likelihood(unbounded_mean, unbounded_squared_error, inverse_variance, nothing, of_the_data,
+                                     step=1.),
+    'unbounded_learned_gaussian': Likelihood(unbounded_mean, unbounded_squared_error, inverse_variance, normalizer,
+                                             of_the_data, learns_variance=True, step=1.),
     'bernoulli': Likelihood(sigmoid_mean, cross_entropy, lambda variance, size: 1., nothing, lambda weight, size: 1.,
                             continuous=False),
 }

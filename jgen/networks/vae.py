@@ -13,11 +13,10 @@ import jax.numpy as jnp
 from jgen.networks.convolution import Conv, ConvTranspose
 
 
-class Encoder(nn.Module):
-  """Images [B, H, W, C] to (mean, log variance) of the latents, [B, Z] each."""
+class MapEncoder(nn.Module):
+  """Images [B, H, W, C] to a map of features [B, h, w, c], each side halved by every layer."""
 
-  latent_size: int
-  features: tuple[int, ...]
+  features: tuple[int, ...]             # the last is c
   kernel_size: int
   negative_slope: float                 # of the (leaky) ReLU; 0 is ReLU
   normalization: Callable               # train -> layer
@@ -26,49 +25,74 @@ class Encoder(nn.Module):
 
   @nn.compact
   def __call__(self, images, train):
+    return self.to_map(images, train)
+
+  def to_map(self, images, train):
     x = images
     for i, features in enumerate(self.features):
       x = Conv(features, self.kernel_size, stride=2, padding=1, use_bias=self.use_bias, kernel_init=self.kernel_init,
                name=f'layer_{i}')(x)
       x = nn.leaky_relu(self.normalization(train)(x), self.negative_slope)
+    return x
+
+
+class Encoder(MapEncoder):
+  """Images [B, H, W, C] to (mean, log variance) of the latents, [B, Z] each."""
+
+  latent_size: int
+
+  @nn.compact
+  def __call__(self, images, train):
+    x = self.to_map(images, train)
     x = x.reshape(len(x), -1)
     head = lambda name: nn.Dense(self.latent_size, kernel_init=self.kernel_init, name=name)(x)
     return head('mean'), head('log_variance')
 
 
-class Decoder(nn.Module):
-  """Latents [B, Z] to [B, H, W, C], unbounded: the likelihood says what they mean.
-
-  The linear layer gives `base` = (h, w, features); all layers but it and the last are normalised.
-  """
+class MapDecoder(nn.Module):
+  """A map of features [B, h, w, c] to [B, H, W, C], unbounded; all layers but the last are normalised."""
 
   channels: int                         # C
-  base: tuple[int, int, int]
   features: tuple[int, ...]             # of the layers that double the image, but for the last
   kernel_size: int
   padding: int
   last_kernel_size: int
   last_stride: int
   last_padding: int
-  fully_convolutional: bool             # the first layer as a convolution from one pixel, its bias one a channel
-  activate_first: bool                  # a (leaky) ReLU after the first layer
   negative_slope: float
   normalization: Callable
   kernel_init: Callable
-  use_bias: bool                        # of the layers that are normalised; the first and the last have one
+  use_bias: bool                        # of the layers that are normalised; the last has one
 
   @nn.compact
-  def __call__(self, latents, train):
-    activate = lambda x: nn.leaky_relu(x, self.negative_slope)
-    x = self.first_layer(latents)
-    x = activate(x) if self.activate_first else x
+  def __call__(self, x, train):
+    return self.to_images(x, train)
+
+  def to_images(self, x, train):
     for i, features in enumerate(self.features, start=1):
       x = ConvTranspose(features, self.kernel_size, 2, self.padding, output_padding(self.kernel_size, 2),
                         use_bias=self.use_bias, kernel_init=self.kernel_init, name=f'layer_{i}')(x)
-      x = activate(self.normalization(train)(x))
+      x = nn.leaky_relu(self.normalization(train)(x), self.negative_slope)
     return ConvTranspose(self.channels, self.last_kernel_size, self.last_stride, self.last_padding,
                          output_padding(self.last_kernel_size, self.last_stride), use_bias=True,
                          kernel_init=self.kernel_init, name=f'layer_{len(self.features) + 1}')(x)
+
+
+class Decoder(MapDecoder):
+  """Latents [B, Z] to [B, H, W, C], unbounded: the likelihood says what they mean.
+
+  A linear layer, with a bias and not normalised, gives a map of `base` = (h, w, features).
+  """
+
+  base: tuple[int, int, int]
+  fully_convolutional: bool             # the first layer as a convolution from one pixel, its bias one a channel
+  activate_first: bool                  # a (leaky) ReLU after the first layer
+
+  @nn.compact
+  def __call__(self, latents, train):
+    x = self.first_layer(latents)
+    x = nn.leaky_relu(x, self.negative_slope) if self.activate_first else x
+    return self.to_images(x, train)
 
   def first_layer(self, latents):
     height, width, features = self.base

@@ -1,0 +1,69 @@
+"""How a codebook is used over whole data sets, what an image costs in it, and how good what is decoded is."""
+
+import dataclasses
+
+import numpy as np
+from scipy import stats
+
+from jgen.evaluation import reconstruction_quality
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.shared import check_at_least
+
+_SMALLEST_FOR_SSIM = 11                 # pixels of a side
+
+
+@dataclasses.dataclass(frozen=True)
+class Codebook:
+  """Use of the codes by training and by test images, bits an image, and the error of reconstructed test images."""
+
+  num_images: int
+  num_train_images: int
+
+  needs = ('codes', 'reconstruct', 'eval_step')
+  needs_test = True
+
+  def check(self, spec, family):
+    """Raises UserError for numbers that cannot be."""
+    check_at_least('codebook', self, num_images=0, num_train_images=0)
+
+  def measure(self, model, splits, seed):
+    """Measured: of the test images, the means of what the model tells of each; `psnr` in dB and `ssim`, their means.
+
+    `mse` is per pixel in [-1, 1]. Of the codes of all these images, and of training images as `train_...`: see `use`.
+    """
+    images, labels = splits.test.images, splits.test.labels
+    if self.num_images:
+      images, labels = images[:self.num_images], labels[:self.num_images]
+    table = model.eval_step(images, labels, seed)
+    reconstructions, size = model.reconstruct(images), model.family.codebook_size
+    numbers = {name: float(values.mean(dtype=np.float64)) for name, values in table.items()}
+    numbers['psnr'] = float(reconstruction_quality.psnr(images, reconstructions).mean())
+    if min(images.shape[1:3]) >= _SMALLEST_FOR_SSIM:
+      numbers['ssim'] = float(reconstruction_quality.ssim(images, reconstructions).mean())
+    train = use(model.codes(self._of_training(splits.train.images)), size)
+    return Measured({
+        **numbers, **use(model.codes(images), size), **{f'train_{name}': value for name, value in train.items()},
+        'codes_per_image': model.family.codes_per_image, 'codebook_size': size,
+        'bits_per_image': model.family.codes_per_image * float(np.log2(size))})
+
+  def _of_training(self, images):
+    count = min(self.num_train_images or len(images), len(images))
+    return images[np.arange(count) * len(images) // count]
+
+
+def use(codes, size):
+  """How codes int [n, N] use a codebook of `size`, over all n images at once, not batch by batch.
+
+  Returns:
+    perplexity: exp of the entropy of the codes, from 1, one code, to `size`, all of them evenly.
+    dead_share: of the codes, those that no image has.
+    entropy_bits_per_image: N times that entropy; what is left of bits_per_image where codes are told apart by how
+      often they come alone, not by place or neighbours.
+    usage: how many times each code occurs.
+    num_images: n.
+  """
+  counts = np.bincount(codes.ravel(), minlength=size)
+  entropy = float(stats.entropy(counts))
+  return {'perplexity': float(np.exp(entropy)), 'dead_share': float((counts == 0).mean()),
+          'entropy_bits_per_image': codes.shape[1] * entropy / float(np.log(2)), 'usage': counts.tolist(),
+          'num_images': len(codes)}

@@ -1,0 +1,206 @@
+"""Vector-quantised autoencoders (van den Oord et al. 2017): one family with values for network, loss and upkeep."""
+
+from collections.abc import Callable
+import dataclasses
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from sklearn.cluster import kmeans_plusplus
+
+from jgen import networks, optimizers, train_state
+from jgen.errors import UserError, choose
+from jgen.families.base import Family
+from jgen.images import to_float
+from jgen.losses.likelihoods import cross_entropy, per_image, sigmoid_mean
+from jgen.losses.quantization import RECONSTRUCTIONS, codebook_loss, commitment_loss, perplexity
+from jgen.networks.codebook import Upkeep, reset_moments
+from jgen.parallel import AXIS
+from jgen.parallel import per_image as draw_per_image
+
+_LEARNED_BY = {'gradient': False, 'moving_average': True}   # whether the codes follow the averages of their vectors
+_MAX_VECTORS = 20_000                   # that the first codes are chosen from, so that it takes a second
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VQVAE(Family):
+  """An encoder whose output is replaced by codes, and a decoder of these.
+
+  Codes int32 [B, N] are in the order of the grouping: for 'positions' position after position in row-major order, at
+  each group of channels after group; for 'maps' channel after channel.
+  """
+
+  network: nn.Module                    # jgen.networks.vqvae.VQVAE
+  optimizer: optax.GradientTransformation
+  reconstruction: Callable              # (output, images) -> [B], of RECONSTRUCTIONS
+  commitment_weight: float              # beta
+  upkeep: Upkeep
+  init_images: int                      # training images whose vectors the first codes are chosen from; 0: random codes
+  image_shape: tuple[int, int, int]
+  latent_shape: tuple[int, int, int]    # (h, w, c) of the encoder's output
+  codebook_size: int                    # K
+  codes_per_image: int                  # N
+
+  def init(self, key):
+    images = jnp.zeros((1, *self.image_shape))
+    state = train_state.create(key, {'vqvae': self.network}, {'vqvae': (images,)}, {'vqvae': self.optimizer})
+    averages = self.upkeep.begin(codebook_of(state.params))
+    return state.replace(model_state={**state.model_state, 'codebook': averages})
+
+  def adapt(self, state, dataset):
+    """The codebook at step 0: vectors of training images, chosen by k-means++ (Arthur & Vassilvitskii 2007).
+
+    The encoder runs as in training, with the statistics of these images. Each vector is a vector that there is.
+    """
+    if not self.init_images:
+      return state
+    count = min(self.init_images, len(dataset.images))
+    images = to_float(np.asarray(dataset.images[np.arange(count) * len(dataset.images) // count]))
+    vectors = np.asarray(self._vectors_in_training(state, images)).reshape(-1, self.network.quantizer.code_size)
+    vectors = vectors[::-(-len(vectors) // _MAX_VECTORS)]
+    if len(vectors) < self.codebook_size:
+      raise UserError(f'config.model.quantizer.codebook_size is {self.codebook_size}, but {count} images have only '
+                      f'{len(vectors)} vectors to begin from; set it lower, or config.model.quantizer.init_images to 0')
+    codebook, _ = kmeans_plusplus(vectors, self.codebook_size, random_state=0)
+    codebook = jnp.asarray(codebook)
+    return state.replace(params=with_codebook(state.params, codebook),
+                         model_state={**state.model_state, 'codebook': self.upkeep.begin(codebook)})
+
+  def _vectors_in_training(self, state, images):
+    def run(images):
+      (latents, *_), _ = self.run(state.params, state.model_state, images, train=True)
+      return self.network.quantizer.split(latents)
+    return jax.jit(jax.vmap(run, axis_name=AXIS))(images[None])[0]
+
+  def run(self, params, model_state, images, train):
+    """((map, quantised map, codes, output), new model_state) of the network."""
+    outputs, state = train_state.apply(self.network, params['vqvae'], model_state['vqvae'], images, train=train)
+    return outputs, {**model_state, 'vqvae': state}
+
+  def terms(self, latents, quantized, output, images):
+    """{term of the objective: [B]}. Codes that follow averages are not moved by a gradient too."""
+    terms = {'reconstruction': self.reconstruction(output, images),
+             'commitment': self.commitment_weight * commitment_loss(latents, quantized)}
+    return terms if self.upkeep.by_average else {**terms, 'codebook': codebook_loss(latents, quantized)}
+
+  def errors(self, latents, quantized, output, images):
+    """{name: [B]}, means over an image's values: of the pixels in [-1, 1] and of the encoder's output."""
+    return {'mse': per_image(jnp.square(images - sigmoid_mean(output))) / images[0].size,
+            'quantization_error': per_image(jnp.square(latents - quantized)) / latents[0].size}
+
+  def train_step(self, state, batches, key):
+    images = batches['image'][0]
+    def loss(params):
+      (latents, quantized, codes, output), model_state = self.run(params, state.model_state, images, train=True)
+      terms = self.terms(latents, quantized, output, images)
+      total = sum(terms.values()).mean()
+      values = {**terms, **self.errors(latents, quantized, output, images)}
+      metrics = {'loss': total, **{name: value.mean() for name, value in values.items()}}
+      return total, (metrics, model_state, latents, codes)
+    gradients, (metrics, model_state, latents, codes) = jax.grad(loss, has_aux=True)(state.params)
+    state, gradients = train_state.descend(state, 'vqvae', gradients['vqvae'], self.optimizer)
+    metrics['gradient_norm'] = optax.tree.norm(gradients)
+    state, of_codebook = self.keep_up(state.replace(model_state=model_state), latents, codes, key)
+    return state, {f'vqvae/{name}': value for name, value in {**metrics, **of_codebook}.items()}
+
+  def keep_up(self, state, latents, codes, key):
+    """(state, metrics of the codebook) after a step in which these latents got these codes."""
+    vectors = self.network.quantizer.split(latents)
+    codebook, averages, shares = self.upkeep.follow(
+        codebook_of(state.params), state.model_state['codebook'], codes, vectors)
+    dead = self.upkeep.dead(averages)
+    if self.upkeep.revive_every_steps:
+      revived = dead & ((state.step + 1) % self.upkeep.revive_every_steps == 0)
+      codebook, averages = self.upkeep.revive(codebook, averages, revived, vectors, key)
+      state = state.replace(opt_state=reset_moments(state.opt_state, revived))
+    state = state.replace(params=with_codebook(state.params, codebook),
+                          model_state={**state.model_state, 'codebook': averages})
+    return state, {'perplexity': perplexity(shares), 'dead_share': dead.mean(dtype=jnp.float32)}
+
+  def eval_step(self, state, batch, key):
+    """{name: [B]}: the objective and its terms, `cross_entropy` in nats, whatever is minimised, `mse` per pixel and
+
+    `quantization_error`, the squared distance from the codes per value of the encoder's output.
+    """
+    del key
+    images = batch['image']
+    (latents, quantized, _, output), _ = self.run(state.params, state.model_state, images, train=False)
+    terms = self.terms(latents, quantized, output, images)
+    return {'loss': sum(terms.values()), **terms, **self.errors(latents, quantized, output, images),
+            'cross_entropy': cross_entropy(output, images)}
+
+  def latents(self, state, images):
+    """The encoder's output float32 [B, h, w, c] for images [B, H, W, C], before it is quantised."""
+    return self._evaluate(state, 'encode', images, train=False)
+
+  def codes(self, state, images):
+    """int32 [B, N] for images [B, H, W, C]."""
+    return self._evaluate(state, 'quantize', self.latents(state, images))[1]
+
+  def decode(self, state, latents):
+    """Images [B, H, W, C] of maps [B, h, w, c], which are quantised first."""
+    return self._from_quantized(state, self._evaluate(state, 'quantize', latents)[0])
+
+  def decode_codes(self, state, codes):
+    """Images [B, H, W, C] of codes int32 [B, N]."""
+    return self._from_quantized(state, self._evaluate(state, 'look_up', codes, self.latent_shape))
+
+  def reconstruct(self, state, images):
+    return self.decode(state, self.latents(state, images))
+
+  def sample(self, state, key, labels):
+    """Images of codes drawn evenly and one by one: the prior that training assumes (sec. 3.2), not a learned one."""
+    draw = lambda key: jax.random.randint(key, (self.codes_per_image,), 0, self.codebook_size)
+    return self.decode_codes(state, draw_per_image(key, len(labels), draw))
+
+  def _from_quantized(self, state, quantized):
+    return sigmoid_mean(self._evaluate(state, 'decode', quantized, train=False))
+
+  def _evaluate(self, state, method, *inputs, **keywords):
+    variables = {'params': state.params['vqvae'], **state.model_state['vqvae']}
+    return self.network.apply(variables, *inputs, method=method, **keywords)
+
+
+def codebook_of(params):
+  """[K, D]"""
+  return params['vqvae']['quantizer']['codebook']
+
+
+def with_codebook(params, codebook):
+  return {**params, 'vqvae': {**params['vqvae'], 'quantizer': {'codebook': codebook}}}
+
+
+def create(model, spec):
+  """The VQVAE of a `common.vqvae()` section for a data set's Spec.
+
+  Raises:
+    UserError: a network that does not fit the image; vectors that do not fit the encoder's output; a number out of its
+      range.
+  """
+  section = model.quantizer
+  check(model)
+  network = networks.vqvae(model, spec.image_shape)
+  latent_shape = networks.latent_shape(model, spec.image_shape)
+  return VQVAE(
+      network=network, optimizer=optimizers.create(model.optimizer),
+      reconstruction=choose('model.reconstruction', model.reconstruction, RECONSTRUCTIONS),
+      commitment_weight=model.commitment_weight,
+      upkeep=Upkeep(choose('model.quantizer.learned_by', section.learned_by, _LEARNED_BY), section.decay,
+                    section.dead_below, section.revive_every_steps),
+      init_images=section.init_images, image_shape=spec.image_shape, latent_shape=latent_shape,
+      codebook_size=section.codebook_size, codes_per_image=int(np.prod(latent_shape)) // section.code_size)
+
+
+def check(model):
+  """Raises UserError for numbers with which no VQ-VAE can work."""
+  section = model.quantizer
+  for key, least in {'codebook_size': 2, 'code_size': 1, 'dead_below': 0, 'revive_every_steps': 0,
+                     'init_images': 0}.items():
+    if section[key] < least:
+      raise UserError(f'config.model.quantizer.{key} is {section[key]}; {least} or more is needed')
+  if not 0 <= section.decay < 1:
+    raise UserError(f'config.model.quantizer.decay is {section.decay}; give a number from 0 to below 1')
+  if model.commitment_weight < 0:
+    raise UserError(f'config.model.commitment_weight is {model.commitment_weight}; 0 or more is needed')

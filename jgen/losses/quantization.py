@@ -1,0 +1,38 @@
+"""The terms of a VQ-VAE's objective (van den Oord et al. 2017, eq. 3), and how evenly its codes are used.
+
+Maps z_e, what the encoder gives, and z_q, the nearest codes, are [B, h, w, c]; every term is a sum over an image, [B].
+"""
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from jgen.losses.likelihoods import cross_entropy, per_image, sigmoid_mean
+
+
+def straight_through(latents, quantized):
+  """The value of `quantized`, exactly, with a gradient that goes to `latents` unchanged (sec. 3.2)."""
+  return lax.stop_gradient(quantized) + (latents - lax.stop_gradient(latents))
+
+
+def codebook_loss(latents, quantized):
+  """|sg[z_e] - z_q|^2: moves the codebook alone."""
+  return per_image(jnp.square(lax.stop_gradient(latents) - quantized))
+
+
+def commitment_loss(latents, quantized):
+  """|z_e - sg[z_q]|^2: moves the encoder alone."""
+  return per_image(jnp.square(latents - lax.stop_gradient(quantized)))
+
+
+def squared_error(output, images):
+  """Sum over the pixels of (x - x')^2, images in [-1, 1]; the output is the logit of white, as for the entropy."""
+  return per_image(jnp.square(images - sigmoid_mean(output)))
+
+
+RECONSTRUCTIONS = {'cross_entropy': cross_entropy, 'squared_error': squared_error}
+
+
+def perplexity(shares):
+  """[]: how many codes would be as hard to guess were they used evenly, 1 to K, for shares [K] that sum to 1."""
+  return jnp.exp(jax.scipy.special.entr(shares).sum())

@@ -1,0 +1,86 @@
+"""What happens to a codebook [K, D] beside the gradient: moving averages, and revival of codes that fell out of use.
+
+All devices do the same: what they heed of a batch is averaged over them, and what is drawn does not depend on the
+device.
+"""
+
+import dataclasses
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from jgen.networks.quantizer import totals
+from jgen.parallel import AXIS
+
+_NEVER = 1e-20                          # a share that has fallen below it stands for no vector at all
+
+
+@dataclasses.dataclass(frozen=True)
+class Upkeep:
+  """Averages of a codebook's use over the steps, and what is made of them.
+
+  The averages are {'shares': [K], of all vectors those that have a code} and, where the codes follow the averages,
+  'sums' [K, D], the sum of these vectors over the number of all.
+  """
+
+  by_average: bool                      # whether each code is the moving average of its vectors, not the optimizer's
+  decay: float                          # a step, of the averages
+  dead_below: float                     # share of the even use, 1 / K, below which a code is dead
+  revive_every_steps: int               # 0 for never
+
+  def begin(self, codebook):
+    """The averages of a codebook as if its codes had been in even use."""
+    shares = jnp.full(len(codebook), 1 / len(codebook))
+    return {'shares': shares, **({'sums': shares[:, None] * codebook} if self.by_average else {})}
+
+  def follow(self, codebook, averages, codes, vectors):
+    """(codebook, averages, shares [K] in this batch) after a batch's vectors [B, N, D] got their codes [B, N].
+
+    Van den Oord et al. 2017, eq. 6 to 8, divided by the number of vectors. A code without any vector stays.
+    """
+    count, moved = len(codebook), dict(averages)
+    shares = lax.pmean(jax.nn.one_hot(codes.ravel(), count).mean(0), AXIS)
+    moved['shares'] = self.mix(averages['shares'], shares)
+    if self.by_average:
+      sums = lax.pmean(totals(codes, vectors, count) / codes.size, AXIS)
+      moved['sums'] = self.mix(averages['sums'], sums)
+      used = (moved['shares'] > _NEVER)[:, None]
+      codebook = jnp.where(used, moved['sums'] / jnp.where(used, moved['shares'][:, None], 1.), codebook)
+    return codebook, moved, shares
+
+  def mix(self, average, new):
+    return self.decay * average + (1 - self.decay) * new
+
+  def dead(self, averages):
+    """bool [K]: which codes are as good as unused."""
+    return averages['shares'] * len(averages['shares']) < self.dead_below
+
+  def revive(self, codebook, averages, revived, vectors, key):
+    """(codebook, averages) with the revived codes at vectors of the batch over all devices, as if in even use."""
+    drawn = draw_vectors(key, vectors, len(codebook))
+    codebook = jnp.where(revived[:, None], drawn, codebook)
+    fresh = self.begin(codebook)
+    keep = lambda new, old: jnp.where(revived.reshape(-1, *[1] * (old.ndim - 1)), new, old)
+    return codebook, jax.tree.map(keep, fresh, averages)
+
+
+def draw_vectors(key, vectors, count):
+  """[count, D] out of the vectors [B, N, D] of all devices: one at random out of each of `count` equal parts of them.
+
+  With the same key on all devices these are the same vectors on any number of devices.
+  """
+  vectors = vectors.reshape(-1, vectors.shape[-1])
+  of_all = len(vectors) * lax.axis_size(AXIS)
+  places = (jnp.arange(count) + jax.random.uniform(key, (count,))) * (of_all / count)
+  here = jnp.minimum(places.astype(jnp.int32), of_all - 1) - lax.axis_index(AXIS) * len(vectors)
+  mine = (here >= 0) & (here < len(vectors))
+  return lax.psum(jnp.where(mine[:, None], vectors[jnp.clip(here, 0, len(vectors) - 1)], 0.), AXIS)
+
+
+def reset_moments(opt_state, revived):
+  """An optimizer's state without what it has averaged of the gradients of revived codes."""
+  def reset(path, leaf):
+    of_codebook = any(getattr(entry, 'key', None) == 'codebook' for entry in path)
+    return jnp.where(revived[:, None], 0., leaf) if of_codebook else leaf
+  return jax.tree_util.tree_map_with_path(reset, opt_state)

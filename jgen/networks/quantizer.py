@@ -1,0 +1,100 @@
+"""Vector quantisation (van den Oord et al. 2017, sec. 3.1): a map as vectors, each replaced by the nearest code."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from flax import linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+
+class Grouping(NamedTuple):
+  """How a map [B, h, w, c] is cut into vectors [B, N, D]."""
+
+  split: Callable                       # (map, D) -> vectors
+  join: Callable                        # (vectors, (h, w, c)) -> map
+  extent: Callable                      # (h, w, c) -> the number of values that D must divide
+
+
+def split_positions(latents, size):
+  return latents.reshape(len(latents), -1, size)
+
+
+def join_positions(vectors, shape):
+  return vectors.reshape(len(vectors), *shape)
+
+
+def split_maps(latents, size):
+  return jnp.moveaxis(latents, 3, 1).reshape(len(latents), -1, size)
+
+
+def join_maps(vectors, shape):
+  height, width, channels = shape
+  return jnp.moveaxis(vectors.reshape(len(vectors), channels, height, width), 1, 3)
+
+
+GROUPINGS = {
+    # D neighbouring channels of one position; position after position in row-major order, in each group after group.
+    'positions': Grouping(split_positions, join_positions, lambda shape: shape[2]),
+    # D values of one channel's map, the whole of it where D = h w, as they follow in the memory of an NCHW array.
+    'maps': Grouping(split_maps, join_maps, lambda shape: shape[0] * shape[1]),
+}
+
+
+class Quantizer(nn.Module):
+  """Maps [B, h, w, c] to (the map of the nearest codes, their indices int32 [B, N]).
+
+  Its param `codebook` is [K, D]. Gradients pass to the codebook alone: the indices have none.
+  """
+
+  codebook_size: int                    # K
+  code_size: int                        # D
+  grouping: Grouping
+
+  def setup(self):
+    bound = 1 / self.codebook_size      # as in the authors' code, until it is set from data
+    init = lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+    self.codebook = self.param('codebook', init, (self.codebook_size, self.code_size))
+
+  def __call__(self, latents):
+    codes = nearest(self.split(latents), self.codebook)
+    return self.vectors_of(codes, latents.shape[1:]), codes
+
+  def split(self, latents):
+    """The vectors [B, N, D] that a map [B, h, w, c] is cut into."""
+    return self.grouping.split(latents, self.code_size)
+
+  def vectors_of(self, codes, shape):
+    """The map [B, *shape] that codes int32 [B, N] stand for."""
+    return self.grouping.join(look_up(self.codebook, codes), shape)
+
+
+def nearest(vectors, codebook):
+  """int32 [...]: which row of the codebook [K, D] is nearest to each of the vectors [..., D]; of equals, the first.
+
+  |z - e|^2 without |z|^2, which all rows share: no array has more than one entry for a vector and a row. In full
+  precision, for accelerators would round the products to 8 or 11 bits, and the code with them.
+  """
+  products = jnp.einsum('...d,kd->...k', vectors, codebook, precision=lax.Precision.HIGHEST)
+  return jnp.argmin(jnp.square(codebook).sum(1) - 2 * products, axis=-1).astype(jnp.int32)
+
+
+def totals(codes, vectors, codebook_size):
+  """[K, D], the sum of the vectors [..., D] that have each code int32 [...].
+
+  A product of matrices: additions to places that codes name come in another order in each run on a GPU.
+  """
+  one_hot = jax.nn.one_hot(codes.ravel(), codebook_size, dtype=vectors.dtype)
+  return jnp.einsum('nk,nd->kd', one_hot, vectors.reshape(-1, vectors.shape[-1]), precision=lax.Precision.HIGHEST)
+
+
+@jax.custom_vjp
+def look_up(codebook, codes):
+  """The rows [..., D] of the codebook [K, D] that codes int32 [...] name."""
+  return codebook[codes]
+
+
+look_up.defvjp(
+    lambda codebook, codes: (codebook[codes], (codes, len(codebook))),
+    lambda saved, gradient: (totals(saved[0], gradient, saved[1]), None))

@@ -1,0 +1,36 @@
+"""The network of a VQ-VAE (van den Oord et al. 2017): a VAE's convolutions around a quantiser."""
+
+from flax import linen as nn
+
+from jgen.losses.quantization import straight_through
+
+
+class VQVAE(nn.Module):
+  """Encoder, quantiser and decoder as one network."""
+
+  encoder: nn.Module                    # images [B, H, W, C] -> map [B, h, w, c]
+  quantizer: nn.Module                  # jgen.networks.quantizer.Quantizer
+  decoder: nn.Module                    # map -> [B, H, W, C], unbounded
+
+  def __call__(self, images, train):
+    """(map z_e [B, h, w, c], its quantised map, codes [B, N], output [B, H, W, C])."""
+    latents = self.encoder(images, train)
+    quantized, codes = self.quantizer(latents)
+    return latents, quantized, codes, self.decoder(straight_through(latents, quantized), train)
+
+  def encode(self, images, train):
+    return self.encoder(images, train)
+
+  def quantize(self, latents):
+    """(the quantised map, codes [B, N]) of a map."""
+    return self.quantizer(latents)
+
+  def vectors(self, latents):
+    return self.quantizer.split(latents)
+
+  def look_up(self, codes, shape):
+    """The map [B, *shape] of codes [B, N]."""
+    return self.quantizer.vectors_of(codes, shape)
+
+  def decode(self, quantized, train):
+    return self.decoder(quantized, train)
