@@ -152,8 +152,8 @@ def pixel_variance(images):
   return float(np.average((values - mean)**2, weights=counts))
 
 
-def create(model, spec):
-  """The VAE of a `common.vae()` section for a data set's Spec.
+def create(model, spec, network=networks.vae, family=VAE):
+  """The VAE of a `common.vae()` section for a data set's Spec; others may have a `network` or a class of their own.
 
   Raises:
     UserError: a network that does not fit the image; a weight, a variance or nats that no objective can have.
@@ -163,8 +163,8 @@ def create(model, spec):
   check(model, likelihood)
   regularizer = Regularizer(
       function, **{key: value for key, value in model.regularizer.items() if key != 'name'})
-  return VAE(
-      network=networks.vae(model, spec.image_shape, likelihood.learns_variance),
+  return family(
+      network=network(model, spec.image_shape, likelihood.learns_variance),
       optimizer=optimizers.create(model.optimizer), likelihood=likelihood, regularizer=regularizer,
       variance=model.variance, image_shape=spec.image_shape, latent_size=model.latent_size)
 

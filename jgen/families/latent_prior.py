@@ -1,0 +1,187 @@
+"""Priors over what a trained VQ-VAE makes of images: a family of latents or codes that is fed with and draws images.
+
+The VQ-VAE, frozen, is kept in the state: images are encoded inside the compiled step, samples are decoded where they
+are drawn. So a prior is trained, sampled, measured and stored as any family is.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jgen import checkpoints, networks
+from jgen.errors import UserError
+from jgen.families import autoregressive, mixture, vae, vqvae
+from jgen.families.base import Family
+from jgen.images import to_float
+from jgen.parallel import AXIS
+from jgen.train_state import TrainState
+
+_CHUNK = 128                            # images that are encoded at a time before the first step
+_DRAW_SEED = 0                          # the same images whatever a run's seed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LatentPrior(Family):
+  """A family over what `read` gives of images; `write` makes images of what it samples."""
+
+  vqvae: vqvae.VQVAE
+  prior: Family                         # its 'image' is what `read` gives
+  folder: str                           # the run folder of the VQ-VAE, read before the first step alone
+  step: int                             # that its checkpoint must have
+
+  @property
+  def num_classes(self):
+    return self.prior.num_classes
+
+  @property
+  def batches_per_step(self):
+    return self.prior.batches_per_step
+
+  def read(self, state, images):
+    """What the prior is of, [B, ...], for images [B, H, W, C]."""
+    raise NotImplementedError
+
+  def write(self, state, drawn):
+    """Images [B, H, W, C] of what `read` gives or the prior samples."""
+    raise NotImplementedError
+
+  def init(self, key):
+    frozen = jax.eval_shape(self.vqvae.init, key)
+    frozen = {'params': frozen.params, 'model_state': frozen.model_state}
+    empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), frozen)   # until `adapt` has read it
+    return self.with_entries(self.prior.init(key), vqvae=empty)
+
+  def with_entries(self, state, **entries):
+    return state.replace(model_state={**state.model_state, **entries})
+
+  def adapt(self, state, dataset):
+    """The state with the VQ-VAE's newest checkpoint in it; raises UserError if it is not the one of `step`."""
+    del dataset
+    like = jax.eval_shape(self.vqvae.init, jax.random.key(0))
+    trained = checkpoints.newest(self.folder, like)
+    if int(trained.step) != self.step:
+      raise UserError(f'the newest checkpoint in {self.folder} is of step {int(trained.step):,}, but config.model.'
+                      f'vqvae_step is {self.step:,}; start a prior with --mode=prior --workdir={self.folder}')
+    return self.with_entries(state, vqvae={'params': trained.params, 'model_state': trained.model_state})
+
+  def frozen(self, state):
+    """The VQ-VAE's TrainState."""
+    return TrainState(step=state.step, opt_state={}, ema_params={}, **state.model_state['vqvae'])
+
+  def check_data(self, dataset):
+    """Raises UserError where the prior cannot be trained on the data set."""
+    self.prior.check_data(dataset)
+
+  def train_step(self, state, batches, key):
+    """As the prior's, on what `read` gives; its metrics are named 'prior/...'."""
+    images = batches['image']
+    read = self.read(state, images.reshape(-1, *images.shape[2:]))
+    read = read.reshape(*images.shape[:2], *read.shape[1:])
+    state, metrics = self.prior.train_step(state, {**batches, 'image': read}, key)
+    return state, {f'prior/{name}': value for name, value in metrics.items()}
+
+  def eval_step(self, state, batch, key):
+    """{name: [B]}, what the prior tells of images."""
+    return self.prior.eval_step(state, {**batch, 'image': self.read(state, batch['image'])}, key)
+
+  def reconstruct(self, state, images):
+    """The VQ-VAE's reconstructions: what the images are to the prior."""
+    return self.vqvae.reconstruct(self.frozen(state), images)
+
+  def sample(self, state, key, labels):
+    return self.write(state, self.prior.sample(state, key, labels))
+
+  def networks(self):
+    state = jax.eval_shape(self.init, jax.random.key(0))
+    return {**state.params, **state.model_state['vqvae']['params']}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CodePrior(LatentPrior):
+  """A prior over the codes int32 [B, N]."""
+
+  def read(self, state, images):
+    return self.vqvae.codes(self.frozen(state), images)
+
+  def write(self, state, drawn):
+    return self.vqvae.decode_codes(self.frozen(state), drawn)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VectorPrior(LatentPrior):
+  """A prior over the encoder's output [B, h, w, c], standardised; its samples are quantised before they are decoded.
+
+  Standardised: less the mean, one a value, divided by one number for all, with which their mean variance is 1. What a
+  prior tells in nats is a density of these.
+  """
+
+  num_points: int                       # training images, at most, that are encoded before the first step
+
+  def init(self, key):
+    unknown = {'mean': jnp.zeros(self.vqvae.latent_shape), 'scale': jnp.ones(())}
+    return self.with_entries(super().init(key), latents=unknown)
+
+  def adapt(self, state, dataset):
+    """As above, and with mean and scale of these images' latents, to which the prior then adapts."""
+    state = super().adapt(state, dataset)
+    count = len(dataset.images)
+    rows = np.sort(np.random.default_rng(_DRAW_SEED).permutation(count)[:self.num_points])
+    latents = self.encode(state, dataset.images, rows)
+    mean = latents.mean(axis=0, dtype=np.float64)
+    scale = np.sqrt(np.square(latents - mean).mean())
+    if not scale > 0:
+      raise UserError(f'the VQ-VAE in {self.folder} gives the same latents for all images; train it further first')
+    points = dataclasses.replace(dataset, images=((latents - mean) / scale).astype(np.float32),
+                                 labels=dataset.labels[rows], annotations=None)
+    return self.prior.adapt(
+        self.with_entries(state, latents={'mean': jnp.float32(mean), 'scale': jnp.float32(scale)}), points)
+
+  def encode(self, state, images, rows):
+    """The latents float32 [n, h, w, c] of the rows [n] of uint8 images, on the host."""
+    encode = jax.jit(jax.vmap(lambda state, images: self.vqvae.latents(self.frozen(state), to_float(images)),
+                              in_axes=(None, 0), axis_name=AXIS))
+    chunks = (rows[i:i + _CHUNK] for i in range(0, len(rows), _CHUNK))
+    return np.concatenate([np.asarray(encode(state, np.asarray(images[chunk])[None])[0]) for chunk in chunks])
+
+  def read(self, state, images):
+    known = state.model_state['latents']
+    return (self.vqvae.latents(self.frozen(state), images) - known['mean']) / known['scale']
+
+  def write(self, state, drawn):
+    known = state.model_state['latents']
+    return self.vqvae.decode(self.frozen(state), known['mean'] + known['scale'] * drawn)
+
+
+class LatentVAE(vae.VAE):
+  """A VAE whose images are latents: it tells of them what their density makes sense of."""
+
+  def eval_step(self, state, batch, key):
+    """{name: [B]}: the ELBO and its terms in nats, and the mean squared error per value."""
+    told = super().eval_step(state, batch, key)
+    return {name: told[name] for name in ('elbo', 'kl', 'reconstruction_nats', 'mse')}
+
+
+def create_mixture(model, spec):
+  """The LatentPrior of a `common.latent_prior(common.mixture())` section for a VQ-VAE of images of a Spec."""
+  autoencoder = vqvae.create(model.vqvae, spec)
+  prior = mixture.create(model.prior, autoencoder.latent_shape)
+  return VectorPrior(vqvae=autoencoder, prior=prior, folder=model.vqvae_dir, step=model.vqvae_step,
+                     num_points=model.prior.num_points)
+
+
+def create_vae(model, spec):
+  """The same with `common.latent_vae()`."""
+  autoencoder = vqvae.create(model.vqvae, spec)
+  of_latents = dataclasses.replace(spec, image_shape=autoencoder.latent_shape)
+  prior = vae.create(model.prior, of_latents, network=networks.dense_vae, family=LatentVAE)
+  return VectorPrior(vqvae=autoencoder, prior=prior, folder=model.vqvae_dir, step=model.vqvae_step,
+                     num_points=model.prior.num_points)
+
+
+def create_autoregressive(model, spec):
+  """The same with `common.autoregressive()`."""
+  autoencoder = vqvae.create(model.vqvae, spec)
+  prior = autoregressive.create(model.prior, autoencoder.codebook_size, autoencoder.codes_per_image, spec.num_classes)
+  return CodePrior(vqvae=autoencoder, prior=prior, folder=model.vqvae_dir, step=model.vqvae_step)

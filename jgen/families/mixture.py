@@ -1,0 +1,110 @@
+"""A mixture of Gaussians on the principal components of vectors, fitted by scikit-learn before the first step."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+
+from jgen import train_state
+from jgen.errors import UserError
+from jgen.families.base import Family
+from jgen.parallel import per_image
+
+_MAX_ITERATIONS = 500                   # of expectation and maximisation
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mixture(Family):
+  """p(x) = sum_m w_m N(P x; mu_m, L_m L_m^T), P the projection to F principal components.
+
+  The fit, in `model_state`, is all of it: a training step changes nothing and tells how likely its batch is. Samples
+  lie in the plane of the components.
+  """
+
+  shape: tuple[int, ...]                # of one x, whatever its axes
+  num_points: int                       # vectors that it is fitted to
+  pca_dimension: int                    # F
+  num_components: int                   # of the mixture
+  smallest_variance: float              # added to the variances of every Gaussian
+
+  def init(self, key):
+    size, count, inner = int(np.prod(self.shape)), self.num_components, self.pca_dimension
+    fit = {'seed': jax.random.bits(key, dtype=jnp.uint32), 'center': jnp.zeros(size),
+           'axes': jnp.zeros((inner, size)), 'log_weights': jnp.zeros(count), 'means': jnp.zeros((count, inner)),
+           'factors': jnp.broadcast_to(jnp.eye(inner), (count, inner, inner))}
+    return train_state.create(key, {}, {}, {}).replace(model_state={'mixture': fit})
+
+  def check_data(self, dataset):
+    """Raises UserError where the data set has too few images."""
+    if self.num_points > len(dataset.images):
+      raise UserError(f'config.priors.mixture.model.num_points is {self.num_points:,}, but there are '
+                      f'{len(dataset.images):,} training images; set it to that or less')
+
+  def adapt(self, state, dataset):
+    """The fit to all vectors of the data set, by scikit-learn: PCA, then expectation and maximisation from k-means."""
+    seed = int(state.model_state['mixture']['seed'])
+    points = np.asarray(dataset.images, np.float64).reshape(len(dataset.images), -1)
+    pca = PCA(self.pca_dimension, svd_solver='full').fit(points)
+    mixture = GaussianMixture(self.num_components, reg_covar=self.smallest_variance, max_iter=_MAX_ITERATIONS,
+                              random_state=seed).fit(pca.transform(points))
+    fit = {'center': pca.mean_, 'axes': pca.components_, 'log_weights': np.log(mixture.weights_),
+           'means': mixture.means_, 'factors': np.linalg.cholesky(mixture.covariances_)}
+    fit = {name: jnp.asarray(value, jnp.float32) for name, value in fit.items()}
+    return state.replace(model_state={**state.model_state, 'mixture': {**state.model_state['mixture'], **fit}})
+
+  def train_step(self, state, batches, key):
+    told = self.eval_step(state, {'image': batches['image'][0]}, key)
+    return state, {f'mixture/{name}': value.mean() for name, value in told.items()}
+
+  def eval_step(self, state, batch, key):
+    """{name: [B]}: `log_likelihood` in nats, a density of the principal components, and
+
+    `share_outside`: of the squared distance from the centre, what no principal component sees.
+    """
+    del key
+    fit = state.model_state['mixture']
+    centered = batch['image'].reshape(len(batch['image']), -1) - fit['center']
+    inner = centered @ fit['axes'].T
+    squares, seen = (jnp.square(x).sum(1) for x in (centered, inner))
+    log_densities = jax.vmap(log_normal, (None, 0, 0), 1)(inner, fit['means'], fit['factors'])
+    return {'log_likelihood': jax.nn.logsumexp(log_densities + fit['log_weights'], axis=1),
+            'share_outside': 1 - seen / jnp.maximum(squares, 1e-30)}
+
+  def sample(self, state, key, labels):
+    """[B, *shape]"""
+    fit = state.model_state['mixture']
+    def draw(key):
+      which, noise = jax.random.split(key)
+      chosen = jax.random.categorical(which, fit['log_weights'])
+      inner = fit['means'][chosen] + fit['factors'][chosen] @ jax.random.normal(noise, (self.pca_dimension,))
+      return (fit['center'] + inner @ fit['axes']).reshape(self.shape)
+    return per_image(key, len(labels), draw)
+
+
+def log_normal(points, mean, factor):
+  """log N(x; mean, factor factor^T), [B], for points [B, F] and a lower triangular factor [F, F]."""
+  whitened = solve_triangular(factor, (points - mean).T, lower=True)
+  log_volume = jnp.log(jnp.diagonal(factor)).sum() + len(mean) / 2 * jnp.log(2 * jnp.pi)
+  return -jnp.square(whitened).sum(0) / 2 - log_volume
+
+
+def create(model, shape):
+  """The family of a `common.mixture()` section for vectors of a shape; raises UserError where they cannot be fitted."""
+  where = 'config.priors.mixture.model'
+  for key in ('num_points', 'pca_dimension', 'num_components'):
+    if model[key] < 1:
+      raise UserError(f'{where}.{key} is {model[key]}; at least 1 is needed')
+  for key in ('pca_dimension', 'num_components'):
+    if model[key] > model.num_points:
+      raise UserError(f'{where}.{key} is {model[key]}, above num_points, {model.num_points}; set it to that or less')
+  if model.pca_dimension > np.prod(shape):
+    raise UserError(f'{where}.pca_dimension is {model.pca_dimension}, but the latents of an image are '
+                    f'{np.prod(shape)} values; set it to that or less')
+  if not model.smallest_variance > 0:
+    raise UserError(f'{where}.smallest_variance is {model.smallest_variance}; give a number above 0')
+  return Mixture(shape=shape, num_points=model.num_points, pca_dimension=model.pca_dimension,
+                 num_components=model.num_components, smallest_variance=model.smallest_variance)

@@ -1,0 +1,114 @@
+"""A small causal transformer over a row of codes (Vaswani et al. 2017; normalised before, as Radford et al. 2019).
+
+M is the width, A the attention heads. What stands for place i knows the codes before i and the label, never code i.
+"""
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from jgen.networks.layers import Dropout
+
+_embedding = nn.initializers.normal(0.02)
+
+
+class Attention(nn.Module):
+  """Causal self-attention with several heads."""
+
+  num_heads: int                        # A
+
+  @nn.compact
+  def __call__(self, x, cache=None, position=None):
+    """[B, n, M] for x [B, n, M]: all places at once, or one (n = 1) at `position` with those before in the cache.
+
+    Args:
+      x: [B, n, M]
+      cache: (keys, values), [B, N, A, M / A] each, of which those before `position` are filled in; None without
+      position: [] int; None without a cache
+
+    Returns:
+      (the output, the cache with this place filled in)
+    """
+    count, width = x.shape[1:]
+    split = lambda y: y.reshape(*y.shape[:2], self.num_heads, width // self.num_heads)
+    queries, keys, values = map(split, jnp.split(nn.Dense(3 * width, name='queries_keys_values')(x), 3, axis=-1))
+    seen = jnp.tril(jnp.ones((count, count), bool))
+    if cache is not None:
+      keys, values = (jax.lax.dynamic_update_slice_in_dim(old, new, position, axis=1)
+                      for old, new in zip(cache, (keys, values), strict=True))
+      seen = (jnp.arange(keys.shape[1]) <= position)[None]
+    scores = jnp.einsum('bqad,bkad->baqk', queries, keys) / jnp.sqrt(width / self.num_heads)
+    weights = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf))
+    mixed = jnp.einsum('baqk,bkad->bqad', weights, values).reshape(x.shape)
+    return nn.Dense(width, name='output')(mixed), (keys, values)
+
+
+class Block(nn.Module):
+  """Attention, then two linear layers, each beside a shortcut."""
+
+  num_heads: int
+  dropout: float
+
+  @nn.compact
+  def __call__(self, x, train, cache=None, position=None):
+    drop = Dropout(self.dropout if train else 0.)
+    y, cache = Attention(self.num_heads, name='attention')(nn.LayerNorm(name='norm_0')(x), cache, position)
+    x = x + drop(y)
+    y = nn.Dense(4 * x.shape[-1], name='layer_0')(nn.LayerNorm(name='norm_1')(x))
+    return x + drop(nn.Dense(x.shape[-1], name='layer_1')(nn.gelu(y))), cache
+
+
+class CausalTransformer(nn.Module):
+  """Codes int32 [B, N] and labels int32 [B] to logits [B, N, K]; those at place i heed the codes before i alone."""
+
+  num_codes: int                        # K
+  num_positions: int                    # N
+  num_classes: int                      # Y; 0 where the labels are not heeded
+  width: int                            # M
+  num_layers: int
+  num_heads: int                        # A
+  dropout: float                        # probability that a value beside a shortcut is dropped in training
+
+  def setup(self):
+    self.code_embedding = self.param('code_embedding', _embedding, (self.num_codes, self.width))
+    self.start = self.param('start', _embedding, (self.width,))   # in the place of the code before the first
+    self.position_embedding = self.param('position_embedding', _embedding, (self.num_positions, self.width))
+    if self.num_classes:                # added at every place, so that no attention is needed to know it
+      self.label_embedding = self.param('label_embedding', _embedding, (self.num_classes, self.width))
+    self.blocks = [Block(self.num_heads, self.dropout) for _ in range(self.num_layers)]
+    self.norm = nn.LayerNorm()
+    self.head = nn.Dense(self.num_codes)
+
+  def __call__(self, codes, labels, train):
+    before = self.code_embedding[codes[:, :-1]]
+    start = jnp.broadcast_to(self.start, (len(codes), 1, self.width))
+    x = jnp.concatenate([start, before], axis=1) + self.position_embedding + self.of_labels(labels)
+    for block in self.blocks:
+      x, _ = block(x, train)
+    return self.head(self.norm(x))
+
+  def of_labels(self, labels):
+    """[B, 1, M], or 0 where labels are not heeded."""
+    return self.label_embedding[labels][:, None] if self.num_classes else 0.
+
+  def step(self, code, position, labels, caches):
+    """(logits [B, K] at one place, the caches with it): what `__call__` gives there, at a fraction of the cost.
+
+    Args:
+      code: int32 [B], the code at the place before; not heeded at place 0
+      position: [] int32
+      labels: int32 [B]
+      caches: of `empty_caches`, or as the step before left them
+    """
+    x = jnp.where(position == 0, self.start, self.code_embedding[code])
+    x = (x + self.position_embedding[position])[:, None] + self.of_labels(labels)
+    filled = []
+    for block, cache in zip(self.blocks, caches, strict=True):
+      x, cache = block(x, False, cache, position)
+      filled.append(cache)
+    return self.head(self.norm(x))[:, 0], filled
+
+  def empty_caches(self, count):
+    """Keys and values of each block before the first of the places, for `count` rows of codes."""
+    shape = (count, self.num_positions, self.num_heads, self.width // self.num_heads)
+    return [(jnp.zeros(shape), jnp.zeros(shape)) for _ in range(self.num_layers)]
