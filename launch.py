@@ -14,30 +14,48 @@ from jgen import runtime
 from jgen.errors import UserError
 
 MODES = {'train': 'jgen.train', 'evaluate': 'jgen.evaluate', 'summary': 'jgen.summary',
-         'data': 'jgen.data_sheet', 'prepare': 'jgen.prepare', 'study': 'jgen.study'}
+         'data': 'jgen.data_sheet', 'prepare': 'jgen.prepare', 'study': 'jgen.study', 'prior': 'jgen.priors',
+         'score': 'jgen.score'}
+TOOLS = {'compare': 'jgen.compare', 'weights': 'jgen.weights'}   # modes that take paths and no config
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'What to do; its keys, explained in configs/common.py, are overridden as --config.KEY=VALUE. By '
     'default that of the run in --workdir, else configs/quickstart.py.')
 WORKDIR = flags.DEFINE_string(
     'workdir', '', 'Folder of the run; by default runs/<name of the config file>, for a study runs/<name>_study.')
-MODE = flags.DEFINE_enum('mode', 'train', list(MODES), 'What to do with it.')
+MODE = flags.DEFINE_enum('mode', 'train', [*MODES, *TOOLS], 'What to do with it.')
+EVALUATORS = flags.DEFINE_string(
+    'evaluators', '', "Evaluators, separated by commas, to measure by in the place of the config's own.")
 COORDINATOR = flags.DEFINE_string(
     'coordinator', '', "For several processes: HOST:PORT of the first, or 'auto' on SLURM, TPU pods, Kubernetes.")
 NUM_PROCESSES = flags.DEFINE_integer('num_processes', 1, 'With --coordinator=HOST:PORT: how many there are.')
 PROCESS_ID = flags.DEFINE_integer('process_id', 0, 'With --coordinator=HOST:PORT: which this is, from 0.')
 
 
-def with_config(arguments):
-  """The arguments with the default --config, which has to be known before its keys can be read from the others."""
+def chosen_config(arguments):
+  """(the config that arguments name or mean by default, the arguments without it)."""
   parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.add_argument('--config')
-  parser.add_argument('--workdir', default='')
+  for name in ('config', 'workdir', 'mode'):
+    parser.add_argument(f'--{name}', default='')
   given, _ = parser.parse_known_args(arguments)
+  alone = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+  alone.add_argument('--config')
   configs = Path(__file__).parent / 'configs'
-  stored = Path(given.workdir, 'config.json').exists()
-  default = f'{configs}/stored.py:{given.workdir}' if given.workdir and stored else f'{configs}/quickstart.py'
-  return arguments if given.config else [arguments[0], f'--config={default}', *arguments[1:]]
+  default = f'{configs}/score.py' if given.mode == 'score' else f'{configs}/quickstart.py'
+  if given.workdir and Path(given.workdir, 'config.json').exists():
+    default = f'{configs}/stored.py:{given.workdir}'
+  return given.config or default, alone.parse_known_args(arguments)[1]
+
+
+def with_config(arguments):
+  """The arguments with the config first, which has to be known before its keys can be read from the others."""
+  config, others = chosen_config(arguments)
+  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+  parser.add_argument('--evaluators')
+  names = parser.parse_known_args(arguments)[0].evaluators
+  if names:
+    config = f'{Path(__file__).parent}/configs/measured.py:{names}:{config}'
+  return [others[0], f'--config={config}', *others[1:]]
 
 
 def parse(arguments):
@@ -47,14 +65,17 @@ def parse(arguments):
     config_lib.validate(CONFIG.value)
   except config_lib.UNREADABLE as error:
     raise config_lib.explain(error) from error
-  if left[1:]:
+  if left[1:] and MODE.value not in TOOLS:
     raise UserError(f"'{left[1]}' is no flag; see python launch.py --help")
   return left
 
 
-def main(_):
+def main(arguments):
   logging.set_verbosity(logging.ERROR)
-  name = Path(config_flags.get_config_filename(flags.FLAGS['config'])).stem
+  if MODE.value in TOOLS:
+    importlib.import_module(TOOLS[MODE.value]).run([Path(path) for path in arguments[1:]])
+    return
+  name = Path(chosen_config(sys.argv)[0].partition(':')[0]).stem
   runtime.join_processes(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
   mode = importlib.import_module(MODES[MODE.value])
   default = f'runs/{name}_study' if MODE.value == 'study' else f'runs/{name}'

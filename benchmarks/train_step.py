@@ -23,8 +23,11 @@ class System(NamedTuple):
 SYSTEMS = {
     'wgan': System('configs.wgan_svhn', 64),
     'dcgan': System('configs.cdcgan_svhn', 64),
+    'acgan': System('configs.acgan_celeba_smiling', 64),
+    'infogan': System('configs.infogan_celeba', 64),
     'vae_celeba': System('configs.vae_celeba', 32),
     'vae_gaussian': System('configs.vae_celeba_gaussian', 100),
+    'vqvae': System('configs.vqvae_tiny_imagenet', 128),
 }
 NUM_CLASSES, IMAGE_SHAPE = 10, (64, 64, 3)
 
@@ -68,7 +71,7 @@ def torch_steps(config):
   """The same in PyTorch, on a fixed batch: it waits for no input."""
   import torch
 
-  from benchmarks.twins import TRAINERS
+  from benchmarks.trainers import TRAINERS
   torch.set_num_threads(os.cpu_count())
   trainer = TRAINERS[config.family](config.model, NUM_CLASSES)
   shape = (trainer.batches_per_step, config.batch_size)

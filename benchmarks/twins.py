@@ -5,11 +5,11 @@ from torch import nn
 from torch.nn import functional
 
 
-def generator(inputs, features, channels, slope=0.):
-  """ConvTranspose 4x4 without bias: s1 p0 from one pixel, then s2 p1; BatchNorm, (leaky) ReLU; tanh."""
+def generator(inputs, features, channels, slope=0., side=4):
+  """ConvTranspose 4x4 without bias: s1 p0 from one pixel to `side`, then s2 p1; BatchNorm, (leaky) ReLU; tanh."""
   layers, last = [], inputs
   for i, width in enumerate(features):
-    layers += [nn.ConvTranspose2d(last, width, 4, 2 if i else 1, 1 if i else 0, bias=False)]
+    layers += [nn.ConvTranspose2d(last, width, *((4, 2, 1) if i else (side, 1, 0)), bias=False)]
     layers += _activation(width, True, slope)
     last = width
   return nn.Sequential(*layers, nn.ConvTranspose2d(last, channels, 4, 2, 1, bias=False), nn.Tanh())
@@ -154,6 +154,83 @@ class VAETrainer:
     return loss.detach()
 
 
+def vqvae_encoder(channels, features, slope=0.01):
+  """Images [B, C, H, W] -> [B, features[-1], h, w]: Conv 3x3 s2 p1 with bias, BatchNorm, LeakyReLU each."""
+  layers, last = [], channels
+  for width in features:
+    layers += [nn.Conv2d(last, width, 3, 2, 1), *_activation(width, True, slope)]
+    last = width
+  return nn.Sequential(*layers)
+
+
+def vqvae_decoder(inputs, features, channels, slope=0.01):
+  """Maps [B, inputs, h, w] -> [B, C, H, W] in [0, 1].
+
+  ConvTranspose 3x3 s2 p1 with bias and an output padding of 1 to each of `features`, BatchNorm, LeakyReLU;
+  ConvTranspose 3x3 s1 p1 to the channels; sigmoid.
+  """
+  layers, last = [], inputs
+  for width in features:
+    layers += [nn.ConvTranspose2d(last, width, 3, 2, 1, 1), *_activation(width, True, slope)]
+    last = width
+  return nn.Sequential(*layers, nn.ConvTranspose2d(last, channels, 3, 1, 1), nn.Sigmoid())
+
+
+class Quantizer(nn.Module):
+  """Maps [B, c, h, w] to the nearest codes' maps, `code_size` values a vector: as they lie in memory ('maps') or of
+  one position."""
+
+  def __init__(self, codebook_size, code_size, grouping):
+    super().__init__()
+    self.codebook = nn.Embedding(codebook_size, code_size)
+    self._by_position = grouping == 'positions'
+
+  def forward(self, latents):
+    x = latents.permute(0, 2, 3, 1) if self._by_position else latents
+    vectors = x.reshape(-1, self.codebook.embedding_dim)
+    codebook = self.codebook.weight
+    distances = (vectors**2).sum(1, keepdim=True) - 2 * vectors @ codebook.T + (codebook**2).sum(1)
+    quantized = self.codebook(distances.argmin(1)).reshape(x.shape)
+    return quantized.permute(0, 3, 1, 2) if self._by_position else quantized
+
+
+class VQVAETrainer:
+  """Trains a VQ-VAE as PyTorch users do, channels last where the quantiser allows it, the codebook by gradient."""
+
+  batches_per_step = 1
+
+  def __init__(self, model, num_classes, channels=3):
+    """`model` is a `common.vqvae()` section."""
+    del num_classes
+    section = model.quantizer
+    self.encoder = vqvae_encoder(channels, model.encoder.features)
+    self.decoder = vqvae_decoder(model.encoder.features[-1], model.decoder.features, channels)
+    self.quantizer = Quantizer(section.codebook_size, section.code_size, section.grouping)
+    self.network = nn.ModuleList([self.encoder, self.decoder, self.quantizer]).to(memory_format=torch.channels_last)
+    self._optimizer = torch.optim.Adam(
+        self.network.parameters(), model.optimizer.learning_rate, (model.optimizer.b1, model.optimizer.b2))
+    self._commitment_weight = model.commitment_weight
+
+  def loss(self, images):
+    """The objective's mean over images [B, C, H, W] in [-1, 1]; van den Oord et al. 2017, eq. 3, as sums."""
+    latents = self.encoder(images)
+    quantized = self.quantizer(latents)
+    output = self.decoder(latents + (quantized - latents).detach())
+    reconstruction = functional.binary_cross_entropy(output, (images + 1) / 2, reduction='sum')
+    codebook = ((quantized - latents.detach())**2).sum()
+    commitment = ((latents - quantized.detach())**2).sum()
+    return (reconstruction + codebook + self._commitment_weight * commitment) / len(images)
+
+  def step(self, images, labels):
+    """One update on images [1, B, C, H, W] in [-1, 1]; returns the loss as a tensor."""
+    del labels
+    loss = self.loss(images[0].contiguous(memory_format=torch.channels_last))
+    self._optimizer.zero_grad()
+    loss.backward()
+    self._optimizer.step()
+    return loss.detach()
+
+
 class GANTrainer:
   """Trains a conditional GAN as PyTorch users do, at PyTorch's best: channels last, the critic frozen in G's update."""
 
@@ -197,7 +274,3 @@ class GANTrainer:
     generator_optimizer.step()
     self.critic.requires_grad_(True)
     return critic_loss.detach(), generator_loss.detach()
-
-
-# By the family that the config names.
-TRAINERS = {'gan': GANTrainer, 'vae': VAETrainer}

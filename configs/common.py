@@ -44,6 +44,15 @@ def base():
   config.checkpoint_every_steps = 1_000  # steps between checkpoints
   config.samples_per_class = 10         # columns of the sample grid (rows: the classes)
 
+  config.doctor = ConfigDict()          # which numbers of an adversarial training are signs that it fails: docs/gan.md
+  config.doctor.window_steps = 1_000    # steps that a sign is looked for in, 10 logged rows at least, and none before
+  config.doctor.least_critic_loss = 0.05   # mean, without a penalty, below which the critic has won; 0 for none
+  config.doctor.largest_gradient_norm = 100.   # median, of either network; .inf for none
+  config.doctor.largest_loss_variation = 1.   # standard deviation of the critic's loss as a share of its mean
+  config.doctor.largest_generator_fall = 0.1   # of its loss over the window, where it falls steadily and most samples
+                                        # pass for real
+  config.doctor.least_diversity = 0.3   # distance between samples as a share of that between real images; 0 for none
+
   config.checkpoints = ConfigDict()
   config.checkpoints.keep_last = 3      # newest checkpoints that are kept
   config.checkpoints.best_metric = ''   # evaluation number by which one more, the best, is kept; '' for none
@@ -62,8 +71,33 @@ def gan_run():
   """What every run of an adversarial family starts from."""
   config = base()
   config.family = 'gan'
+  config.evaluate_every_steps = 1_000
   with config.unlocked():
     config.model = gan()
+    config.evaluators = ConfigDict({
+        'critic_outputs': critic_outputs(), 'diversity': diversity(),
+        'latent_interpolations': latent_interpolations(), 'nearest_images': nearest_images()})
+  config.evaluators_at_end = ('nearest_images',)
+  return config
+
+
+def acgan_run():
+  """What every run of an ACGAN starts from."""
+  config = gan_run()
+  config.family = 'acgan'
+  with config.unlocked():
+    config.model = acgan()
+    config.evaluators.update({'attribute_pairs': attribute_pairs(), 'class_consistency': class_consistency()})
+  return config
+
+
+def infogan_run():
+  """What every run of an InfoGAN starts from."""
+  config = gan_run()
+  config.family = 'infogan'
+  with config.unlocked():
+    config.model = infogan()
+    config.evaluators.code_grid = code_grid()
   return config
 
 
@@ -78,6 +112,20 @@ def vae_run(**evaluators):
     config.evaluators = ConfigDict({
         'ledger': ledger(), 'reconstructions': reconstructions(), 'interpolations': interpolations(),
         'traversals': traversals(), **evaluators})
+  return config
+
+
+def vqvae_run(**evaluators):
+  """What every run of a VQ-VAE starts from: measured on test images, by these evaluators beside those of every one."""
+  config = base()
+  config.family = 'vqvae'
+  config.data.test_splits = ('test',)
+  config.evaluate_every_steps = config.checkpoint_every_steps = 5_000
+  with config.unlocked():
+    config.model = vqvae()
+    config.evaluators = ConfigDict({
+        'codebook': codebook(), 'reconstructions': reconstructions(), **evaluators})
+    config.priors = priors()
   return config
 
 
@@ -108,11 +156,42 @@ def gan():
   model.generator.dropout_at_sampling = False   # whether samples are drawn with the dropout of training
   model.critic = dcgan_network(features=(64, 128, 256, 512), negative_slope=0.2)
   model.critic.down = 'strides'         # a name in jgen.networks.resampling.DOWNSAMPLINGS
+  model.critic.strides = ()             # of a convolution for each of its features, instead of `down`; () for `down`
+  model.critic.paddings = ()            # with `strides`: rows of zeros at each border, one number a layer
+  model.critic.kernel_size = 4          # with `strides`: pixels of a side of all kernels
+  model.critic.head_bias = False        # whether its last, linear layer has a bias, as it has with use_bias
   for network in (model.generator, model.critic):
     network.spectral_norm = False       # whether each kernel is divided by its largest singular value
     network.dropout = 0.                # probability, below 1, that a value after a (leaky) ReLU is dropped in training
   model.generator_optimizer = optimizer()
   model.critic_optimizer = optimizer()
+  return model
+
+
+def acgan():
+  """The keys of an ACGAN: those of a GAN, whose generator alone is told the label, and these."""
+  model = gan()
+  del model.conditional
+  model.label_input = 'one_hot'         # how the generator is told: a name in jgen.families.acgan.LABEL_INPUTS
+  model.embedding_size = 10             # of 'embedding': entries of the learned vector of a label
+  model.class_weight = 1.               # factor of the class's cross-entropy, in nats, in both losses
+  model.critic.head_bias = True
+  return model
+
+
+def infogan():
+  """The keys of an InfoGAN: those of a GAN without labels, and these."""
+  model = gan()
+  del model.conditional
+  model.codes = ConfigDict()
+  model.codes.categorical = 10          # categorical codes
+  model.codes.num_values = 10           # values of each, all as likely
+  model.codes.continuous = 0            # continuous codes, uniform in [-1, 1]
+  model.codes.categorical_weight = 1.   # lambda: factor of their bound, in nats, beside the losses
+  model.codes.continuous_weight = 0.1   # the same for the continuous ones, whose bound has no maximum
+  model.codes.body_learns = True        # whether the body that Q and the critic share also learns from the bound
+  model.q_optimizer = optimizer()       # of Q's head
+  model.critic.head_bias = True
   return model
 
 
@@ -144,6 +223,108 @@ def vae():
   return model
 
 
+def vqvae():
+  """The keys of the vector-quantised autoencoders."""
+  model = ConfigDict()
+  model.reconstruction = 'cross_entropy'   # a name in jgen.losses.quantization.RECONSTRUCTIONS; summed over the pixels
+  model.commitment_weight = 0.25        # beta: of the encoder's squared distance from its codes, summed over an image
+  model.quantizer = ConfigDict()
+  model.quantizer.codebook_size = 256   # K, codes
+  model.quantizer.code_size = 16        # D, values of a code's vector
+  model.quantizer.grouping = 'positions'   # what D values are a vector: a name in jgen.networks.quantizer.GROUPINGS
+  model.quantizer.learned_by = 'gradient'   # what moves the codes: 'gradient' or 'moving_average'
+  model.quantizer.decay = 0.99          # a step, of the averages of what each code stands for and how often
+  model.quantizer.dead_below = 0.01     # share of the even use, 1 / K, below which a code is dead
+  model.quantizer.revive_every_steps = 0   # steps between revivals of dead codes; 0 for none
+  model.quantizer.init_images = 500     # training images whose vectors the first codes are chosen from; 0: random codes
+  model.encoder = dcgan_network(features=(32, 64, 128, 128))
+  model.decoder = dcgan_network(features=(64, 32, 16, 16))   # of the layers that double the image
+  for network in (model.encoder, model.decoder):
+    network.normalization, network.kernel_init = 'batch', 'pytorch'
+    network.use_bias, network.negative_slope = True, 0.01
+    network.kernel_size = 3             # pixels of a side of the kernels; of the decoder's, but for the last layer
+  model.decoder.padding = 1             # rows that the layers before the last leave out at each border
+  model.decoder.last_kernel_size = 3    # of the last layer
+  model.decoder.last_stride = 1         # 2 where the last layer doubles as well, else 1
+  model.decoder.last_padding = 1        # rows that it leaves out at each border
+  model.optimizer = optimizer()
+  model.optimizer.learning_rate, model.optimizer.b1 = 2e-3, 0.9
+  return model
+
+
+def priors():
+  """The keys of --mode=prior: what is fitted to the latents of a trained VQ-VAE, each a run of its own."""
+  section = ConfigDict()
+  section.names = ('mixture', 'vae', 'autoregressive')   # of those below, in this order
+  section.mixture = latent_prior('mixture_prior', mixture())
+  section.mixture.num_steps = section.mixture.log_every_steps = 1   # it is fitted before the first step
+  section.vae = latent_prior('vae_prior', latent_vae())
+  section.autoregressive = latent_prior('autoregressive_prior', autoregressive())
+  return section
+
+
+def latent_prior(family='', model=None):
+  """The keys of the run of one prior; it has all others, as the data's and the seed, from the VQ-VAE's config."""
+  section = ConfigDict()
+  section.family = family               # a name in jgen.families.FAMILIES
+  section.num_steps = 10_000
+  section.batch_size = 100
+  section.steps_per_dispatch = 1
+  section.log_every_steps = 100
+  section.sample_every_steps = 1_000
+  section.evaluate_every_steps = 1_000
+  section.checkpoint_every_steps = 1_000
+  section.evaluators = ConfigDict({'held_out': held_out()})
+  section.evaluators_at_end = ()
+  section.model = model if model else ConfigDict()
+  return section
+
+
+def mixture():
+  """The keys of a mixture of Gaussians over the latents, which are standardised."""
+  model = ConfigDict()
+  model.num_points = 5_000              # training images, drawn at random, whose latents it is fitted to
+  model.pca_dimension = 256             # principal components that the Gaussians are over
+  model.num_components = 16             # Gaussians
+  model.smallest_variance = 1e-6        # added to the variances of each along the components; of a latent it is 1
+  return model
+
+
+def latent_vae():
+  """The keys of a VAE over the latents, which are standardised: those of `vae()`, its networks of linear layers."""
+  model = vae()
+  model.num_points = 5_000              # training images, at most, that mean and scale of the latents are taken from
+  model.latent_size = 32
+  model.likelihood = 'unbounded_gaussian'
+  model.variance = 1.                   # of the likelihood; 1 is that of the training latents
+  model.encoder, model.decoder = dense_network(), dense_network()
+  model.optimizer.learning_rate, model.optimizer.b1 = 1e-3, 0.9
+  return model
+
+
+def dense_network():
+  """The keys of a network of linear layers."""
+  network = ConfigDict()
+  network.features = (512, 512)         # values of the hidden layers
+  network.negative_slope = 0.           # slope of the leaky ReLU below 0; 0 is the plain ReLU
+  network.kernel_init = 'pytorch'       # a name in jgen.networks.layers.KERNEL_INITS
+  return network
+
+
+def autoregressive():
+  """The keys of an autoregressive prior over the codes."""
+  model = ConfigDict()
+  model.conditional = False             # whether it is told the label
+  model.width = 128                     # values that stand for a code within the transformer
+  model.num_layers = 4                  # of attention and two linear layers each
+  model.num_heads = 4                   # that the width is divided among
+  model.dropout = 0.1                   # probability, below 1, that a value beside a shortcut is dropped in training
+  model.temperature = 1.                # that the logits are divided by in sampling
+  model.optimizer = optimizer()
+  model.optimizer.learning_rate, model.optimizer.b1 = 1e-3, 0.9
+  return model
+
+
 def dcgan_network(**overrides):
   """The keys of a convolutional network: a DCGAN's generator or critic, a VAE's encoder or decoder."""
   network = ConfigDict()
@@ -168,11 +349,63 @@ def optimizer():
   return section
 
 
+def attribute_pairs():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_pairs = 10                # columns: latents, each drawn with every label
+  return section
+
+
 def class_consistency():
   """The keys of the evaluator of the same name."""
   section = ConfigDict()
   section.num_real = 5_000              # real labelled images, at most; 4/5 train the classifier, 1/5 test it
   section.num_generated = 1_000         # generated images, the same number of each class
+  return section
+
+
+def classifier_features():
+  """The keys of the evaluator of the same name."""
+  return _feature_scores()
+
+
+def code_classes():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_real = 5_000              # real labelled images, at most; 4/5 train the classifier, 1/5 test it
+  section.num_generated = 1_000         # generated images of random codes
+  return section
+
+
+def code_grid():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_rows = 10                 # rows: noise, and values of the other codes, that stay
+  section.num_values = 11               # columns for a continuous code, evenly from -1 to 1; other codes have their own
+  return section
+
+
+def codebook():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_images = 0                # test images, the first ones; 0 for all
+  section.num_train_images = 10_000     # training images, at most, evenly spread; 0 for all: an epoch
+  return section
+
+
+def critic_outputs():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_images = 1_000            # images of each kind: training, test if any, generated
+  section.num_shown = 20                # generated images that are trusted most, and as many that are trusted least
+  section.num_bins = 40                 # bars of the histograms, over the outputs for all images
+  return section
+
+
+def diversity():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_images = 256              # generated images, and real ones
   return section
 
 
@@ -190,11 +423,36 @@ def disentanglement():
   return section
 
 
+def held_out():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_images = 0                # test images, evenly spread; 0 for all. As many training images beside them
+  return section
+
+
 def ledger():
   """The keys of the evaluator of the same name."""
   section = ConfigDict()
   section.num_images = 0                # test images, the first ones; 0 for all
   section.importance_samples = 0        # samples of the latents an image in the importance-weighted bound; 0 for none
+  return section
+
+
+def latent_interpolations():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_pairs = 10                # rows: pairs of latents; the classes in turn
+  section.num_steps = 10                # images of a row, those of the two latents included
+  return section
+
+
+def nearest_images():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_rows = 10                 # samples shown: half of them those nearest to a training image
+  section.num_neighbours = 5            # training images beside each, the nearest ones
+  section.num_generated = 100           # samples that are compared with all training images
+  section.num_real = 100                # real images that are, of the test images if there are any
   return section
 
 
@@ -213,6 +471,46 @@ def traversals():
   section.span = 3.                     # they run from -span to span, in standard deviations of the prior
   section.image = 0                     # number of the test image whose other latents are kept; -1 keeps them at 0
   section.num_images = 1_000            # test images, at most, that the KL is measured on
+  return section
+
+
+def inception_features():
+  """The keys of the evaluator of the same name."""
+  section = _feature_scores()
+  section.weights = ''                  # .npz, .pth or folder of single layers; '' for inception.npz in the data cache
+  section.protocol = 'tf1'              # how images become what the network sees: a name in
+                                        # jgen.evaluation.input_protocols.PROTOCOLS
+  return section
+
+
+def _feature_scores():
+  """The keys that all evaluators of generated images in a network's features have."""
+  section = ConfigDict()
+  section.num_generated = 10_000        # images that are generated
+  section.num_real = 0                  # real images, evenly spread; 0 for all
+  section.reference = 'train'           # which images are the real ones: 'train' or 'test'
+  section.further = ()                  # beyond the Frechet distance and the diversity: names in
+                                        # jgen.evaluation.feature_scores.SCORES; memory grows with the images then
+  return section
+
+
+def score():
+  """The keys that --mode=score reads beside those of the images, config.data, and of the evaluators."""
+  section = ConfigDict()
+  section.generated = ''                # folder or zip of generated images; evaluators with num_generated 0 take all
+  section.real = ''                     # folder or zip of real ones
+  return section
+
+
+def random_features():
+  """The keys of the evaluator of the same name."""
+  return _feature_scores()
+
+
+def reconstruction_quality():
+  """The keys of the evaluator of the same name."""
+  section = ConfigDict()
+  section.num_images = 0                # test images, the first ones; 0 for all
   return section
 
 

@@ -3,7 +3,7 @@
 An action is called with (step, replicated state, scores of this step so far) and returns new scores.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 import json
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from jgen.checkpoints import Checkpoints
 from jgen.data.spec import Splits
 from jgen.errors import UserError
+from jgen.evaluation import receipt
 from jgen.files import write_text
 from jgen.model import Compiled, Model
 from jgen.report.grids import save_grid
@@ -64,23 +65,29 @@ class Evaluate(Action):
   folder: Path
   seed: int
   writer: Any                           # a clu metric writer
+  show: Callable = lambda step, scores: None   # called with the scores, {name: number}, of a step
 
   def __call__(self, step, state, scores):
     scores = {}
     for name, evaluator in self.evaluators.items():
       measured = evaluator.measure(Model(self.compiled, state), self.splits, self.seed)
-      self.store(step, name, measured.numbers, dataclasses.asdict(evaluator), bool(state.ema_params))
+      self.store(step, name, measured, dataclasses.asdict(evaluator), state)
       self.draw(step, measured.grids)
       scores.update({f'{name}/{key}': value for key, value in measured.numbers.items()
                      if isinstance(value, (int, float))})
     self.writer.write_scalars(step, scores)
+    self.show(step, scores)
     return scores
 
-  def store(self, step, name, numbers, settings, averaged):
+  def store(self, step, name, measured, settings, state):
     """Writes what the evaluator `name` measured, with its receipt."""
-    record = {'step': step, 'evaluator': name, 'results': numbers, 'seed': self.seed, 'averaged_parameters': averaged,
+    model = receipt.of_state(state, self.seed, step)
+    record = {'step': step, 'evaluator': name, 'results': measured.numbers, 'seed': self.seed,
+              'averaged_parameters': model['averaged_parameters'],
               'data': self.splits.train.source, 'test_data': self.splits.test and self.splits.test.source,
               'settings': settings}
+    if measured.receipt:
+      record['receipt'] = {**measured.receipt, **model, **receipt.of_versions()}
     write_text(self.folder / 'evaluation' / f'{name}_step_{step:08d}.json', json.dumps(record, indent=2) + '\n')
 
   def draw(self, step, grids):

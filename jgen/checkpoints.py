@@ -1,14 +1,18 @@
 """Checkpoints in Orbax, each with a digest: the last few are kept, and the best."""
 
+import contextlib
 import hashlib
+from pathlib import Path
 import shutil
 import sys
 
 import jax
+from ml_collections import ConfigDict
 import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from jgen import run_folder
 from jgen.errors import UserError, choose
 
 
@@ -128,3 +132,18 @@ class Checkpoints:
   def close(self):
     self._wait()
     self._manager.close()
+
+
+def newest(folder, like):
+  """The newest sound checkpoint of a run folder, for a TrainState of shapes; changes nothing there.
+
+  Raises:
+    UserError: the folder holds no run, or no checkpoint, or none that can be read.
+  """
+  folder = Path(folder).absolute()
+  section = ConfigDict(run_folder.read_config(folder)['checkpoints'])
+  with contextlib.closing(Checkpoints(folder, section, read_only=True)) as checkpoints:
+    state, _ = checkpoints.restore(like)
+  if state is None:
+    raise UserError(f'{folder} holds no checkpoint yet; train first')
+  return state

@@ -9,7 +9,9 @@ from jgen.errors import UserError
 
 # A run may be continued with these changed: they change how far it goes, where things lie or what is run beside it,
 # not what it computes.
-MAY_CHANGE = ('num_steps', 'data.cache_dir', 'data.on_device', 'study.variations')
+MAY_CHANGE = ('num_steps', 'data.cache_dir', 'data.on_device', 'model.vqvae_dir', 'study.variations')
+_LOOKING_ON = ('doctor.',)             # sections of what looks on
+_OTHER_RUNS = ('priors.',)             # sections that describe other runs, which have folders of their own
 
 # What flags, and the config files that they name, raise where they cannot be read; see explain().
 UNREADABLE = (flags.Error, ArithmeticError, AttributeError, ImportError, LookupError, OSError, SyntaxError, TypeError,
@@ -51,7 +53,8 @@ def validate(config):
 def differences(saved, config):
   """One 'key: was X, is Y' for each key in which two flat configs differ beyond MAY_CHANGE."""
   keys = [key for key in sorted({*saved, *config})
-          if key not in MAY_CHANGE and saved.get(key) != config.get(key)]
+          if key not in MAY_CHANGE and not key.startswith(_OTHER_RUNS + _LOOKING_ON)
+          and saved.get(key) != config.get(key)]
   return [f'{key}: was {saved.get(key)!r}, is {config.get(key)!r}' for key in keys]
 
 

@@ -4,8 +4,10 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from jgen.errors import UserError
 from jgen.families.base import Family
 from jgen.images import to_float, to_pixels
 from jgen.parallel import AXIS
@@ -30,17 +32,20 @@ class Compiled:
                     devices=self._devices)
 
   def __call__(self, method, state, batch, seed):
-    """`method(family, state, key, batch)` on arrays [n, ...], chunk by chunk; its arrays [n, ...], on the host.
+    """`method(family, state, key, batch)` on arrays [n, ...], chunk by chunk; its arrays [n, ...], on the host."""
+    return jax.tree.map(lambda *x: np.concatenate(x), *self.parts(method, state, batch, seed))
+
+  def parts(self, method, state, batch, seed):
+    """The same, part by part as it is made: what is never joined needs no memory.
 
     The last chunk is filled up with zeros, and what comes of them is dropped.
     """
     count, size = len(jax.tree.leaves(batch)[0]), self._shape[0] * self._shape[1]
-    chunks = []
     for i in range(-(-count // size)):
       chunk = jax.tree.map(functools.partial(self._chunk, i), batch)
       made = self._mapped(method)(state, jax.random.fold_in(jax.random.key(seed), i), chunk)
-      chunks.append(jax.tree.map(lambda x: np.asarray(x).reshape(size, *x.shape[2:]), made))
-    return jax.tree.map(lambda *x: np.concatenate(x)[:count], *chunks)
+      kept = min(size, count - i * size)
+      yield jax.tree.map(lambda x, kept=kept: np.asarray(x).reshape(size, *x.shape[2:])[:kept], made)
 
   def _chunk(self, i, x):
     size = self._shape[0] * self._shape[1]
@@ -63,14 +68,34 @@ class Model:
 
   def sample(self, labels, seed):
     """Images for labels int [n], which a family without classes ignores, and a whole-number seed."""
-    return self.compiled(_sample, self.state, np.asarray(labels, np.int32), seed)
+    return np.concatenate([*self.sample_parts(labels, seed)])
+
+  def sample_parts(self, labels, seed):
+    """The same images part by part, uint8 [n, H, W, C], as they are made; raises UserError where one is not finite."""
+    for made in self.compiled.parts(_sample, self.state, np.asarray(labels, np.int32), seed):
+      if not made['finite'].all():
+        raise UserError(f'the model of step {self.step:,} draws images with NaN or infinity; train with a smaller '
+                        'learning rate, or evaluate an earlier checkpoint')
+      yield made['image']
 
   def encode(self, images):
     """(mean, log variance) of the latents, float32 [n, Z] each."""
     return self.compiled(_encode, self.state, images, 0)
 
+  def latents(self, images):
+    """The encoder's maps, float32 [n, h, w, c]."""
+    return self.compiled(_latents, self.state, images, 0)
+
+  def codes(self, images):
+    """The codes of images, int32 [n, N]."""
+    return self.compiled(_codes, self.state, images, 0)
+
+  def decode_codes(self, codes):
+    """Images of codes int [n, N]."""
+    return self.compiled(_decode_codes, self.state, np.asarray(codes, np.int32), 0)
+
   def decode(self, latents):
-    """Images of latents float32 [n, Z]."""
+    """Images of latents float32 [n, Z], or [n, h, w, c] where these are maps."""
     return self.compiled(_decode, self.state, np.asarray(latents, np.float32), 0)
 
   def reconstruct(self, images):
@@ -85,6 +110,19 @@ class Model:
     """log p(x, z) - log q(z | x) in nats, float32 [n], for one sample z of each image's latents."""
     return self.compiled(_log_weight, self.state, images, seed)
 
+  def sample_at(self, latents, labels, seed):
+    """Images of latents float32 [n, Z] with labels int [n], which a family without classes ignores."""
+    batch = {'latents': np.asarray(latents, np.float32), 'label': np.asarray(labels, np.int32)}
+    return self.compiled(_sample_at, self.state, batch, seed)
+
+  def sample_codes(self, codes, seed):
+    """Images of codes float32 [n, M + N]; for the same seed, noise is the same at the same place."""
+    return self.compiled(_sample_codes, self.state, np.asarray(codes, np.float32), seed)
+
+  def trust(self, images, labels):
+    """How sure the model is that each of the images, of labels int [n], is real: float32 [n]."""
+    return self.compiled(_trust, self.state, {'image': images, 'label': np.asarray(labels, np.int32)}, 0)
+
   @property
   def step(self):
     """Training steps that the state has seen."""
@@ -92,12 +130,28 @@ class Model:
 
 
 def _sample(family, state, key, labels):
-  return to_pixels(family.sample(state, key, labels))
+  images = family.sample(state, key, labels)
+  return {'image': to_pixels(images), 'finite': jnp.isfinite(images).all(axis=(1, 2, 3))}
 
 
 def _encode(family, state, key, images):
   del key
   return family.encode(state, to_float(images))
+
+
+def _latents(family, state, key, images):
+  del key
+  return family.latents(state, to_float(images))
+
+
+def _codes(family, state, key, images):
+  del key
+  return family.codes(state, to_float(images))
+
+
+def _decode_codes(family, state, key, codes):
+  del key
+  return to_pixels(family.decode_codes(state, codes))
 
 
 def _decode(family, state, key, latents):
@@ -116,3 +170,16 @@ def _eval_step(family, state, key, batch):
 
 def _log_weight(family, state, key, images):
   return family.log_weight(state, to_float(images), key)
+
+
+def _sample_at(family, state, key, batch):
+  return to_pixels(family.sample_at(state, key, batch['latents'], batch['label']))
+
+
+def _sample_codes(family, state, key, codes):
+  return to_pixels(family.sample_codes(state, key, codes))
+
+
+def _trust(family, state, key, batch):
+  del key
+  return family.trust(state, to_float(batch['image']), batch['label'])

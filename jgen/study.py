@@ -56,6 +56,7 @@ class Run:
   variation: Variation
   folder: Path
   error: str = ''                       # of one that failed
+  noun: str = 'variation'               # what it is to the person at the terminal
 
   def __post_init__(self):
     self.status = 'done' if self.done() else 'waiting'
@@ -70,12 +71,12 @@ class Run:
     config = self.variation.config
     try:
       config_lib.validate(config)
-      _, evaluators, _ = train.build(config)
+      family, evaluators, _ = train.build(config)
       run_folder.check(self.folder, config)
       if self.status != 'done':
-        train.load(config, evaluators)
+        train.load(config, family, evaluators)
     except UserError as error:
-      raise UserError(f"variation '{self.variation.name}': {error}") from error
+      raise UserError(f"{self.noun} '{self.variation.name}': {error}") from error
 
   def train(self, command):
     """Trains to the end, to a signal or to a failure; returns whether a signal asked to stop."""
@@ -109,7 +110,7 @@ class Study:
     stopping = False
     for number, each in enumerate(self.runs, start=1):
       already = ', done already' if each.status == 'done' else ''
-      print(f'variation {number} of {len(self.runs)}: {each.variation.name}{already}', flush=True)
+      print(f'{each.noun} {number} of {len(self.runs)}: {each.variation.name}{already}', flush=True)
       if not already:
         stopping = self.train(each)
       if stopping:
@@ -118,7 +119,7 @@ class Study:
     print(self.summary())
     failed = self.named('failed')
     if failed:
-      raise UserError(f'{len(failed)} of {len(self.runs)} variations failed: {", ".join(failed)}; see '
+      raise UserError(f'{len(failed)} of {len(self.runs)} {self.runs[0].noun}s failed: {", ".join(failed)}; see '
                       f'{self.folder}/comparison.md; the same command tries again what is not done')
 
   def train(self, each):
@@ -141,7 +142,7 @@ class Study:
   def summary(self):
     """The last words of a study."""
     done = len(self.named('done'))
-    lines = [f'{done} of {len(self.runs)} variations done',
+    lines = [f'{done} of {len(self.runs)} {self.runs[0].noun}s done',
              *(f'{name:<12} {self.folder / entry}' for name, entry in (
                  ('comparison', 'comparison.md'), ('numbers', 'comparison.csv'), ('figures', 'figures')))]
     if self.named('stopped') or self.named('waiting'):

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from jgen import actions, augmentation, data, evaluation, families, feed, images, run_folder
 from jgen.checkpoints import Checkpoints
 from jgen.data.spec import Splits
+from jgen.doctor import Doctor
 from jgen.errors import UserError
 from jgen.families.base import Family
 from jgen.model import Compiled
@@ -26,6 +27,7 @@ from jgen.monitor import Monitor
 from jgen.parallel import AXIS
 from jgen.progress import Progress, duration
 from jgen.report.figures import draw_figures
+from jgen.report.records import read_record
 from jgen.runtime import StopRequest
 
 _INIT = 2**31                           # folded into the key for the initial values; no step has this number
@@ -74,9 +76,10 @@ def build(config):
   return family, evaluators, augment
 
 
-def load(config, evaluators):
+def load(config, family, evaluators):
   """The images of a config, as Splits; raises UserError if it cannot work on them."""
   splits = data.load_splits(config.data)
+  family.check_data(splits.train)
   evaluation.check_data(evaluators, splits)
   if config.data.on_device:
     feed.check_room(splits.train)
@@ -95,30 +98,43 @@ def run(config, workdir, command):
     UserError: the config cannot work, the folder holds another run, or the training diverged.
   """
   family, evaluators, augment = build(config)
-  splits = load(config, evaluators)
+  splits = load(config, family, evaluators)
   start = time.monotonic()
   with own_folder(workdir, config) as folder, StopRequest() as stop:
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
       step = Trainer(config, family, augment, splits, evaluators, folder, checkpoints).run(stop)
     draw_figures(folder)
     if jax.process_index() == 0:
-      print(summary(folder, step, config.num_steps, time.monotonic() - start, command))
+      print(summary(folder, step, config, time.monotonic() - start, command))
   return stop.requested
 
 
-def summary(folder, step, num_steps, seconds, command):
-  """The last words of a run: what was done, measured, and where it all lies."""
-  lines = [f'step {step:,} of {num_steps:,}, {duration(seconds)} in this start']
+def summary(folder, step, config, seconds, command):
+  """The last words of a run: what was done, measured, last and at best, and where it all lies."""
+  lines = [f'step {step:,} of {config.num_steps:,}, {duration(seconds)} in this start']
   for path in sorted(folder.glob(f'evaluation/*_step_{step:08d}.json')):
     record = json.loads(path.read_text())
     lines += [f'{record["evaluator"]}: ' + ', '.join(
         f'{name} {value:.4g}' for name, value in record['results'].items() if isinstance(value, (int, float)))]
+  lines += best_line(folder, config.checkpoints)
   entries = {'checkpoints': 'checkpoints/', 'samples': 'samples/', 'figures': 'figures/', 'numbers': 'metrics.csv',
              'evaluations': 'evaluation/', 'TensorBoard': 'tensorboard/'}
+  if ',begins,' in (folder / 'doctor.csv').read_text('utf-8'):
+    entries['doctor'] = 'doctor.csv'
   lines += [f'{name:<12} {folder / entry}' for name, entry in entries.items()]
-  if step < num_steps:
+  if step < config.num_steps:
     lines += [f'stopped and saved; go on with: {command}']
   return '\n'.join(lines)
+
+
+def best_line(folder, section):
+  """[the best value so far of the number by which the best checkpoint is kept], [] where there is none."""
+  series = read_record(folder).series
+  if section.best_metric not in series:
+    return []
+  steps, values = series[section.best_metric]
+  best = int(values.argmax() if section.best_is_highest else values.argmin())
+  return [f'best {section.best_metric}: {values[best]:.4g} at step {int(steps[best]):,}']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,9 +156,10 @@ class Trainer:
     progress = Progress(self.config.num_steps, self.config.batch_size * self.family.batches_per_step,
                         quiet=jax.process_index() > 0 or first_step == self.config.num_steps)
     writer = metric_writers.SummaryWriter(str(self.folder / 'tensorboard'))
-    with contextlib.closing(run_folder.MetricsFile(self.folder / 'metrics.csv', first_step)) as metrics_file:
-      monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress)
-      step = self.loop(state, first_step, monitor, self.actions(writer), stop)
+    with (contextlib.closing(run_folder.MetricsFile(self.folder / 'metrics.csv', first_step)) as metrics_file,
+          contextlib.closing(Doctor(self.config.doctor, self.folder, first_step, writer, progress.say)) as doctor):
+      monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress, doctor)
+      step = self.loop(state, first_step, monitor, self.actions(writer, doctor), stop)
       monitor.flush()
     writer.close()
     return step
@@ -156,14 +173,14 @@ class Trainer:
       state = self.family.adapt(jax.jit(self.family.init)(init_key), self.splits.train)
     return jax_utils.replicate(state), int(state.step)
 
-  def actions(self, writer):
+  def actions(self, writer, doctor):
     """What is done between steps, in this order."""
     config, compiled = self.config, Compiled(self.family)
     row_names = self.splits.train.spec.label_names if self.family.num_classes else ()
     return (
         actions.DrawSamples(config.sample_every_steps, compiled, self.folder, row_names, config.samples_per_class,
                             config.seed, writer),
-        *(actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder, config.seed, writer)
+        *(actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder, config.seed, writer, doctor.add)
           for every_steps, evaluators in self.evaluations()),
         actions.Save(config.checkpoint_every_steps, self.checkpoints))
 

@@ -11,7 +11,7 @@ import pytest
 
 from jgen import evaluation
 from jgen.errors import UserError
-from jgen.report import comparison
+from jgen.report import comparison, grids
 from jgen.report.drawing import Curves
 from jgen.report.records import Record
 
@@ -109,16 +109,16 @@ def test_the_last_pictures_of_each_kind_are_shown_and_earlier_figures_go(tmp_pat
 
 def test_wide_pictures_stand_below_each_other():
   pictures = [np.full((50 + i, 1_000, 3), i, np.uint8) for i in range(3)]
-  picture = comparison.side_by_side(pictures)
-  assert picture.shape[1] == 2 * 1_000 + comparison.GAP
-  places = [(0, 0), (0, 1_000 + comparison.GAP), (51 + comparison.GAP, 0)]
+  picture = grids.side_by_side(pictures)
+  assert picture.shape[1] == 2 * 1_000 + grids.GAP
+  places = [(0, 0), (0, 1_000 + grids.GAP), (51 + grids.GAP, 0)]
   rest = np.ones(picture.shape[:2], bool)
   for (y, x), one in zip(places, pictures, strict=True):
     np.testing.assert_array_equal(picture[y:y + len(one), x:x + 1_000], one)
     rest[y:y + len(one), x:x + 1_000] = False
   assert (picture[rest] == 255).all()
   too_wide = np.zeros((5, 3_000, 3), np.uint8)
-  np.testing.assert_array_equal(comparison.side_by_side([too_wide]), too_wide)
+  np.testing.assert_array_equal(grids.side_by_side([too_wide]), too_wide)
 
 
 def test_each_run_is_drawn_raw_and_smoothed_in_its_color():

@@ -14,7 +14,8 @@ from jgen import config as config_lib
 from jgen import data, evaluation, families, train
 
 ROOT = Path(__file__).parent.parent
-CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py') if path.stem not in ('common', 'stored'))
+NO_SYSTEMS = ('common', 'measured', 'score', 'stored')
+CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py') if path.stem not in NO_SYSTEMS)
 
 
 def load(name):
@@ -56,6 +57,12 @@ def test_every_declared_key_is_read():
 
 
 CHEAP = {  # evaluators that take a second
+    'attribute_pairs': {'num_pairs': 2},
+    'code_grid': {'num_rows': 2},
+    'critic_outputs': {'num_images': 8, 'num_shown': 2},
+    'diversity': {'num_images': 20},
+    'latent_interpolations': {'num_pairs': 2, 'num_steps': 3},
+    'nearest_images': {'num_rows': 2, 'num_neighbours': 2, 'num_generated': 4, 'num_real': 4},
     'class_consistency': {'num_generated': 10, 'num_real': 80},
     'interpolations': {'num_pairs': 2},
     'ledger': {'num_images': 4},
@@ -66,7 +73,10 @@ CHEAP = {  # evaluators that take a second
 
 def thin(model):
   """The same layers with few channels and latents."""
-  model.latent_size = 4
+  if 'latent_size' in model:
+    model.latent_size = 4
+  if 'quantizer' in model:
+    model.quantizer.code_size = 2
   for section in model.values():
     if hasattr(section, 'features'):
       section.features = tuple(max(2, width // 32) for width in section.features)

@@ -13,8 +13,11 @@ import tiny
 from jgen import families
 from jgen.checkpoints import Checkpoints
 from jgen.data.spec import Dataset, Spec
+from jgen.families.acgan import ACGAN
 from jgen.families.gan import GAN
+from jgen.families.infogan import InfoGAN
 from jgen.families.vae import VAE
+from jgen.families.vqvae import VQVAE
 from jgen.model import Compiled, Model
 from jgen.train import make_dispatch
 
@@ -62,10 +65,15 @@ def leaves(state):
   return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
 
 
-LOSSES = {GAN: {'critic/loss', 'generator/loss', 'critic/first_layer_gradient_norm'}, VAE: {'vae/loss', 'vae/elbo'}}
+LOSSES = {GAN: {'critic/loss', 'generator/loss', 'critic/first_layer_gradient_norm'},
+          ACGAN: {'critic/real_class_accuracy', 'critic/fake_class_accuracy', 'generator/weighted_class_loss'},
+          InfoGAN: {'generator/information', 'generator/information_maximum', 'generator/continuous_information'},
+          VAE: {'vae/loss', 'vae/elbo'},
+          VQVAE: {'vqvae/loss', 'vqvae/perplexity', 'vqvae/dead_share'}}
 FIXED = {   # what no step moves; for the single output of the critic, the vector of the spectral norm is 1 or -1
     'vae': [".model_state['likelihood']['variance']"], 'learned_vae': [".model_state['likelihood']['variance']"],
-    'toolbox_gan': [".model_state['critic']['spectral_norm']['layer_2']['SpectralNorm_0']['u']"]}
+    'toolbox_gan': [".model_state['critic']['spectral_norm']['layer_2']['SpectralNorm_0']['u']"],
+    'averaged_vqvae': [f".opt_state['vqvae'][0].{moment}['quantizer']['codebook']" for moment in ('mu', 'nu')]}
 each_family = pytest.mark.parametrize('name', list(tiny.CONFIGS))
 
 
@@ -159,7 +167,7 @@ def test_metrics_of_the_critic_are_means_over_its_updates():
   data = batches(1, family.batches_per_step, 1)
   _, metrics = make_dispatch(family, devices=first)(jax_utils.replicate(state, first), data, jax.random.key(7))
   images, labels = (data[name].reshape(-1, *data[name].shape[4:]) for name in ('image', 'label'))
-  logits, _ = family.judge(
+  logits, _, _ = family.judge(
       state.params['critic'], {}, images.astype(np.float32) / 127.5 - 1, labels, jax.random.key(0))
   assert len(logits) == 3 * BATCH
   np.testing.assert_allclose(metrics['critic/real_logit'][0, 0], logits.mean(), rtol=1e-4, atol=1e-6)

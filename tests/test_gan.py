@@ -36,10 +36,11 @@ def update():
   def both(batch):
     generated = family.generate(state, jax.random.key(1), batch['label'])
     def critic_loss(params):
-      terms, _, _ = family.critic_terms(params, state.model_state['critic'], batch, generated.images, jax.random.key(2))
+      terms, _, _ = family.critic_terms({'critic': params}, state.model_state['critic'], batch, generated.images,
+                                         jax.random.key(2))
       return sum(terms.values()).mean()
     def generator_loss(images):
-      terms = family.generator_terms(state.params['critic'], {}, images, batch['label'], jax.random.key(4))
+      terms, _ = family.generator_terms(state.params, {}, images, batch['label'], jax.random.key(4))
       return terms['adversarial'].mean()
     def generator_loss_of_params(params):
       latents = family.latents(jax.random.key(1), batch['label'])

@@ -97,9 +97,9 @@ def test_generator_metrics_are_means_over_its_updates():
   losses = []
   class Recording(GAN):
     def generator_terms(self, *arguments):
-      terms = super().generator_terms(*arguments)
+      terms, watched = super().generator_terms(*arguments)
       jax.debug.callback(lambda loss: losses.append(float(loss)), terms['adversarial'].mean())
-      return terms
+      return terms, watched
   family = Recording(**{field.name: getattr(family, field.name) for field in dataclasses.fields(family)})
   metrics, _, _ = step_of(family)
   assert len(set(losses)) == 3
@@ -132,7 +132,8 @@ def test_the_critic_sees_nothing_but_what_it_is_shown():
     return images * 0. + step + 0.5
   metrics, start, end = step_of(dataclasses.replace(family_of(**STILL), present=blank))
   critic = family_of().critic
-  logit = float(critic.apply({'params': start.params['critic']}, jnp.full((1, 8, 8, 1), 0.5), train=False)[0])
+  logits, _ = critic.apply({'params': start.params['critic']}, jnp.full((1, 8, 8, 1), 0.5), train=False)
+  logit = float(logits[0])
   for name in ('real_logit', 'fake_logit'):
     np.testing.assert_allclose(metrics[f'critic/{name}'], logit, rtol=1e-4)
   np.testing.assert_allclose(metrics['generator/loss'], np.log1p(np.exp(-logit)), rtol=1e-4)

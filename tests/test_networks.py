@@ -101,7 +101,7 @@ def test_networks_are_the_published_ones(name):
 
   module = networks.critic(model.critic, (64, 64, 3))
   images = rng.uniform(-1, 1, (4, 64, 64, 3 + classes)).astype(np.float32)
-  logits = run_trained(module, taught(module, critic, images), images)
+  logits, _ = run_trained(module, taught(module, critic, images), images)
   np.testing.assert_allclose(logits, numbers(critic(torch.tensor(images.transpose(0, 3, 1, 2)))), rtol=1e-3, atol=5e-5)
 
 
@@ -109,7 +109,8 @@ def run_trained(module, variables, inputs):
   """The output in training, where BatchNorm uses the batch's own statistics, on one device."""
   def forward(x):
     return module.apply(variables, x, train=True, mutable=[key for key in variables if key != 'params'])[0]
-  return np.asarray(jax.pmap(forward, axis_name='devices', devices=jax.devices()[:1])(inputs[None])[0])
+  outputs = jax.pmap(forward, axis_name='devices', devices=jax.devices()[:1])(inputs[None])
+  return jax.tree.map(lambda x: np.asarray(x[0]), outputs)
 
 
 # Doubling and halving
@@ -182,9 +183,9 @@ def test_networks_drop_where_they_are_asked_to():
   section.features, section.normalization, section.dropout = (8, 6), 'none', 0.5
   module, images = networks.critic(section, (8, 8, 1)), np.ones((4, 8, 8, 1), np.float32)
   variables = module.init(jax.random.key(0), images, train=True)
-  logits = mapped(lambda x: module.apply(variables, x, train=True, rngs={'dropout': jax.random.key(0)}), images)
+  logits = mapped(lambda x: module.apply(variables, x, train=True, rngs={'dropout': jax.random.key(0)})[0], images)
   assert len(np.unique(logits)) == 4
-  assert len(np.unique(mapped(lambda x: module.apply(variables, x, train=False), images))) == 1
+  assert len(np.unique(mapped(lambda x: module.apply(variables, x, train=False)[0], images))) == 1
 
 
 # Spectral normalisation
@@ -245,5 +246,5 @@ def test_spectral_norm_is_of_every_kernel_of_a_network():
   assert set(variables['spectral_norm']) == set(variables['params']) == {FIRST_LAYER, 'layer_1', 'layer_2'}
   # Divided by sigma, a kernel's own scale is of no account.
   larger = jax.tree.map(lambda x: 7 * x, variables['params'])
-  run = lambda params: module.apply({**variables, 'params': params}, images, train=False)
+  run = lambda params: module.apply({**variables, 'params': params}, images, train=False)[0]
   np.testing.assert_allclose(run(variables['params']), run(larger), rtol=1e-4)

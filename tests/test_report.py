@@ -19,10 +19,21 @@ COLUMNS = ('critic/loss', 'generator/loss', 'critic/adversarial', 'critic/wasser
            'critic/fake_accuracy', 'critic/real_loss', 'critic/fake_loss', 'critic/slope_at_real', 'vae/loss',
            'vae/reconstruction', 'vae/regularization', 'vae/mse',
            'vae/reconstruction_nats', 'vae/kl', 'vae/elbo', 'vae/bits_per_dimension', 'vae/kl_weight_per_pixel',
-           'vae/kl_weight_per_image', 'vae/pixel_variance', 'vae/active_units', 'vae/gradient_norm')
-EVALUATED = ('class_consistency/accuracy', 'ledger/loss', 'ledger/mse', 'ledger/mse_sampled', 'ledger/elbo',
+           'vae/kl_weight_per_image', 'vae/pixel_variance', 'vae/active_units', 'vae/gradient_norm', 'vqvae/loss',
+           'vqvae/reconstruction', 'vqvae/mse', 'vqvae/codebook', 'vqvae/commitment', 'vqvae/perplexity',
+           'vqvae/dead_share', 'vqvae/gradient_norm')
+EVALUATED = ('class_consistency/accuracy', 'critic_outputs/told_apart', 'diversity/pair_ratio',
+             'diversity/nearest_ratio', 'ledger/loss', 'ledger/mse', 'ledger/mse_sampled', 'ledger/elbo',
              'ledger/importance_bound', 'ledger/reconstruction_nats', 'ledger/kl', 'ledger/bits_per_dimension',
-             'ledger/active_units')
+             'ledger/active_units', 'inception_features/fid@500', 'inception_features/fid768@500',
+             'inception_features/kid_low@500', 'inception_features/precision768@500', 'inception_features/recall@500',
+             'inception_features/coverage@500', 'classifier_features/proxy_fid[digits-cnn]@500',
+             'random_features/proxy_fid[random]@500', 'reconstruction_quality/psnr', 'reconstruction_quality/ssim',
+             'codebook/loss', 'codebook/reconstruction', 'codebook/mse',
+             'codebook/codebook', 'codebook/commitment', 'codebook/perplexity', 'codebook/train_perplexity',
+             'codebook/dead_share', 'codebook/train_dead_share', 'codebook/entropy_bits_per_image',
+             'codebook/bits_per_image')
+OUTPUTS = {'edges': [-1., 0., 0.5, 2.], 'counts': {'train': [1, 3, 4], 'generated': [6, 3, 1]}}   # no test images
 TABLE = {row.file: row for row in FIGURES}
 
 
@@ -60,8 +71,15 @@ def workdir(tmp_path_factory):
   write_metrics(folder, range(100, 6_100, 100), {name: random.random(60) for name in COLUMNS})
   for step, accuracy in ((900, 0.2), (1_000, 0.4), (6_000, 0.8)):
     write_evaluation(folder, step, accuracy)
-    store(folder, step, 'ledger', {name.removeprefix('ledger/'): accuracy + step for name in EVALUATED[1:]}
-          | {'kl_per_latent': [0.5, 2., accuracy]})
+    store(folder, step, 'ledger', {name.removeprefix('ledger/'): accuracy + step for name in EVALUATED
+                                   if name.startswith('ledger/')} | {'kl_per_latent': [0.5, 2., accuracy]})
+    for evaluator in ('inception_features', 'classifier_features', 'random_features', 'reconstruction_quality'):
+      store(folder, step, evaluator, {name.partition('/')[2]: accuracy for name in EVALUATED
+                                      if name.startswith(evaluator)})
+    store(folder, step, 'diversity', {'pair_ratio': accuracy, 'nearest_ratio': accuracy / 2})
+    store(folder, step, 'critic_outputs', {'told_apart': accuracy, **OUTPUTS})
+    store(folder, step, 'codebook', {name.removeprefix('codebook/'): accuracy for name in EVALUATED
+                                     if name.startswith('codebook/')} | {'train_usage': [7, 0, 2]})
   store(folder, 6_000, 'tsne', latents(['not Bangs', 'Bangs']))
   draw_figures(folder)
   return folder
@@ -138,7 +156,7 @@ def test_a_damaged_evaluation_is_one_line(tmp_path, content):
 
 def test_the_table_shows_every_number_that_the_families_write():
   curves = [row for row in FIGURES if isinstance(row, Curves)]
-  shown = [column for row in curves for column in row.columns]
+  shown = [name for row in curves for name in row.shown({*COLUMNS, *EVALUATED})]
   assert sorted(shown) == sorted([*COLUMNS, *EVALUATED])
   assert len(TABLE) == len(FIGURES)
   assert all(row.title and row.ylabel for row in FIGURES)
@@ -197,6 +215,17 @@ def test_bars_stand_by_their_height(workdir):
   assert [bar.get_height() for bar in axes.patches] == [2., 0.8, 0.5]   # of step 6,000
   assert [bar.get_center()[0] for bar in axes.patches] == [1, 2, 3]
   assert '6,000 steps, in all 3.3' in axes.figure.legends[0].get_texts()[0].get_text()
+
+
+def test_histograms_are_shares_over_the_bins(workdir):
+  figure = draw_figure(TABLE['critic_output_histogram.png'], read_record(workdir))
+  outlines = [patch.get_data() for patch in figure.axes[0].patches if patch.get_label() and patch.get_label()[0] != '_']
+  for (shares, edges, _), expected in zip(outlines, ([1 / 8, 3 / 8, 1 / 2], [0.6, 0.3, 0.1]), strict=True):
+    np.testing.assert_array_equal(edges, OUTPUTS['edges'])
+    np.testing.assert_allclose(shares, expected)
+  legend, = figure.legends
+  assert [text.get_text() for text in legend.get_texts()] == ['training images (8)', 'generated images (10)']
+  assert legend.get_title().get_text() == 'after 6,000 steps'
 
 
 def scatter(names, **kwargs):
@@ -312,12 +341,13 @@ def test_no_label_is_cut_and_no_legend_covers_data(tmp_path, names):
             'class_consistency/accuracy': (steps[:1], np.array([0.5])),
             'class_consistency/classifier_accuracy': (steps[:1], np.array([0.9]))}
   if len(names) == 2:                   # once: these figures name no classes
-    series |= {name: (steps, 12_345. * np.sin(steps)) for name in COLUMNS if name.startswith('vae/')}
+    series |= {name: (steps, 12_345. * np.sin(steps)) for name in COLUMNS if name.startswith(('vae/', 'vqvae/'))}
     series |= {name: (steps[::10], 23_456. * np.cos(steps[::10])) for name in EVALUATED[1:]}
   latest = {'per_class': [0.5] * len(names), 'classifier_per_class': [0.9] * len(names), 'class_names': names,
             'step': 100_000}
   record = Record(series, {f'class_consistency/{entry}': value for entry, value in latest.items()} | {
-      'ledger/kl_per_latent': np.geomspace(1e-9, 9, len(names)).tolist(), 'ledger/step': 100_000})
+      'ledger/kl_per_latent': np.geomspace(1e-9, 9, len(names)).tolist(), 'ledger/step': 100_000,
+      'codebook/train_usage': [10_000_000] * len(names), 'codebook/step': 100_000})
   for row in FIGURES:
     if not row.has_data(record):
       continue

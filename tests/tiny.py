@@ -39,6 +39,23 @@ def toolbox_gan(**overrides):
   return config
 
 
+def acgan(**overrides):
+  """An ACGAN on the 8x8 digits whose generator learns a vector a label."""
+  config = _gan('acgan', common.acgan())
+  config.model.label_input, config.model.embedding_size = 'embedding', 3
+  config.update_from_flattened_dict(overrides)
+  return config
+
+
+def infogan(**overrides):
+  """An InfoGAN on the 8x8 digits with codes of both kinds and two updates of the critic."""
+  config = _gan('infogan', common.infogan())
+  config.model.codes.update(categorical=2, num_values=3, continuous=2)
+  config.model.critic_steps = 2
+  config.update_from_flattened_dict(overrides)
+  return config
+
+
 def vae(**overrides):
   """A VAE on the 8x8 digits with BatchNorm, the training pixels' variance, and a part of the divergence free."""
   config = _base('vae', common.vae())
@@ -64,9 +81,33 @@ def learned_vae(**overrides):
   return config
 
 
-def _gan():
-  config = _base('gan', common.gan())
-  config.model.conditional = True
+def vqvae(**overrides):
+  """A VQ-VAE on the 8x8 digits whose codebook is learned by gradient and revived at every other step."""
+  config = _base('vqvae', common.vqvae())
+  model = config.model
+  model.encoder.features, model.decoder.features = (8, 12), (12, 8)
+  for network in (model.encoder, model.decoder):
+    network.kernel_init, network.use_bias = 'he', False   # so that untrained samples differ; BatchNorm has a bias
+  model.quantizer.update(codebook_size=9, code_size=4, dead_below=0.995, revive_every_steps=2)
+  config.update_from_flattened_dict(overrides)
+  return config
+
+
+def averaged_vqvae(**overrides):
+  """The same with a codebook of moving averages, whole maps as vectors, the squared error, without BatchNorm."""
+  config = vqvae()
+  config.model.reconstruction = 'squared_error'
+  config.model.quantizer.update(grouping='maps', learned_by='moving_average', decay=0.5)
+  for network in (config.model.encoder, config.model.decoder):
+    network.normalization, network.use_bias = 'none', True
+  config.update_from_flattened_dict(overrides)
+  return config
+
+
+def _gan(family='gan', model=None):
+  config = _base(family, model or common.gan())
+  if 'conditional' in config.model:
+    config.model.conditional = True
   config.model.latent_size = 5
   config.model.generator.kernel_init = 'he'   # so that untrained samples differ
   config.model.generator.features = (12, 8)
@@ -89,4 +130,5 @@ def _base(family, model):
   return config
 
 
-CONFIGS = {'wgan': wgan, 'dcgan': dcgan, 'toolbox_gan': toolbox_gan, 'vae': vae, 'learned_vae': learned_vae}
+CONFIGS = {'wgan': wgan, 'dcgan': dcgan, 'toolbox_gan': toolbox_gan, 'acgan': acgan, 'infogan': infogan,
+           'vae': vae, 'learned_vae': learned_vae, 'vqvae': vqvae, 'averaged_vqvae': averaged_vqvae}

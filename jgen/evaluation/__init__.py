@@ -7,25 +7,51 @@ in `configs/common.py`:
   `check(spec, family)` raises UserError where it cannot serve the data set or the model, before anything is trained;
   `check_data(splits)`, which only some have, raises UserError where the images show that, also before;
   `measure(model, splits, seed) -> Measured`, where `model` is a `jgen.model.Model` and `splits` are
-  `jgen.data.spec.Splits`.
+  `jgen.data.spec.Splits`. Its numbers can be ranked among runs where it gives them a receipt (`receipt.py`);
+  `of_images`, which only some have, says that it needs of the model no more than `sample_parts`, so that it can measure
+  images of any source.
 """
 
 import dataclasses
 
 from jgen.errors import UserError, choose, nearest
+from jgen.evaluation.attribute_pairs import AttributePairs
 from jgen.evaluation.class_consistency import ClassConsistency
+from jgen.evaluation.code_classes import CodeClasses
+from jgen.evaluation.code_grid import CodeGrid
+from jgen.evaluation.codebook import Codebook
+from jgen.evaluation.critic_outputs import CriticOutputs
 from jgen.evaluation.disentanglement import Disentanglement
+from jgen.evaluation.diversity import Diversity
+from jgen.evaluation.feature_scores import ClassifierFeatures, InceptionFeatures, RandomFeatures
+from jgen.evaluation.held_out import HeldOut
 from jgen.evaluation.interpolations import Interpolations
+from jgen.evaluation.latent_interpolations import LatentInterpolations
 from jgen.evaluation.ledger import Ledger
+from jgen.evaluation.nearest_images import NearestImages
+from jgen.evaluation.reconstruction_quality import ReconstructionQuality
 from jgen.evaluation.reconstructions import Reconstructions
 from jgen.evaluation.traversals import Traversals
 from jgen.evaluation.tsne import Tsne
 
 EVALUATORS = {
+    'attribute_pairs': AttributePairs,
     'class_consistency': ClassConsistency,
+    'code_classes': CodeClasses,
+    'code_grid': CodeGrid,
+    'classifier_features': ClassifierFeatures,
+    'codebook': Codebook,
+    'critic_outputs': CriticOutputs,
     'disentanglement': Disentanglement,
+    'diversity': Diversity,
+    'held_out': HeldOut,
+    'inception_features': InceptionFeatures,
     'interpolations': Interpolations,
+    'latent_interpolations': LatentInterpolations,
     'ledger': Ledger,
+    'nearest_images': NearestImages,
+    'random_features': RandomFeatures,
+    'reconstruction_quality': ReconstructionQuality,
     'reconstructions': Reconstructions,
     'traversals': Traversals,
     'tsne': Tsne,

@@ -127,7 +127,7 @@ def _draw(dataset, num_real):
     if len(drawn) < 2:
       raise UserError(f"data set '{dataset.spec.name}' has too few images of class '{name}': {len(drawn)} of "
                       f'{len(of_class)} drawn, at least 2 are needed for its classifier; '
-                      'raise config.evaluators.class_consistency.num_real or train on more splits')
+                      "raise num_real in the evaluator's section of config.evaluators or train on more splits")
     num_held_out = max(1, len(drawn) // HELD_OUT)
     held_out.append(drawn[:num_held_out])
     train.append(drawn[num_held_out:])

@@ -1,9 +1,18 @@
 """The model families, by the name that a config gives."""
 
 from jgen.errors import choose
-from jgen.families import gan, vae
+from jgen.families import acgan, gan, infogan, latent_prior, vae, vqvae
 
-FAMILIES = {'gan': gan.create, 'vae': vae.create}
+FAMILIES = {
+    'acgan': acgan.create,
+    'autoregressive_prior': latent_prior.create_autoregressive,
+    'gan': gan.create,
+    'infogan': infogan.create,
+    'mixture_prior': latent_prior.create_mixture,
+    'vae': vae.create,
+    'vae_prior': latent_prior.create_vae,
+    'vqvae': vqvae.create,
+}
 
 
 def create(config, spec):

@@ -5,6 +5,14 @@ Some families can do more than `Family` asks of all; an evaluator names what it 
   `decode(state, latents [B, Z]) -> [B, H, W, C]`
   `reconstruct(state, images) -> [B, H, W, C]`
   `eval_step(state, batch, key) -> {name: [B]}`, what is worth knowing of each image
+and, where latents are a map [B, h, w, c] that is replaced by N discrete codes an image,
+  `latents(state, images) -> [B, h, w, c]`, `decode` of these, `codes(state, images) -> int32 [B, N]`
+  `decode_codes(state, codes) -> [B, H, W, C]`
+  `sample_at(state, key, latents [B, Z], labels [B]) -> [B, H, W, C]`, of latents from the standard normal distribution
+    of `latent_size` entries
+  `sample_codes(state, key, codes [B, M + N]) -> [B, H, W, C]`, of codes as its `latent_codes` are, and of noise that
+    follows the key
+  `trust(state, images, labels) -> [B]`, how sure the model is that each image is real, in units of its own
 """
 
 import jax
@@ -24,6 +32,10 @@ class Family:
     """The state at step 0 with what it takes from the training images; run once, on the host."""
     del dataset
     return state
+
+  def check_data(self, dataset):
+    """Raises UserError where the model cannot be trained on the data set; run before anything is."""
+    del dataset
 
   def train_step(self, state, batches, key):
     """One training step.

@@ -39,7 +39,7 @@ class GAN(Family):
   """
 
   generator: nn.Module                  # latents [B, Z (+ Y)] -> [B, H, W, C]
-  critic: nn.Module                     # [B, H, W, C (+ Y)] -> logits [B]
+  critic: nn.Module                     # [B, H, W, C (+ Y)] -> (logits [B], what a further head says or needs)
   generator_optimizer: optax.GradientTransformation
   critic_optimizer: optax.GradientTransformation
   loss: AdversarialLoss
@@ -55,14 +55,32 @@ class GAN(Family):
   ema_decay: float
 
   def init(self, key):
-    label = jnp.zeros((1,), jnp.int32)
-    latents = self.with_label(jnp.zeros((1, self.latent_size)), label)
-    images = self.with_label(jnp.zeros((1, *self.image_shape)), label)
-    return train_state.create(
-        key, {'generator': self.generator, 'critic': self.critic},
-        {'generator': (latents,), 'critic': (images,)},
-        {'generator': self.generator_optimizer, 'critic': self.critic_optimizer},
-        averaged=('generator',) if self.ema_decay else ())
+    networks, inputs, optimizers = ({name: part[i] for name, part in self.parts().items()} for i in range(3))
+    return train_state.create(key, networks, inputs, optimizers, averaged=('generator',) if self.ema_decay else ())
+
+  def parts(self):
+    """{network: (module, the arguments of its call, optimizer)}."""
+    labels = self.example_labels()
+    latents = self.generator_input(jnp.zeros((1, self.latent_size)), labels)
+    images = self.critic_input(jnp.zeros((1, *self.image_shape)), labels)
+    return {'generator': (self.generator, (latents,), self.generator_optimizer),
+            'critic': (self.critic, (images,), self.critic_optimizer)}
+
+  def example_labels(self):
+    """Labels of one image."""
+    return jnp.zeros((1,), jnp.int32)
+
+  def generator_partners(self):
+    """{network that the generator's update moves beside the generator: its optimizer}."""
+    return {}
+
+  def generator_input(self, noise, labels):
+    """What the generator is given for noise [B, Z]."""
+    return self.with_label(noise, labels)
+
+  def critic_input(self, images, labels):
+    """What the critic is given for images [B, H, W, C]."""
+    return self.with_label(images, labels)
 
   def with_label(self, x, labels):
     """Appends the one-hot of labels [B] to the last axis of x [B, ...], constant over the axes between."""
@@ -75,7 +93,7 @@ class GAN(Family):
   def latents(self, key, labels):
     """The generator's input: standard normal [B, Z], with the label."""
     noise = per_image(key, len(labels), lambda k: jax.random.normal(k, (self.latent_size,)))
-    return self.with_label(noise, labels)
+    return self.generator_input(noise, labels)
 
   def generate(self, state, key, labels):
     """The forward pass in training, with all that the generator's own update needs of it."""
@@ -89,19 +107,21 @@ class GAN(Family):
   def critic_terms(self, params, model_state, batch, fake, key):
     """({term: [B]} that the critic minimises, {name: [B]} worth watching, the critic's new model_state).
 
-    Real and generated images are two minibatches, so that BatchNorm never mixes their statistics. They are as the
-    critic is shown them, for the penalty too.
+    `params` are of all networks, `model_state` is the critic's. Real and generated images are two minibatches, so that
+    BatchNorm never mixes their statistics. They are as the critic is shown them, for the penalty too.
     """
     key_of = lambda purpose: jax.random.fold_in(key, purpose)
     real, labels = batch['image'], batch['label']
-    real_logits, model_state = self.judge(params, model_state, real, labels, key_of(_JUDGE_REAL))
-    fake_logits, model_state = self.judge(params, model_state, fake, labels, key_of(_JUDGE_FAKE))
+    judge = lambda state, images, purpose: self.judge(params['critic'], state, images, labels, key_of(purpose))
+    real_logits, of_real, model_state = judge(model_state, real, _JUDGE_REAL)
+    fake_logits, of_fake, model_state = judge(model_state, fake, _JUDGE_FAKE)
     real_loss, fake_loss = self.answer_losses(real_logits, fake_logits, key_of(_TARGETS))
-    terms = {'adversarial': real_loss + fake_loss}
+    further_terms, further = self.further_critic_terms(params, of_real, of_fake, labels)
+    terms = {'adversarial': real_loss + fake_loss, **further_terms}
     watched = {'real_loss': real_loss, 'fake_loss': fake_loss, 'real_logit': real_logits, 'fake_logit': fake_logits,
-               **self.loss.monitor(real_logits, fake_logits)}
+               **self.loss.monitor(real_logits, fake_logits), **further}
     if self.penalty:
-      score = lambda x: self.judge(params, model_state, x, labels, key_of(_JUDGE_POINTS))[0]
+      score = lambda x: judge(model_state, x, _JUDGE_POINTS)[0]
       drawn = per_image(key, len(fake), lambda k: self.penalty.draw(k, self.image_shape))
       watched['penalty'], slopes = self.penalty.function(score, real, fake, drawn)
       watched.update(slopes)
@@ -109,9 +129,20 @@ class GAN(Family):
     return terms, watched, model_state
 
   def judge(self, params, model_state, images, labels, key):
-    """(logits [B], new model_state) of the critic in training."""
-    return train_state.apply(self.critic, params, model_state, self.with_label(images, labels), train=True,
-                             dropout_key=key)
+    """(logits [B], what a further head says or needs, new model_state) of a critic of these params in training."""
+    (logits, further), model_state = train_state.apply(
+        self.critic, params, model_state, self.critic_input(images, labels), train=True, dropout_key=key)
+    return logits, further, model_state
+
+  def further_critic_terms(self, params, of_real, of_fake, labels):
+    """({term: [B]}, {name: [B]}) of what the critic returns beside its logits."""
+    del params, of_real, of_fake, labels   # for families with a further head
+    return {}, {}
+
+  def further_generator_terms(self, params, of_fake, labels):
+    """The same in the generator's update."""
+    del params, of_fake, labels
+    return {}, {}
 
   def answer_losses(self, real_logits, fake_logits, key):
     """What the critic's answers to real and to generated images cost it, [B] each."""
@@ -125,7 +156,8 @@ class GAN(Family):
     show = lambda purpose, images: self.present(jax.random.fold_in(key, purpose), state.step, images)
     batch, fake = {**batch, 'image': show(_SHOW_REAL, batch['image'])}, show(_SHOW_FAKE, fake)
     def loss(params):
-      terms, watched, model_state = self.critic_terms(params, state.model_state['critic'], batch, fake, key)
+      terms, watched, model_state = self.critic_terms(
+          {**state.params, 'critic': params}, state.model_state['critic'], batch, fake, key)
       total = sum(terms.values()).mean()
       return total, ({'loss': total, **means({**terms, **watched})}, model_state)
     gradients, (metrics, model_state) = jax.grad(loss, has_aux=True)(state.params['critic'])
@@ -134,23 +166,33 @@ class GAN(Family):
     return state.replace(model_state={**state.model_state, 'critic': model_state}), metrics
 
   def generator_terms(self, params, model_state, fake, labels, key):
-    """{term: [B]} that the generator minimises, through a critic of these params and model_state."""
-    logits, _ = self.judge(params, model_state, fake, labels, jax.random.fold_in(key, _JUDGE_FAKE))
-    return {'adversarial': self.loss.generator(logits)}
+    """({term: [B]} that the generator minimises, {name: [B]} worth watching).
+
+    `params` are of all networks, `model_state` is the critic's.
+    """
+    key = jax.random.fold_in(key, _JUDGE_FAKE)
+    logits, of_fake, _ = self.judge(params['critic'], model_state, fake, labels, key)
+    further_terms, further = self.further_generator_terms(params, of_fake, labels)
+    return {'adversarial': self.loss.generator(logits), **further_terms}, further
 
   def generator_step(self, state, generated, labels, key):
     """One update of the generator through the critic, whose own gradients are not computed.
 
     The critic's running statistics stay as its own update left them.
     """
-    def loss(images):
+    partners = self.generator_partners()
+    def loss(images, partners):
       shown = self.present(jax.random.fold_in(key, _SHOW_FAKE), state.step, images)
-      terms = self.generator_terms(state.params['critic'], state.model_state['critic'], shown, labels, key)
+      terms, watched = self.generator_terms(
+          {**state.params, **partners}, state.model_state['critic'], shown, labels, key)
       total = sum(terms.values()).mean()
-      return total, {'loss': total, **means(terms)}
-    gradient, metrics = jax.grad(loss, has_aux=True)(generated.images)
+      return total, {'loss': total, **means({**terms, **watched})}
+    (gradient, of_partners), metrics = jax.grad(loss, argnums=(0, 1), has_aux=True)(
+        generated.images, {name: state.params[name] for name in partners})
     state, gradients = train_state.descend(
         state, 'generator', generated.pullback(gradient), self.generator_optimizer)
+    for name, optimizer in partners.items():
+      state, _ = train_state.descend(state, name, of_partners[name], optimizer)
     metrics.update(gradient_norms(gradients))
     return state.replace(model_state={**state.model_state, 'generator': generated.model_state}), metrics
 
@@ -195,11 +237,25 @@ class GAN(Family):
     return state, means_over_updates(later_metrics, metrics)
 
   def sample(self, state, key, labels):
+    return self.draw(state, key, self.latents(key, labels))
+
+  def sample_at(self, state, key, latents, labels):
+    """Images [B, H, W, C] of latents [B, Z]."""
+    return self.draw(state, key, self.generator_input(latents, labels))
+
+  def draw(self, state, key, inputs):
+    """Images of the generator's inputs [B, Z (+ Y)], in evaluation."""
     params = state.ema_params.get('generator', state.params['generator'])
     images, _ = train_state.apply(
-        self.generator, params, state.model_state['generator'], self.latents(key, labels), train=False,
+        self.generator, params, state.model_state['generator'], inputs, train=False,
         dropout_key=jax.random.fold_in(key, _DROPOUT))
     return images
+
+  def trust(self, state, images, labels):
+    """The critic's logits [B] in evaluation, on images [B, H, W, C] as they are: higher is more sure."""
+    (logits, _), _ = train_state.apply(self.critic, state.params['critic'], state.model_state['critic'],
+                                       self.critic_input(images, labels), train=False)
+    return logits
 
 
 def means_over_updates(others, one):
@@ -225,11 +281,23 @@ def create(model, spec):
   """The GAN of a `common.gan()` section for a data set's Spec.
 
   Raises:
+    UserError: what `fields` refuses; a conditional model on unlabelled images.
+  """
+  if model.conditional and not spec.num_classes:
+    raise UserError(f'config.model.conditional: the data set {spec.name} has no labels; set it to False '
+                    'or choose a labelled data set')
+  return GAN(**fields(model, spec), num_classes=spec.num_classes if model.conditional else 0)
+
+
+def fields(model, spec):
+  """All of a GAN but its `num_classes`, from the section of an adversarial family.
+
+  Raises:
     UserError: what `check` refuses; a network that does not fit the image; an unknown name; a number out of its range.
   """
   penalty = choose('model.penalty', model.penalty, PENALTIES)
-  check(model, spec, penalty)
-  return GAN(
+  check(model, penalty)
+  return dict(
       generator=networks.generator(model.generator, spec.image_shape),
       critic=networks.critic(model.critic, spec.image_shape),
       generator_optimizer=optimizers.create(model.generator_optimizer),
@@ -237,19 +305,15 @@ def create(model, spec):
       loss=choose('model.loss', model.loss, ADVERSARIAL_LOSSES), targets=Targets(**model.critic_targets),
       penalty=penalty, penalty_weight=model.penalty_weight,
       present=presentation.create(model.diff_augment, model.instance_noise), image_shape=spec.image_shape,
-      latent_size=model.latent_size, num_classes=spec.num_classes if model.conditional else 0,
-      batches_per_step=model.critic_steps, generator_steps=model.generator_steps, ema_decay=model.ema_decay)
+      latent_size=model.latent_size, batches_per_step=model.critic_steps, generator_steps=model.generator_steps,
+      ema_decay=model.ema_decay)
 
 
-def check(model, spec, penalty):
+def check(model, penalty):
   """Raises UserError for what no GAN can work with, and for
 
-  a conditional model on unlabelled images; a penalty with BatchNorm in the critic, unless
-  `allow_penalty_with_batch_norm` says so.
+  a penalty with BatchNorm in the critic, unless `allow_penalty_with_batch_norm` says so.
   """
-  if model.conditional and not spec.num_classes:
-    raise UserError(f'config.model.conditional: the data set {spec.name} has no labels; set it to False '
-                    'or choose a labelled data set')
   if penalty and model.critic.normalization == 'batch' and not model.allow_penalty_with_batch_norm:
     raise UserError(
         f"config.model.penalty '{model.penalty}' is a penalty per image, which BatchNorm in the critic makes "

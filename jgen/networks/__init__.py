@@ -1,46 +1,117 @@
 """Linen modules from their sections of the config."""
 
+import functools
+
 from jgen.errors import UserError, choose
 from jgen.networks import dcgan
 from jgen.networks import vae as vae_networks
+from jgen.networks import vqvae as vqvae_networks
+from jgen.networks.convolution import Conv
+from jgen.networks.dense import DenseDecoder, DenseEncoder
 from jgen.networks.layers import KERNEL_INITS, NORMALIZATIONS
+from jgen.networks.quantizer import GROUPINGS, Quantizer
 from jgen.networks.resampling import DOWNSAMPLINGS, UPSAMPLINGS
 
 
-def generator(section, image_shape):
-  """The generator of the section `common.gan().generator` for images (H, W, C)."""
-  return dcgan.Generator(
+def generator(section, image_shape, kind=dcgan.Generator, **fields):
+  """The generator of the section `common.gan().generator` for images (H, W, C), with the `fields` of its kind."""
+  return kind(
       image_shape=image_shape, dropout_at_sampling=section.dropout_at_sampling,
       resampling=choose('model.generator.up', section.up, UPSAMPLINGS),
-      **_adversarial(section), **_common(section, image_shape))
+      **_adversarial(section), **_common(section, image_shape), **fields)
 
 
-def critic(section, image_shape):
-  """The critic of the section `common.gan().critic` for images (H, W, C)."""
-  return dcgan.Critic(resampling=choose('model.critic.down', section.down, DOWNSAMPLINGS),
-                      **_adversarial(section), **_common(section, image_shape))
+def critic(section, image_shape, kind=dcgan.Critic, **fields):
+  """The critic of the section `common.gan().critic` for images (H, W, C), with the `fields` of its kind."""
+  layers = _layers(section) if section.strides else _common(section, image_shape)
+  return kind(resampling=_critic_layers(section), head_bias=section.head_bias, **_adversarial(section), **layers,
+              **fields)
+
+
+def head(section, outputs):
+  """A linear head beside that of the critic of the section `common.gan().critic`."""
+  return dcgan.Head(outputs, _layers(section)['kernel_init'])
+
+
+def _critic_layers(section):
+  """A layer for each of the critic's features: `down`, or the convolutions of its `strides`."""
+  if not section.strides:
+    return (choose('model.critic.down', section.down, DOWNSAMPLINGS),) * len(section.features)
+  if not len(section.features) == len(section.strides) == len(section.paddings):
+    raise UserError(
+        f'config.model.critic: {len(section.features)} features, {len(section.strides)} strides and '
+        f'{len(section.paddings)} paddings; give as many of each, or strides of () for layers that halve')
+  return tuple(functools.partial(Conv, kernel_size=section.kernel_size, stride=stride, padding=padding)
+               for stride, padding in zip(section.strides, section.paddings, strict=True))
 
 
 def vae(section, image_shape, learns_variance):
   """The VAE of a `common.vae()` section for images (H, W, C)."""
-  encoder, decoder = section.encoder, section.decoder
-  *spread, channels = (*decoder.features[1:], image_shape[2])
-  doubling = (decoder.kernel_size, 2, decoder.padding)
-  last = (decoder.last_kernel_size, decoder.last_stride, decoder.last_padding)
-  base = [vae_networks.base_side(side, [doubling] * len(spread) + [last]) for side in image_shape[:2]]
+  encoder, (first, *spread) = section.encoder, section.decoder.features
+  decoder, base = _map_decoder(section.decoder, spread, image_shape)
+  return vae_networks.VAE(
+      encoder=vae_networks.Encoder(latent_size=section.latent_size, **_map_encoder(encoder, image_shape)),
+      decoder=vae_networks.Decoder(
+          base=(*base, first), fully_convolutional=section.decoder.fully_convolutional,
+          activate_first=section.decoder.activate_first, **decoder),
+      learns_variance=learns_variance)
+
+
+def dense_vae(section, shape, learns_variance):
+  """The VAE of a `common.latent_vae()` section for arrays of a shape."""
+  layers = lambda section: dict(
+      features=tuple(section.features), negative_slope=section.negative_slope,
+      kernel_init=choose('priors.vae.model.*.kernel_init', section.kernel_init, KERNEL_INITS))
+  return vae_networks.VAE(encoder=DenseEncoder(latent_size=section.latent_size, **layers(section.encoder)),
+                          decoder=DenseDecoder(shape=shape, **layers(section.decoder)), learns_variance=learns_variance)
+
+
+def vqvae(section, image_shape):
+  """The VQ-VAE of a `common.vqvae()` section for images (H, W, C).
+
+  Raises:
+    UserError: a decoder whose input is no map of the encoder's size; vectors that the map cannot be cut into.
+  """
+  shape, quantizer = latent_shape(section, image_shape), section.quantizer
+  decoder, base = _map_decoder(section.decoder, section.decoder.features, image_shape)
+  if base != shape[:2]:
+    raise UserError(
+        f'config.model.decoder enlarges {base[0]} x {base[1]} pixels to the image, but the encoder leaves {shape[0]} x '
+        f'{shape[1]}; give it as many features as the encoder has, {len(section.encoder.features)}')
+  grouping = choose('model.quantizer.grouping', quantizer.grouping, GROUPINGS)
+  if grouping.extent(shape) % quantizer.code_size:
+    raise UserError(
+        f"config.model.quantizer.code_size is {quantizer.code_size}; with the grouping '{quantizer.grouping}' it must "
+        f"divide {grouping.extent(shape)}, the encoder's output being {shape[0]} x {shape[1]} x {shape[2]}")
+  return vqvae_networks.VQVAE(
+      encoder=vae_networks.MapEncoder(**_map_encoder(section.encoder, image_shape)),
+      quantizer=Quantizer(quantizer.codebook_size, quantizer.code_size, grouping),
+      decoder=vae_networks.MapDecoder(**decoder))
+
+
+def latent_shape(section, image_shape):
+  """(h, w, c) of the encoder's output for a `common.vqvae()` section."""
+  features = _map_encoder(section.encoder, image_shape)['features']
+  return *(side >> len(features) for side in image_shape[:2]), features[-1]
+
+
+def _map_encoder(section, image_shape):
+  return dict(kernel_size=section.kernel_size, **_common(section, image_shape))
+
+
+def _map_decoder(section, features, image_shape):
+  """(what a decoder with these features after its input is told, the sides (h, w) of its input)."""
+  doubling = (section.kernel_size, 2, section.padding)
+  last = (section.last_kernel_size, section.last_stride, section.last_padding)
+  base = tuple(vae_networks.base_side(side, [doubling] * len(features) + [last]) for side in image_shape[:2])
   if None in base:
     raise UserError(
-        f'config.model.decoder: its {len(spread) + 1} transposed convolutions cannot end at {image_shape[0]} x '
+        f'config.model.decoder: its {len(features) + 1} transposed convolutions cannot end at {image_shape[0]} x '
         f'{image_shape[1]} pixels; change its features, kernel sizes and paddings, or config.data.image_size')
-  return vae_networks.VAE(
-      encoder=vae_networks.Encoder(latent_size=section.latent_size, kernel_size=encoder.kernel_size,
-                                   **_common(encoder, image_shape)),
-      decoder=vae_networks.Decoder(
-          channels=channels, base=(*base, decoder.features[0]), kernel_size=decoder.kernel_size,
-          padding=decoder.padding, last_kernel_size=decoder.last_kernel_size, last_stride=decoder.last_stride,
-          last_padding=decoder.last_padding, fully_convolutional=decoder.fully_convolutional,
-          activate_first=decoder.activate_first, **{**_layers(decoder), 'features': tuple(spread)}),
-      learns_variance=learns_variance)
+  return dict(
+      channels=image_shape[2], kernel_size=section.kernel_size, padding=section.padding,
+      last_kernel_size=section.last_kernel_size, last_stride=section.last_stride, last_padding=section.last_padding,
+      **{**_layers(section), 'features': tuple(features)}), base
 
 
 def _adversarial(section):

@@ -26,7 +26,6 @@ class Network(nn.Module):
   normalization: Callable               # train -> layer
   kernel_init: Callable
   use_bias: bool
-  resampling: Callable                  # a layer of jgen.networks.resampling
   spectral_norm: bool                   # whether all kernels are divided by their largest singular value
   dropout: float                        # probability with which a value after a (leaky) ReLU is dropped
 
@@ -40,10 +39,14 @@ class Generator(Network):
   """Latents [B, Z] to images [B, H, W, C] in [-1, 1]; each of `features` but the first doubles the size."""
 
   image_shape: tuple[int, int, int]
+  resampling: Callable                  # a layer of jgen.networks.resampling
   dropout_at_sampling: bool             # whether values are dropped in evaluation as in training
 
   @nn.compact
   def __call__(self, latents, train):
+    return self.draw(latents, train)
+
+  def draw(self, latents, train):
     height, width, channels = self.image_shape
     base = (height >> len(self.features), width >> len(self.features), self.features[0])
     options, dropout = self.options(train), self.dropout if train or self.dropout_at_sampling else 0.
@@ -54,22 +57,64 @@ class Generator(Network):
     return jnp.tanh(x)
 
 
+class EmbeddingGenerator(Generator):
+  """A Generator of latents that end in the label's one-hot [B, Z + Y], which a learned vector a label replaces."""
+
+  num_classes: int                      # Y
+  embedding_size: int                   # entries of such a vector
+
+  @nn.compact
+  def __call__(self, latents, train):
+    noise, one_hot = latents[:, :-self.num_classes], latents[:, -self.num_classes:]
+    table = self.param('label_embedding', nn.initializers.normal(1.), (self.num_classes, self.embedding_size))
+    return self.draw(jnp.concatenate([noise, one_hot @ table], axis=-1), train)
+
+
 class Critic(Network):
-  """Images [B, H, W, C] to logits [B]; each of `features` halves the size, the first is not normalised."""
+  """Images [B, H, W, C] to (logits [B], what their head sees [B, F]); the first of `features` is not normalised."""
+
+  resampling: tuple[Callable, ...]      # one layer for each of `features`
+  head_bias: bool                       # whether the head has a bias, as with `use_bias`
 
   @nn.compact
   def __call__(self, images, train):
-    return self.head(self.body(images, train), train)
+    x = self.body(images, train)
+    return self.head(x, train), x
 
   def body(self, images, train):
-    """What the head sees of the images, [B, everything]."""
+    """What the heads see of the images, [B, F], everything flat."""
     options, x = self.options(train), images
-    for i, features in enumerate(self.features):
-      x = self.resampling(features, name=f'layer_{i}', **options)(x)
+    for i, (features, layer) in enumerate(zip(self.features, self.resampling, strict=True)):
+      x = layer(features, name=f'layer_{i}', **options)(x)
       x = nn.leaky_relu(self.normalization(train)(x) if i else x, self.negative_slope)
       x = Dropout(self.dropout if train else 0.)(x)
     return x.reshape(len(x), -1)
 
   def head(self, x, train):
     """The logits [B] of what the body returns."""
-    return Dense(1, name=f'layer_{len(self.features)}', **self.options(train))(x)[:, 0]
+    options = self.options(train) | {'use_bias': self.use_bias or self.head_bias}
+    return Dense(1, name=f'layer_{len(self.features)}', **options)(x)[:, 0]
+
+
+class ClassifyingCritic(Critic):
+  """A Critic with two heads on one body: images [B, H, W, C] to (logits [B], logits of the classes [B, Y])."""
+
+  num_classes: int                      # Y
+
+  @nn.compact
+  def __call__(self, images, train):
+    x = self.body(images, train)
+    options = self.options(train) | {'use_bias': True}
+    return self.head(x, train), Dense(self.num_classes, name='class_head', **options)(x)
+
+
+class Head(nn.Module):
+  """A linear head on a critic's body, as a network of its own: [B, F] -> [B, outputs]."""
+
+  outputs: int
+  kernel_init: Callable
+
+  @nn.compact
+  def __call__(self, x, train):
+    del train  # the same in training and evaluation
+    return Dense(self.outputs, use_bias=True, kernel_init=self.kernel_init, name='linear')(x)

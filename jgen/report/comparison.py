@@ -21,7 +21,7 @@ from jgen.errors import UserError
 from jgen.files import replacing, write_text
 from jgen.report.drawing import REFERENCE_STYLE, Curves, draw_curve, set_style, smoothing_note, smoothing_window
 from jgen.report.figures import FIGURES
-from jgen.report.grids import headed
+from jgen.report.grids import headed, side_by_side
 from jgen.report.records import Record, read_record
 
 INDEX = 'study.json'                    # the list of a study's runs, in the folder above theirs
@@ -33,14 +33,11 @@ HIGHEST_IS_BEST = dict.fromkeys((
     'class_consistency/accuracy', 'ledger/elbo', 'ledger/importance_bound', 'disentanglement/mig',
     'disentanglement/sap', 'disentanglement/factor_vae_score', 'disentanglement/beta_vae_score',
     'disentanglement/dci_disentanglement', 'disentanglement/dci_completeness',
-    'disentanglement/dci_informativeness'), True) | dict.fromkeys((
-        'ledger/mse', 'ledger/mse_sampled', 'ledger/bits_per_dimension'), False)
+    'disentanglement/dci_informativeness', 'codebook/psnr', 'codebook/ssim'), True) | dict.fromkeys((
+        'ledger/mse', 'ledger/mse_sampled', 'ledger/bits_per_dimension', 'codebook/mse'), False)
 
 # Nats of the images under the model's own likelihood.
 OF_A_LIKELIHOOD = ('ledger/elbo', 'ledger/importance_bound', 'ledger/bits_per_dimension')
-
-MAX_WIDTH = 2_400                       # pixels of the pictures that stand side by side; further ones go below
-GAP = 24                                # white pixels between them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +123,7 @@ def _draw_curves(folder, runs):
 def overlay(row, records):
   """The Figure of the Curves `row` for `records` {name: Record}: a panel a column, a colour a record."""
   colors = dict(zip(records, _colors(len(records)), strict=True))
-  columns = [column for column in row.columns if any(column in record.series for record in records.values())]
+  columns = row.shown({column for record in records.values() for column in record.series})
   shown = {column: {name: record.series[column] for name, record in records.items() if column in record.series}
            for column in columns}
   windows = [smoothing_window(max(len(steps) for steps, _ in curves.values())) for curves in shown.values()]
@@ -263,27 +260,3 @@ def _place_pictures(folder, runs):
     with replacing(paths[-1]) as temporary:
       Image.fromarray(picture).save(temporary, format='PNG')
   return paths
-
-
-def side_by_side(pictures):
-  """One picture, uint8 [height, width, 3], of several; in rows where they are wider than MAX_WIDTH together."""
-  rows, width = [[]], 0
-  for picture in pictures:
-    width += picture.shape[1] + GAP
-    if rows[-1] and width > MAX_WIDTH:
-      rows.append([])
-      width = picture.shape[1] + GAP
-    rows[-1].append(picture)
-  return _join([_join(row, axis=1) for row in rows], axis=0)
-
-
-def _join(pictures, axis):
-  """The pictures along an axis, white between them, and filled up with white along the other one."""
-  longest = max(picture.shape[1 - axis] for picture in pictures)
-  padded = []
-  for picture in pictures:
-    widths = [[0, 0], [0, 0], [0, 0]]
-    widths[1 - axis][1] = longest - picture.shape[1 - axis]
-    widths[axis][1] = GAP if picture is not pictures[-1] else 0
-    padded.append(np.pad(picture, widths, constant_values=255))
-  return np.concatenate(padded, axis=axis)

@@ -1,6 +1,7 @@
 """Kinds of figures, each a value that says what it shows and how."""
 
 import dataclasses
+import fnmatch
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -20,17 +21,21 @@ class Curves:
   file: str
   title: str
   ylabel: str                                  # with the unit
-  columns: tuple[str, ...]                     # names in Record.series; those that a run lacks are left out
+  columns: tuple[str, ...]                     # names in Record.series, * for any letters; others are left out
   log: bool = False                            # logarithmic y axis
   limits: tuple[float, float] | None = None    # of the y axis; None for what the values need
   reference: float | str | None = None         # a level: a number, or the series that ends at it
   reference_label: str = ''
 
+  def shown(self, names):
+    """Those of the names that are in `columns`, in this order."""
+    return [name for column in self.columns for name in sorted(names) if fnmatch.fnmatchcase(name, column)]
+
   def has_data(self, record):
-    return any(column in record.series for column in self.columns)
+    return bool(self.shown(record.series))
 
   def draw(self, axes, record):
-    shown = {column: record.series[column] for column in self.columns if column in record.series}
+    shown = {column: record.series[column] for column in self.shown(record.series)}
     windows = [smoothing_window(len(steps)) for steps, _ in shown.values()]
     for index, (label, (steps, values)) in enumerate(shown.items()):
       draw_curve(axes, steps, values, windows[index], label=label, color=f'C{index}')
@@ -109,6 +114,33 @@ class SortedBars:
     axes.set_xlabel(self.xlabel)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=(1, 2, 2.5, 5, 10), integer=True))
     axes.figure.legend(loc='outside lower center', frameon=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Histograms:
+  """Outlines of histograms with the same bins, from the last evaluation of an evaluator: shares of each kind."""
+
+  file: str
+  title: str
+  ylabel: str
+  xlabel: str                                  # with the unit
+  evaluator: str
+  edges: str                                   # a list, the bins' ends
+  counts: str                                  # {kind: a list, images in each bin}
+  labels: tuple[tuple[str, str], ...]          # (kind, what it is called); kinds that a run lacks are left out
+
+  def has_data(self, record):
+    return f'{self.evaluator}/{self.counts}' in record.latest
+
+  def draw(self, axes, record):
+    edges, counts, step = (record.latest[f'{self.evaluator}/{entry}'] for entry in (self.edges, self.counts, 'step'))
+    for index, (kind, label) in enumerate(self.labels):
+      if kind in counts:
+        shares = np.asarray(counts[kind]) / sum(counts[kind])
+        axes.stairs(shares, edges, fill=True, color=f'C{index}', alpha=0.25)
+        axes.stairs(shares, edges, color=f'C{index}', linewidth=1.8, label=f'{label} ({sum(counts[kind]):,})')
+    axes.set(xlabel=self.xlabel, ylim=(0, None))
+    axes.figure.legend(loc='outside lower center', ncols=3, frameon=False, title=f'after {step:,} steps')
 
 
 @dataclasses.dataclass(frozen=True)

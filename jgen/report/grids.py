@@ -14,6 +14,8 @@ SEPARATOR = 2             # pixels between images and around them
 SEPARATOR_COLOR = 160     # grey, told from images with a black and with a white background alike
 FONT_SIZE = 16            # pixels
 NAME_MARGIN = 8           # pixels on both sides of a row's name
+MAX_WIDTH = 2_400         # pixels of the pictures that stand side by side; further ones go below
+GAP = 24                  # white pixels between them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +60,18 @@ def headed(picture, text):
   return np.concatenate([np.asarray(line), wider])
 
 
+def side_by_side(pictures):
+  """One picture, uint8 [height, width, 3], of several; in rows where they are wider than MAX_WIDTH together."""
+  rows, width = [[]], 0
+  for picture in pictures:
+    width += picture.shape[1] + GAP
+    if rows[-1] and width > MAX_WIDTH:
+      rows.append([])
+      width = picture.shape[1] + GAP
+    rows[-1].append(picture)
+  return _join([_join(row, axis=1) for row in rows], axis=0)
+
+
 def _frame(images):
   rows, columns, height, width, _ = images.shape
   padded = np.full((rows, columns, height + SEPARATOR, width + SEPARATOR, 3), SEPARATOR_COLOR, np.uint8)
@@ -80,3 +94,15 @@ def _name_column(names, rows, height):
 def _font():
   # Matplotlib's own: it is installed wherever this runs, and knows more than Latin letters.
   return ImageFont.truetype(Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / 'DejaVuSans.ttf', FONT_SIZE)
+
+
+def _join(pictures, axis):
+  """The pictures along an axis, white between them, and filled up with white along the other one."""
+  longest = max(picture.shape[1 - axis] for picture in pictures)
+  padded = []
+  for picture in pictures:
+    widths = [[0, 0], [0, 0], [0, 0]]
+    widths[1 - axis][1] = longest - picture.shape[1 - axis]
+    widths[axis][1] = GAP if picture is not pictures[-1] else 0
+    padded.append(np.pad(picture, widths, constant_values=255))
+  return np.concatenate(padded, axis=axis)

@@ -1,0 +1,48 @@
+"""What the label changes in an image: the same latents drawn with every label."""
+
+import dataclasses
+
+import numpy as np
+
+from jgen.errors import UserError
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.shared import check_at_least
+from jgen.report.grids import Grid
+
+
+@dataclasses.dataclass(frozen=True)
+class AttributePairs:
+  """One column the same latents, one row the same label."""
+
+  num_pairs: int
+
+  needs = ()
+  needs_test = False
+
+  def check(self, spec, family):
+    """Raises UserError where the model heeds no label, or no pair is asked for."""
+    check_at_least('attribute_pairs', self, num_pairs=1)
+    if family.num_classes < 2:
+      raise UserError('config.evaluators.attribute_pairs: the model is not told which of two classes or more to draw; '
+                      'make it conditional or remove the evaluator')
+
+  def measure(self, model, splits, seed):
+    """Measured: the picture, and how much the label changes beside the latents.
+
+    `change_by_label` and `change_by_latents` are root mean squares, in [-1, 1], of what differs from the mean image of
+    a column and of a row.
+    """
+    spec = splits.train.spec
+    # The latents follow the seed and an image's place in a call, so each label has a call of its own.
+    images = np.stack([model.sample(np.full(self.num_pairs, label), seed) for label in range(spec.num_classes)])
+    names = tuple(spec.label_names or map(str, range(spec.num_classes)))
+    return Measured(
+        {'change_by_label': change(images, axis=0), 'change_by_latents': change(images, axis=1)},
+        {'attribute_pairs': Grid(images.reshape(-1, *spec.image_shape), self.num_pairs, names,
+                                 'each column: the same latents')})
+
+
+def change(images, axis):
+  """Root mean square, in [-1, 1], of what differs along an axis of uint8 images [rows, columns, H, W, C]."""
+  pixels = images.astype(np.float64) / 127.5
+  return float(np.sqrt(np.square(pixels - pixels.mean(axis=axis, keepdims=True)).mean()))

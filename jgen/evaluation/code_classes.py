@@ -1,0 +1,57 @@
+"""Whether a code that was learned without labels stands for the classes that the images have."""
+
+import dataclasses
+import functools
+
+import numpy as np
+from sklearn.metrics import normalized_mutual_info_score
+
+from jgen.errors import UserError
+from jgen.evaluation.class_consistency import ClassConsistency
+from jgen.evaluation.code_grid import random_codes
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.shared import check_at_least
+
+
+@dataclasses.dataclass(frozen=True)
+class CodeClasses:
+  """Normalised mutual information of each categorical code with the classes that a classifier of real images sees."""
+
+  num_real: int
+  num_generated: int
+
+  needs = ('sample_codes',)
+  needs_test = False
+
+  def check(self, spec, family):
+    """Raises UserError where there are no classes, no categorical code, or too few images."""
+    check_at_least('code_classes', self, num_real=2 * max(spec.num_classes, 1), num_generated=1)
+    if spec.num_classes < 2:
+      raise UserError(f"config.evaluators.code_classes: data set '{spec.name}' has no labels to compare codes with; "
+                      'remove the evaluator or take labelled images')
+    if not family.latent_codes.categorical:
+      raise UserError('config.evaluators.code_classes: the model has no categorical code; set '
+                      'config.model.codes.categorical to 1 or more, or remove the evaluator')
+
+  def check_data(self, splits):
+    """Raises UserError where a class has too few images."""
+    self.classes.check_data(splits)
+
+  @functools.cached_property
+  def classes(self):
+    """The evaluator whose classifier this one asks."""
+    return ClassConsistency(self.num_real, self.num_generated)
+
+  def measure(self, model, splits, seed):
+    """Measured: the information in [0, 1] of the code that has the most, and of each; 1 is another class a value.
+
+    It is divided by the mean of the two entropies (scikit-learn's). `class_shares` are of the generated images.
+    """
+    judge, codes = self.classes.judge(splits.train), model.family.latent_codes
+    asked = random_codes(codes, self.num_generated)
+    seen = judge.classify(model.sample_codes(asked, seed))
+    scores = [float(normalized_mutual_info_score(asked[:, k], seen)) for k in range(codes.categorical)]
+    return Measured({
+        'nmi': max(scores), 'nmi_per_code': scores, 'best_code': int(np.argmax(scores)),
+        'class_shares': (np.bincount(seen, minlength=splits.train.spec.num_classes) / len(seen)).tolist(),
+        'classifier_accuracy': judge.accuracy, 'num_generated': len(seen), 'classifier': judge.description})

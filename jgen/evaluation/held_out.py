@@ -1,0 +1,40 @@
+"""What a model tells of test images, beside what it tells of training images."""
+
+import dataclasses
+
+import numpy as np
+
+from jgen.evaluation.ledger import standard_error
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.shared import check_at_least, spread
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+  """Means of the family's `eval_step` over test images and over as many training images."""
+
+  num_images: int
+
+  needs = ('eval_step',)
+  needs_test = True
+
+  def check(self, spec, family):
+    """Raises UserError for a number that cannot be."""
+    del spec, family
+    check_at_least('held_out', self, num_images=0)
+
+  def measure(self, model, splits, seed):
+    """Numbers: {name: mean over the test images}, each with its standard error; of training images as `train_...`."""
+    test = self.table(model, splits.test, self.num_images or len(splits.test.images), seed)
+    count = len(next(iter(test.values())))
+    train = self.table(model, splits.train, count, seed)
+    mean = lambda values: float(values.mean(dtype=np.float64))
+    return Measured({
+        **{name: mean(values) for name, values in test.items()},
+        **{f'{name}_standard_error': standard_error(values) for name, values in test.items()},
+        **{f'train_{name}': mean(values) for name, values in train.items()}, 'num_images': count})
+
+  def table(self, model, dataset, count, seed):
+    """{name: [n]} of `count` images, evenly spread over the data set, or of all if there are fewer."""
+    rows = spread(count, dataset)
+    return model.eval_step(dataset.images[rows], dataset.labels[rows], seed)

@@ -1,0 +1,73 @@
+"""Latent codes of InfoGAN and the bound on what images tell of them (Chen et al. 2016)."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# Below it Q's log variance of a continuous code is taken for it: a standard deviation of 0.05 of a code in [-1, 1]. A
+# generator that shows the code exactly would raise the bound, and Q's gradients, without end.
+MIN_LOG_VARIANCE = -6.
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentCodes:
+  """Codes of an image, [M + N] float32: M whole numbers below V, each as likely, then N uniform numbers in [-1, 1]."""
+
+  categorical: int                      # M
+  values: int                           # V
+  continuous: int                       # N
+
+  @property
+  def size(self):
+    return self.categorical + self.continuous
+
+  @property
+  def num_outputs(self):
+    """Numbers that Q gives: logits [M, V], means [N] and log variances [N], in this order."""
+    return self.categorical * self.values + 2 * self.continuous
+
+  @property
+  def entropy(self):
+    """Of all categorical codes together, in nats: what images can tell of them at most."""
+    return self.categorical * float(np.log(self.values))
+
+  def draw(self, key):
+    """Codes [M + N] from their prior."""
+    categorical_key, continuous_key = jax.random.split(key)
+    return jnp.concatenate([
+        jax.random.randint(categorical_key, (self.categorical,), 0, self.values).astype(jnp.float32),
+        jax.random.uniform(continuous_key, (self.continuous,), minval=-1., maxval=1.)])
+
+  def as_input(self, codes):
+    """What a generator is given for codes [B, M + N]: [B, M V + N], the categorical ones as one-hot."""
+    numbers, continuous = self.split(codes)
+    return jnp.concatenate([jax.nn.one_hot(numbers, self.values).reshape(len(codes), -1), continuous], axis=-1)
+
+  def split(self, codes):
+    """(int32 [B, M], float32 [B, N])."""
+    return codes[:, :self.categorical].astype(jnp.int32), codes[:, self.categorical:]
+
+  def logits(self, outputs):
+    """[B, M, V] of Q's outputs."""
+    return outputs[:, :self.categorical * self.values].reshape(len(outputs), self.categorical, self.values)
+
+  def categorical_information(self, outputs, codes):
+    """H(c) + log q(c | x) in nats, [B], over all categorical codes together; eq. 5 is its expectation."""
+    numbers, _ = self.split(codes)
+    log_q = jnp.take_along_axis(jax.nn.log_softmax(self.logits(outputs)), numbers[..., None], axis=-1)
+    return self.entropy + log_q.sum((1, 2))
+
+  def continuous_information(self, outputs, codes):
+    """The same over all continuous codes, [B], with the differential entropy log 2 of each; q is a Gaussian."""
+    _, continuous = self.split(codes)
+    mean, log_variance = jnp.split(outputs[:, self.categorical * self.values:], 2, axis=1)
+    log_variance = jnp.maximum(log_variance, MIN_LOG_VARIANCE)
+    log_q = -(jnp.log(2 * jnp.pi) + log_variance + (continuous - mean)**2 * jnp.exp(-log_variance)) / 2
+    return (jnp.log(2.) + log_q).sum(1)
+
+  def accuracy(self, outputs, codes):
+    """The share [B] of an image's categorical codes that are Q's likeliest."""
+    numbers, _ = self.split(codes)
+    return (self.logits(outputs).argmax(-1) == numbers).mean(1, dtype=jnp.float32)
