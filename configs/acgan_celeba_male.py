@@ -7,7 +7,7 @@ as a learned vector.
   python launch.py --mode=study --config=configs/acgan_celeba_male.py --config.data.dir=FOLDER
 """
 
-from configs import common, dcgan_celeba_small
+from configs import common, dcgan_celeba_small, models
 
 
 def get_config():
@@ -22,5 +22,5 @@ def get_config():
   model.latent_size = small.latent_size
   model.label_input = 'value'
   for network in ('generator', 'critic'):
-    model[network].update({key: small[network][key] for key in common.dcgan_network()})
+    model[network].update({key: small[network][key] for key in models.dcgan_network()})
   return config

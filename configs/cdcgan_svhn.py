@@ -6,7 +6,7 @@ Radford et al. 2016 with the label's one-hot appended to the latents and, as ten
   python launch.py --config=configs/cdcgan_svhn.py --config.data.dir=FOLDER   # with {train,test,extra}_32x32.mat
 """
 
-from configs import common
+from configs import common, evaluators
 
 
 def get_config():
@@ -17,6 +17,6 @@ def get_config():
   config.data.splits = ('train', 'test', 'extra')
   config.evaluate_every_steps = 1_000
   with config.unlocked():
-    config.evaluators.class_consistency = common.class_consistency()
+    config.evaluators.class_consistency = evaluators.class_consistency()
   config.model.conditional = True
   return config

@@ -6,7 +6,7 @@ is as in Radford et al. 2016.
   python launch.py --config=configs/dcgan_celeba_small.py --config.data.dir=FOLDER
 """
 
-from configs import common, vae_celeba_small
+from configs import common, models, vae_celeba_small
 
 
 def get_config():
@@ -18,5 +18,5 @@ def get_config():
   model, vae = config.model, vae_celeba_small.get_config().model
   model.latent_size = vae.latent_size
   for network, turned in ((model.generator, vae.decoder), (model.critic, vae.encoder)):
-    network.update({key: turned[key] for key in common.dcgan_network()})
+    network.update({key: turned[key] for key in models.dcgan_network()})
   return config

@@ -9,7 +9,7 @@ et al. 2017, and augmentation: this one, none, and digits turned and cropped at 
   python launch.py --mode=study --config=configs/dcgan_digits.py
 """
 
-from configs import common
+from configs import common, evaluators
 
 
 def get_config():
@@ -27,7 +27,7 @@ def get_config():
       'not augmented: model.diff_augment=()',
       'digits augmented: model.diff_augment=() augmentation.smallest_crop=0.9 augmentation.largest_rotation=10')
   with config.unlocked():
-    config.evaluators.class_consistency = common.class_consistency()
+    config.evaluators.class_consistency = evaluators.class_consistency()
   model = config.model
   model.latent_size = 32
   model.conditional = True

@@ -5,7 +5,7 @@ One code of ten values and two continuous ones, as Chen et al. 2016 give for MNI
   python launch.py --config=configs/infogan_digits.py
 """
 
-from configs import common
+from configs import common, evaluators
 
 
 def get_config():
@@ -18,7 +18,7 @@ def get_config():
   config.data.image_size = 16
   config.log_every_steps = 50
   with config.unlocked():
-    config.evaluators.code_classes = common.code_classes()
+    config.evaluators.code_classes = evaluators.code_classes()
   model = config.model
   model.latent_size = 32
   model.codes.categorical, model.codes.continuous = 1, 2

@@ -3,7 +3,7 @@
   python launch.py
 """
 
-from configs import common
+from configs import common, evaluators
 
 
 def get_config():
@@ -17,7 +17,7 @@ def get_config():
   config.log_every_steps = 50
   config.evaluate_every_steps = 1_000
   with config.unlocked():
-    config.evaluators.class_consistency = common.class_consistency()
+    config.evaluators.class_consistency = evaluators.class_consistency()
   model = config.model
   model.latent_size = 32
   model.conditional = True

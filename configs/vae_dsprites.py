@@ -4,13 +4,13 @@
   python launch.py --config=configs/vae_dsprites.py --config.data.name=sprites   # procedural, without a download
 """
 
-from configs import common, vae_celeba_gaussian
+from configs import evaluators, vae_celeba_gaussian
 
 
 def get_config():
   config = vae_celeba_gaussian.get_config()
   config.data.name = 'dsprites'
   with config.unlocked():
-    config.evaluators.disentanglement = common.disentanglement()
+    config.evaluators.disentanglement = evaluators.disentanglement()
   config.evaluators_at_end = ('disentanglement',)
   return config

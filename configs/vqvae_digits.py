@@ -6,7 +6,7 @@ An image is 32 codes of 16 values: two groups of channels at each of 4x4 positio
   python launch.py --config=configs/vqvae_digits.py --mode=prior   # priors over its latents, then
 """
 
-from configs import common
+from configs import common, evaluators
 
 
 def get_config():
@@ -37,8 +37,8 @@ def set_priors(priors):
     prior.steps_per_dispatch, prior.log_every_steps, prior.evaluate_every_steps = 10, 50, 200
   for prior in (mixture, vae, autoregressive):
     with prior.unlocked():
-      prior.evaluators.classifier_features = common.classifier_features()
+      prior.evaluators.classifier_features = evaluators.classifier_features()
     prior.evaluators.classifier_features.num_generated = 2_000
     prior.evaluators_at_end = ('classifier_features',)
   with priors.unlocked():
-    autoregressive.evaluators.class_consistency = common.class_consistency()
+    autoregressive.evaluators.class_consistency = evaluators.class_consistency()

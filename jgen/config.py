@@ -72,7 +72,7 @@ def explain(error):
   if key:
     near = re.search(r'Did you mean "(\w+)"', text)
     return UserError(f"config key '{key[1]}' is not known; " + (
-        f"did you mean '{near[1]}'?" if near else 'configs/common.py lists all keys'))
+        f"did you mean '{near[1]}'?" if near else 'configs/common.py, models.py and evaluators.py list all keys'))
   unreadable = re.search(r'Attempted \[[\w ]+\]: (\S+) (.*)', text)
   if unreadable:
     return UserError(f'the config {unreadable[1]} cannot be read: {unreadable[2]}')

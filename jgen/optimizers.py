@@ -24,5 +24,5 @@ OPTIMIZERS = {'adam': adam, 'rmsprop': rmsprop, 'sgd': sgd}
 
 
 def create(section):
-  """The optax transformation of a `common.optimizer()` section."""
+  """The optax transformation of a `models.optimizer()` section."""
   return choose('optimizer.name', section.name, OPTIMIZERS)(section)

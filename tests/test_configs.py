@@ -9,12 +9,12 @@ import numpy as np
 import published
 import pytest
 
-from configs import common
+from configs import common, evaluators, models
 from jgen import config as config_lib
 from jgen import data, evaluation, families, train
 
 ROOT = Path(__file__).parent.parent
-NO_SYSTEMS = ('common', 'measured', 'score', 'stored')
+NO_SYSTEMS = ('common', 'evaluators', 'measured', 'models', 'score', 'stored')
 CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py') if path.stem not in NO_SYSTEMS)
 
 
@@ -49,7 +49,8 @@ def test_every_config_is_sound_and_its_step_fits_together(name, files):
 
 def test_every_declared_key_is_read():
   source = '\n'.join(path.read_text() for path in (ROOT / 'jgen').rglob('*.py'))
-  sections = {name: make() for name, make in vars(common).items() if callable(make) and name != 'ConfigDict'}
+  sections = {name: make() for module in (common, evaluators, models)
+              for name, make in vars(module).items() if callable(make) and name != 'ConfigDict'}
   keys = {key.rsplit('.', 1)[-1] for section in sections.values() for key in config_lib.flatten(section)}
   assert len(keys) > 25
   unread = [key for key in sorted(keys) if not re.search(rf'\.{key}\b|^  {key}: ', source, re.MULTILINE)]

@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.metrics import mutual_info_score
 
-from configs import common
+from configs import common, evaluators
 from jgen import data
 from jgen.data import sprites
 from jgen.data.spec import Annotation, Dataset, Spec, Splits
@@ -335,7 +335,7 @@ def test_data_sets_are_marked_where_their_factors_are_known():
     config.name = name
     spec = data.describe(config)
     assert spec.has_factors
-    create({'disentanglement': common.disentanglement()}, spec, Encoder())
+    create({'disentanglement': evaluators.disentanglement()}, spec, Encoder())
     config.label = 'scale'
     assert data.describe(config).has_factors
   for name in ('celeba', 'digits'):

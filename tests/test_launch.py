@@ -9,7 +9,7 @@ import pytest
 @pytest.mark.parametrize('arguments, expected', [
     (['--config.batch_sze=3'], "config key 'batch_sze' is not known; did you mean 'batch_size'?"),
     (['--config.data.nme=digits'], "config key 'nme' is not known; did you mean 'name'?"),
-    (['--config.qqqqq=1'], 'configs/common.py lists all keys'),
+    (['--config.qqqqq=1'], 'configs/common.py, models.py and evaluators.py list all keys'),
     (['--config.batch_size=many'], '--config.batch_size=many'),
     (['--config.batch_size=2.5'], '--config.batch_size=2.5'),
     (['--config.model.conditional=maybe'], 'maybe'),

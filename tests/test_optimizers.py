@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from configs import common
+from configs import models
 from jgen import optimizers
 
 torch = pytest.importorskip('torch', reason='the reference is PyTorch: pip install torch')
@@ -21,7 +21,7 @@ torch = pytest.importorskip('torch', reason='the reference is PyTorch: pip insta
     ({'name': 'sgd', 'learning_rate': 0.002}, lambda x: torch.optim.SGD([x], lr=0.002)),
     ({'name': 'sgd', 'learning_rate': 0.002, 'momentum': 0.8}, lambda x: torch.optim.SGD([x], lr=0.002, momentum=0.8))])
 def test_they_are_pytorchs(keys, make):
-  section = common.optimizer()
+  section = models.optimizer()
   section.update(keys)
   start = np.random.default_rng().normal(size=20).astype(np.float32)
   loss = lambda x: ((x - 1)**4).sum() + (x[1:] * x[:-1]).sum()

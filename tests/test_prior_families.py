@@ -8,7 +8,7 @@ import scipy.stats
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
-from configs import common
+from configs import models
 from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError
 from jgen.families import autoregressive, mixture
@@ -37,7 +37,7 @@ def fitted():
   centers, spreads = rng.normal(0, 3, (3, 6)), rng.normal(size=(3, 6, 6))
   which = rng.integers(0, 3, POINTS)
   points = (centers[which] + np.einsum('nij,nj->ni', spreads[which], rng.normal(size=(POINTS, 6)))).astype(np.float32)
-  section = common.mixture()
+  section = models.mixture()
   section.num_points, section.pca_dimension, section.num_components = POINTS, 4, 3
   family = mixture.create(section, SHAPE)
   state = jax.jit(family.init)(jax.random.key(0))
@@ -78,7 +78,7 @@ def test_the_mixtures_log_likelihood_is_scikit_learns(fitted):
     ({'num_points': 0}, 'num_points is 0'),
     ({'smallest_variance': 0.}, 'smallest_variance is 0.0')])
 def test_a_mixture_that_cannot_be_is_refused(keys, words):
-  section = common.mixture()
+  section = models.mixture()
   section.update(num_points=400, pca_dimension=4, num_components=3)
   section.update(keys)
   with pytest.raises(UserError, match=words) as error:
@@ -156,7 +156,7 @@ def test_the_transformer_is_pytorchs():
 
 
 def small_prior(**keys):
-  section = common.autoregressive()
+  section = models.autoregressive()
   section.update(dict(width=8, num_layers=2, num_heads=2, conditional=True) | keys)
   return autoregressive.create(section, 3, 2, 4)
 
@@ -197,7 +197,7 @@ def test_nats_and_bits_of_codes_are_their_negative_log_probability():
     ({'num_layers': 0}, 4, 'num_layers is 0'), ({'dropout': 1.}, 4, 'dropout is 1.0'),
     ({'temperature': 0.}, 4, 'temperature is 0.0')])
 def test_an_autoregressive_prior_that_cannot_be_is_refused(keys, classes, words):
-  section = common.autoregressive()
+  section = models.autoregressive()
   section.update(dict(width=8, num_heads=2) | keys)
   with pytest.raises(UserError, match=words):
     autoregressive.create(section, 3, 2, classes)

@@ -14,7 +14,7 @@ import published
 import pytest
 import tiny
 
-from configs import common, vqvae_digits, vqvae_tiny_imagenet
+from configs import models, vqvae_digits, vqvae_tiny_imagenet
 from jgen import checkpoints, data, families, priors, run_folder, train
 from jgen import config as config_lib
 from jgen.errors import UserError
@@ -45,7 +45,7 @@ def config_of_all():
   config = tiny.vqvae()
   config.data.test_splits = ('test',)
   with config.unlocked():
-    config.priors = common.priors()
+    config.priors = models.priors()
   section = config.priors
   section.mixture.model.update(num_points=300, pca_dimension=6, num_components=3)
   section.vae.model.latent_size = 3

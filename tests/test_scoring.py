@@ -10,7 +10,7 @@ from published import refusal, write_pictures
 import pytest
 import tiny
 
-from configs import common, measured
+from configs import evaluators, measured
 from configs import score as score_config
 from jgen import compare, evaluate, score, train, weights
 from jgen.evaluation import feature_spaces
@@ -24,7 +24,7 @@ def config_of(**keys):
   config = tiny.dcgan(**{'evaluate_every_steps': 4, 'checkpoints.best_metric': FID,
                          'checkpoints.best_is_highest': False, 'checkpoints.keep_last': 1, **keys})
   with config.unlocked():
-    config.evaluators = {'random_features': common.random_features()}
+    config.evaluators = {'random_features': evaluators.random_features()}
   config.evaluators.random_features.num_generated = 70
   return config
 
@@ -96,7 +96,7 @@ def folders(pictures, generated='real', **keys):
   config = score_config.get_config()
   config.data.cache_dir, config.data.image_size = str(pictures / 'cache'), 16
   with config.unlocked():
-    config.evaluators = {'random_features': common.random_features()}
+    config.evaluators = {'random_features': evaluators.random_features()}
   config.evaluators.random_features.num_generated = keys.pop('num_generated', 0)
   config.score.generated, config.score.real = str(pictures / generated), str(pictures / 'real')
   config.update_from_flattened_dict(keys)
@@ -126,7 +126,7 @@ def test_folders_that_cannot_be_scored(pictures, tmp_path, finished):
   assert 'is the folder of a run' in run(folders(pictures), finished[0])
   config = folders(pictures)
   with config.unlocked():
-    config.evaluators.class_consistency = common.class_consistency()
+    config.evaluators.class_consistency = evaluators.class_consistency()
   assert 'class_consistency needs a model' in run(config)
 
 
@@ -145,7 +145,7 @@ def test_the_config_that_arguments_mean(finished):
 def test_named_evaluators_take_the_place_of_the_configs():
   config = measured.get_config(f'random_features,class_consistency:{ROOT}/configs/quickstart.py')
   assert set(config.evaluators) == {'random_features', 'class_consistency'}
-  assert config.evaluators.random_features.to_dict() == common.random_features().to_dict()
+  assert config.evaluators.random_features.to_dict() == evaluators.random_features().to_dict()
   assert set(config.evaluators_at_end) <= set(config.evaluators)
   assert "mean 'random_features'" in refusal(measured.get_config, f'random_feature:{ROOT}/configs/quickstart.py')
 

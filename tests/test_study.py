@@ -216,7 +216,7 @@ def test_what_the_device_cannot_do_is_a_failure_too(tmp_path, monkeypatch):
     (('model.latnt_size=2',), "'model.latnt_size=2': config key 'model.latnt_size' is not known; "
                               "did you mean 'model.latent_size'"),
     (('latent_size=2',), "did you mean 'model.latent_size'"),
-    (('qqqq=2',), 'configs/common.py lists all keys'),
+    (('qqqq=2',), 'configs/common.py, models.py and evaluators.py list all keys'),
     (('num_steps=2.5',), "'num_steps=2.5': .*invalid literal for int"),
     (('model.penalty_weight=much',), 'could not convert string to float'),
     (('seed=1', 'a: seed=2', 'A: seed=3'), "'a' and 'A' have the same name"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny
 
-from configs import common
+from configs import common, evaluators
 from jgen import data_sheet, evaluate, train
 from jgen.errors import UserError
 
@@ -100,7 +100,7 @@ def test_evaluating_the_run_again_gives_its_numbers(copy, finished, capsys):
 def test_a_vae_is_measured_on_test_images_all_along_and_at_the_end(tmp_path, capsys):
   config = tiny.vae(**{'data.splits': ('train',), 'data.test_splits': ('test',), 'evaluate_every_steps': 4})
   with config.unlocked():
-    config.evaluators = common.vae_run(tsne=common.tsne()).evaluators
+    config.evaluators = common.vae_run(tsne=evaluators.tsne()).evaluators
   config.evaluators_at_end, config.evaluators.ledger.importance_samples = ('tsne',), 2
   run(tmp_path / 'run', config)
   evaluation = {path.name for path in (tmp_path / 'run/evaluation').iterdir()}

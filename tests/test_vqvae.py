@@ -12,7 +12,7 @@ import pytest
 from scipy import special
 import tiny
 
-from configs import common
+from configs import evaluators
 from jgen import families
 from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
@@ -209,7 +209,7 @@ class Parity:
 
 
 def evaluated(**keys):
-  section = common.codebook()
+  section = evaluators.codebook()
   section.update(keys)
   can = types.SimpleNamespace(codes=None, reconstruct=None, eval_step=None)
   evaluator = create({'codebook': section}, SPEC, can, has_test=True)['codebook']

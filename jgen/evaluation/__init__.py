@@ -1,7 +1,7 @@
 """What a model's images are measured by, during training and on a checkpoint.
 
 The contract of an evaluator, a frozen dataclass whose fields are the keys of the section of its name
-in `configs/common.py`:
+in `configs/evaluators.py`:
   `needs` names the methods of a Family, beyond those that all have, that it calls through the model;
   `needs_test` says whether it measures on test images;
   `check(spec, family)` raises UserError where it cannot serve the data set or the model, before anything is trained;
@@ -96,5 +96,5 @@ def _build(name, section):
       raise UserError(f"config.evaluators.{name}: key '{key}' is not known; {nearest(key, keys)}")
   for key in keys:
     if key not in section:
-      raise UserError(f"config.evaluators.{name}: key '{key}' is missing; start from common.{name}()")
+      raise UserError(f"config.evaluators.{name}: key '{key}' is missing; start from evaluators.{name}() of configs/")
   return evaluator(**section)

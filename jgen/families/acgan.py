@@ -72,7 +72,7 @@ def told_right(logits, labels):
 
 
 def create(model, spec):
-  """The ACGAN of a `common.acgan()` section for a data set's Spec.
+  """The ACGAN of a `models.acgan()` section for a data set's Spec.
 
   Raises:
     UserError: as `gan.fields`; fewer than two classes; an embedding without entries.

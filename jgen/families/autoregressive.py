@@ -75,7 +75,7 @@ class Autoregressive(Family):
 
 
 def create(model, num_codes, num_positions, num_classes):
-  """The family of a `common.autoregressive()` section for rows of `num_positions` codes below `num_codes`.
+  """The family of a `models.autoregressive()` section for rows of `num_positions` codes below `num_codes`.
 
   Raises:
     UserError: labels to follow where there are none; a number out of its range.

@@ -278,7 +278,7 @@ def prefixed(prefix, metrics):
 
 
 def create(model, spec):
-  """The GAN of a `common.gan()` section for a data set's Spec.
+  """The GAN of a `models.gan()` section for a data set's Spec.
 
   Raises:
     UserError: what `fields` refuses; a conditional model on unlabelled images.

@@ -95,7 +95,7 @@ class InfoGAN(GAN):
 
 
 def create(model, spec):
-  """The InfoGAN of a `common.infogan()` section for a data set's Spec, whose labels it ignores.
+  """The InfoGAN of a `models.infogan()` section for a data set's Spec, whose labels it ignores.
 
   Raises:
     UserError: as `gan.fields`; codes that cannot be.

@@ -164,7 +164,7 @@ class LatentVAE(vae.VAE):
 
 
 def create_mixture(model, spec):
-  """The LatentPrior of a `common.latent_prior(common.mixture())` section for a VQ-VAE of images of a Spec."""
+  """The LatentPrior of a `models.latent_prior(models.mixture())` section for a VQ-VAE of images of a Spec."""
   autoencoder = vqvae.create(model.vqvae, spec)
   prior = mixture.create(model.prior, autoencoder.latent_shape)
   return VectorPrior(vqvae=autoencoder, prior=prior, folder=model.vqvae_dir, step=model.vqvae_step,
@@ -172,7 +172,7 @@ def create_mixture(model, spec):
 
 
 def create_vae(model, spec):
-  """The same with `common.latent_vae()`."""
+  """The same with `models.latent_vae()`."""
   autoencoder = vqvae.create(model.vqvae, spec)
   of_latents = dataclasses.replace(spec, image_shape=autoencoder.latent_shape)
   prior = vae.create(model.prior, of_latents, network=networks.dense_vae, family=LatentVAE)
@@ -181,7 +181,7 @@ def create_vae(model, spec):
 
 
 def create_autoregressive(model, spec):
-  """The same with `common.autoregressive()`."""
+  """The same with `models.autoregressive()`."""
   autoencoder = vqvae.create(model.vqvae, spec)
   prior = autoregressive.create(model.prior, autoencoder.codebook_size, autoencoder.codes_per_image, spec.num_classes)
   return CodePrior(vqvae=autoencoder, prior=prior, folder=model.vqvae_dir, step=model.vqvae_step)

@@ -93,7 +93,7 @@ def log_normal(points, mean, factor):
 
 
 def create(model, shape):
-  """The family of a `common.mixture()` section for vectors of a shape; raises UserError where they cannot be fitted."""
+  """The family of a `models.mixture()` section for vectors of a shape; raises UserError where they cannot be fitted."""
   where = 'config.priors.mixture.model'
   for key in ('num_points', 'pca_dimension', 'num_components'):
     if model[key] < 1:

@@ -153,7 +153,7 @@ def pixel_variance(images):
 
 
 def create(model, spec, network=networks.vae, family=VAE):
-  """The VAE of a `common.vae()` section for a data set's Spec; others may have a `network` or a class of their own.
+  """The VAE of a `models.vae()` section for a data set's Spec; others may have a `network` or a class of their own.
 
   Raises:
     UserError: a network that does not fit the image; a weight, a variance or nats that no objective can have.

@@ -173,7 +173,7 @@ def with_codebook(params, codebook):
 
 
 def create(model, spec):
-  """The VQVAE of a `common.vqvae()` section for a data set's Spec.
+  """The VQVAE of a `models.vqvae()` section for a data set's Spec.
 
   Raises:
     UserError: a network that does not fit the image; vectors that do not fit the encoder's output; a number out of its

@@ -14,7 +14,7 @@ from jgen.networks.resampling import DOWNSAMPLINGS, UPSAMPLINGS
 
 
 def generator(section, image_shape, kind=dcgan.Generator, **fields):
-  """The generator of the section `common.gan().generator` for images (H, W, C), with the `fields` of its kind."""
+  """The generator of the section `models.gan().generator` for images (H, W, C), with the `fields` of its kind."""
   return kind(
       image_shape=image_shape, dropout_at_sampling=section.dropout_at_sampling,
       resampling=choose('model.generator.up', section.up, UPSAMPLINGS),
@@ -22,14 +22,14 @@ def generator(section, image_shape, kind=dcgan.Generator, **fields):
 
 
 def critic(section, image_shape, kind=dcgan.Critic, **fields):
-  """The critic of the section `common.gan().critic` for images (H, W, C), with the `fields` of its kind."""
+  """The critic of the section `models.gan().critic` for images (H, W, C), with the `fields` of its kind."""
   layers = _layers(section) if section.strides else _common(section, image_shape)
   return kind(resampling=_critic_layers(section), head_bias=section.head_bias, **_adversarial(section), **layers,
               **fields)
 
 
 def head(section, outputs):
-  """A linear head beside that of the critic of the section `common.gan().critic`."""
+  """A linear head beside that of the critic of the section `models.gan().critic`."""
   return dcgan.Head(outputs, _layers(section)['kernel_init'])
 
 
@@ -46,7 +46,7 @@ def _critic_layers(section):
 
 
 def vae(section, image_shape, learns_variance):
-  """The VAE of a `common.vae()` section for images (H, W, C)."""
+  """The VAE of a `models.vae()` section for images (H, W, C)."""
   encoder, (first, *spread) = section.encoder, section.decoder.features
   decoder, base = _map_decoder(section.decoder, spread, image_shape)
   return vae_networks.VAE(
@@ -58,7 +58,7 @@ def vae(section, image_shape, learns_variance):
 
 
 def dense_vae(section, shape, learns_variance):
-  """The VAE of a `common.latent_vae()` section for arrays of a shape."""
+  """The VAE of a `models.latent_vae()` section for arrays of a shape."""
   layers = lambda section: dict(
       features=tuple(section.features), negative_slope=section.negative_slope,
       kernel_init=choose('priors.vae.model.*.kernel_init', section.kernel_init, KERNEL_INITS))
@@ -67,7 +67,7 @@ def dense_vae(section, shape, learns_variance):
 
 
 def vqvae(section, image_shape):
-  """The VQ-VAE of a `common.vqvae()` section for images (H, W, C).
+  """The VQ-VAE of a `models.vqvae()` section for images (H, W, C).
 
   Raises:
     UserError: a decoder whose input is no map of the encoder's size; vectors that the map cannot be cut into.
@@ -90,7 +90,7 @@ def vqvae(section, image_shape):
 
 
 def latent_shape(section, image_shape):
-  """(h, w, c) of the encoder's output for a `common.vqvae()` section."""
+  """(h, w, c) of the encoder's output for a `models.vqvae()` section."""
   features = _map_encoder(section.encoder, image_shape)['features']
   return *(side >> len(features) for side in image_shape[:2]), features[-1]
 
