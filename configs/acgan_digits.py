@@ -1,6 +1,11 @@
 """ACGAN on the 1,797 real 8x8 digits that scikit-learn carries, enlarged to 16x16: no download, minutes on a CPU.
 
+The objective and rates of `quickstart.py`, WGAN-GP, in place of Odena et al. 2017's: with binary cross-entropy and
+BatchNorm in the critic every class collapsed to one picture.
+
   python launch.py --config=configs/acgan_digits.py
+
+Measured after 4,000 steps, seed 0: the classifier gives 97.8 % of 1,000 generated digits the class asked for.
 """
 
 from configs import common

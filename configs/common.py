@@ -130,3 +130,11 @@ def vqvae_run(**more):
         'codebook': evaluators.codebook(), 'reconstructions': evaluators.reconstructions(), **more})
     config.priors = models.priors()
   return config
+
+
+def score():
+  """The keys that --mode=score reads beside those of the images, config.data, and of the evaluators."""
+  section = ConfigDict()
+  section.generated = ''                # folder or zip of generated images; evaluators with num_generated 0 take all
+  section.real = ''                     # folder or zip of real ones
+  return section

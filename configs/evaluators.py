@@ -175,9 +175,3 @@ def tsne():
   section.num_images = 2_000            # test images, at most
   section.perplexity = 30.              # of t-SNE: neighbours that count, about; below the number of images
   return section
-def score():
-  """The keys that --mode=score reads beside those of the images, config.data, and of the evaluators."""
-  section = ConfigDict()
-  section.generated = ''                # folder or zip of generated images; evaluators with num_generated 0 take all
-  section.real = ''                     # folder or zip of real ones
-  return section

@@ -2,7 +2,12 @@
 
 One code of ten values and two continuous ones, as Chen et al. 2016 give for MNIST; the labels serve to measure alone.
 
+The objective and rates of `quickstart.py`, WGAN-GP, in place of theirs: with binary cross-entropy and BatchNorm in the
+critic every value of the code collapsed to one picture.
+
   python launch.py --config=configs/infogan_digits.py
+
+Measured after 4,000 steps, seeds 0, 1 and 2: 0.88, 0.93 and 0.79 normalised mutual information of code and digit.
 """
 
 from configs import common, evaluators

@@ -1,16 +1,16 @@
-"""Another config, measured by other evaluators: those that are named, with its own keys or those of common.py.
+"""Another config, measured by other evaluators: those that are named, with its own keys or those of evaluators.py.
 
   python launch.py --workdir=runs/NAME --mode=evaluate --evaluators=random_features
   # means --config=configs/measured.py:random_features:configs/stored.py:runs/NAME
 """
 
 import importlib.util
-import inspect
 
 from ml_collections import ConfigDict
 
-from configs import common
+from configs import evaluators
 from jgen.errors import choose
+from jgen.evaluation import EVALUATORS
 
 
 def get_config(names_and_config):
@@ -33,4 +33,5 @@ def _load(path):
 
 
 def _declared(name):
-  return choose('evaluators', name, dict(inspect.getmembers(common, inspect.isfunction)))()
+  choose('evaluators', name, EVALUATORS)
+  return getattr(evaluators, name)()

@@ -10,7 +10,7 @@ def get_config():
   config = common.base()
   config.data.name = 'folder'
   with config.unlocked():
-    config.score = evaluators.score()
+    config.score = common.score()
     config.evaluators.inception_features = evaluators.inception_features()
     config.evaluators.inception_features.num_generated = 0
   return config

@@ -9,7 +9,8 @@ import tempfile
 os.environ['JAX_PLATFORMS'] = 'cpu'
 # Devices that wait 40 s for each other abort the process, and on a busy machine they may.
 PATIENCE = '--xla_cpu_collective_call_terminate_timeout_seconds=600'
-os.environ['XLA_FLAGS'] = f'--xla_force_host_platform_device_count=4 {PATIENCE}'
+# What is compiled here runs a few times only: optimising it costs more than it saves.
+os.environ['XLA_FLAGS'] = f'--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0 {PATIENCE}'
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 os.environ.setdefault('JGEN_CONVOLUTION', 'plain')
 

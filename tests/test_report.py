@@ -21,7 +21,11 @@ COLUMNS = ('critic/loss', 'generator/loss', 'critic/adversarial', 'critic/wasser
            'vae/reconstruction_nats', 'vae/kl', 'vae/elbo', 'vae/bits_per_dimension', 'vae/kl_weight_per_pixel',
            'vae/kl_weight_per_image', 'vae/pixel_variance', 'vae/active_units', 'vae/gradient_norm', 'vqvae/loss',
            'vqvae/reconstruction', 'vqvae/mse', 'vqvae/codebook', 'vqvae/commitment', 'vqvae/perplexity',
-           'vqvae/dead_share', 'vqvae/gradient_norm')
+           'vqvae/dead_share', 'vqvae/gradient_norm', 'prior/autoregressive/nats', 'prior/vae/elbo',
+           'critic/real_class_accuracy', 'critic/fake_class_accuracy', 'critic/real_class_loss',
+           'critic/fake_class_loss', 'generator/information', 'generator/continuous_information',
+           'generator/code_accuracy')
+REFERENCES = ('generator/information_maximum',)   # drawn as levels
 EVALUATED = ('class_consistency/accuracy', 'critic_outputs/told_apart', 'diversity/pair_ratio',
              'diversity/nearest_ratio', 'ledger/loss', 'ledger/mse', 'ledger/mse_sampled', 'ledger/elbo',
              'ledger/importance_bound', 'ledger/reconstruction_nats', 'ledger/kl', 'ledger/bits_per_dimension',
@@ -32,7 +36,9 @@ EVALUATED = ('class_consistency/accuracy', 'critic_outputs/told_apart', 'diversi
              'codebook/loss', 'codebook/reconstruction', 'codebook/mse',
              'codebook/codebook', 'codebook/commitment', 'codebook/perplexity', 'codebook/train_perplexity',
              'codebook/dead_share', 'codebook/train_dead_share', 'codebook/entropy_bits_per_image',
-             'codebook/bits_per_image')
+             'codebook/bits_per_image', 'held_out/nats', 'held_out/train_nats', 'held_out/elbo',
+             'held_out/train_elbo', 'attribute_pairs/change_by_label', 'attribute_pairs/change_by_latents',
+             'code_classes/nmi')
 OUTPUTS = {'edges': [-1., 0., 0.5, 2.], 'counts': {'train': [1, 3, 4], 'generated': [6, 3, 1]}}   # no test images
 TABLE = {row.file: row for row in FIGURES}
 
@@ -68,17 +74,18 @@ def workdir(tmp_path_factory):
   """A run of 60 logged rows and three evaluations, with its figures."""
   folder = tmp_path_factory.mktemp('run')
   random = np.random.default_rng(0)
-  write_metrics(folder, range(100, 6_100, 100), {name: random.random(60) for name in COLUMNS})
+  write_metrics(folder, range(100, 6_100, 100), {name: random.random(60) for name in COLUMNS + REFERENCES})
   for step, accuracy in ((900, 0.2), (1_000, 0.4), (6_000, 0.8)):
     write_evaluation(folder, step, accuracy)
     store(folder, step, 'ledger', {name.removeprefix('ledger/'): accuracy + step for name in EVALUATED
                                    if name.startswith('ledger/')} | {'kl_per_latent': [0.5, 2., accuracy]})
-    for evaluator in ('inception_features', 'classifier_features', 'random_features', 'reconstruction_quality'):
-      store(folder, step, evaluator, {name.partition('/')[2]: accuracy for name in EVALUATED
+    for evaluator in ('inception_features', 'classifier_features', 'random_features', 'reconstruction_quality',
+                      'held_out', 'attribute_pairs', 'code_classes'):
+      store(folder, step, evaluator, {name.partition('/')[2]: accuracy * random.random() for name in EVALUATED
                                       if name.startswith(evaluator)})
     store(folder, step, 'diversity', {'pair_ratio': accuracy, 'nearest_ratio': accuracy / 2})
     store(folder, step, 'critic_outputs', {'told_apart': accuracy, **OUTPUTS})
-    store(folder, step, 'codebook', {name.removeprefix('codebook/'): accuracy for name in EVALUATED
+    store(folder, step, 'codebook', {name.removeprefix('codebook/'): accuracy * random.random() for name in EVALUATED
                                      if name.startswith('codebook/')} | {'train_usage': [7, 0, 2]})
   store(folder, 6_000, 'tsne', latents(['not Bangs', 'Bangs']))
   draw_figures(folder)
