@@ -13,15 +13,8 @@ from configs import common, evaluators
 
 
 def get_config():
-  config = common.gan_run()
-  config.batch_size = 64
-  config.num_steps = 4_000
-  config.steps_per_dispatch = 10
-  config.data.name = 'digits'
+  config = common.on_digits(common.gan_run())
   config.data.splits = ('all',)
-  config.data.image_size = 16
-  config.log_every_steps = 50
-  config.evaluate_every_steps = 1_000
   config.study.variations = (
       'non-saturating:', 'saturating: model.loss=saturating', 'squares: model.loss=least_squares',
       'not augmented: model.diff_augment=()',

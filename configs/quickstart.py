@@ -7,29 +7,23 @@ from configs import common, evaluators
 
 
 def get_config():
-  config = common.gan_run()
-  config.batch_size = 64
-  config.num_steps = 4_000
-  config.steps_per_dispatch = 10
-  config.data.name = 'digits'
+  config = common.on_digits(common.gan_run())
   config.data.splits = ('all',)
-  config.data.image_size = 16
-  config.log_every_steps = 50
-  config.evaluate_every_steps = 1_000
   with config.unlocked():
     config.evaluators.class_consistency = evaluators.class_consistency()
-  model = config.model
+  set_wgan_gp(config.model)
+  config.model.conditional = True
+  return config
+
+
+def set_wgan_gp(model):
+  """Makes it a WGAN-GP of small networks, its sampled generator averaged."""
   model.latent_size = 32
-  model.conditional = True
-  model.loss = 'wasserstein'
-  model.penalty = 'gradient_penalty'
-  model.critic_steps = 5
+  model.loss, model.penalty, model.critic_steps = 'wasserstein', 'gradient_penalty', 5
   model.ema_decay = 0.999
   model.generator.features = (64, 32, 16)
-  model.critic.features = (16, 32, 64)
-  model.critic.normalization = 'none'
-  model.critic.use_bias = True
-  model.critic.kernel_init = 'he'
+  critic = model.critic
+  critic.features = (16, 32, 64)
+  critic.normalization, critic.use_bias, critic.kernel_init = 'none', True, 'he'
   for optimizer in (model.generator_optimizer, model.critic_optimizer):
     optimizer.learning_rate, optimizer.b1, optimizer.b2 = 1e-3, 0., 0.9
-  return config

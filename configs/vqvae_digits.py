@@ -10,14 +10,8 @@ from configs import common, evaluators
 
 
 def get_config():
-  config = common.vqvae_run()
-  config.batch_size = 64
-  config.num_steps = 4_000
-  config.steps_per_dispatch = 10
-  config.data.name = 'digits'
-  config.data.image_size = 16
-  config.log_every_steps = 50
-  config.evaluate_every_steps = config.checkpoint_every_steps = 1_000
+  config = common.on_digits(common.vqvae_run())
+  config.checkpoint_every_steps = 1_000
   model = config.model
   model.encoder.features, model.decoder.features = (32, 32), (32, 16)
   model.quantizer.codebook_size = 64
