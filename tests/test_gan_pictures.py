@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist, pdist
 from sklearn.metrics import roc_auc_score
 import tiny
 
-from configs import common
+from configs import evaluators
 from jgen import families
 from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
@@ -64,11 +64,11 @@ class Fake:
 
 
 def measured(name, model, splits, **keys):
-  section = getattr(common, name)()
+  section = getattr(evaluators, name)()
   section.update(keys)
-  evaluators = create({name: section}, splits.train.spec, model.family)
-  check_data(evaluators, splits)
-  result = evaluators[name].measure(model, splits, 7)
+  created = create({name: section}, splits.train.spec, model.family)
+  check_data(created, splits)
+  result = created[name].measure(model, splits, 7)
   assert json.loads(json.dumps(result.numbers, allow_nan=False)) == result.numbers   # plain numbers
   return result
 

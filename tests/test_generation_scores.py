@@ -13,7 +13,7 @@ from published import refusal
 import pytest
 from sklearn.datasets import load_digits
 
-from configs import common
+from configs import evaluators
 from jgen.data.spec import Dataset, Spec, Splits
 from jgen.evaluation import EVALUATORS, feature_scores, feature_spaces, frechet, proxy_classifier, receipt
 from jgen.evaluation.features import Extractor
@@ -49,7 +49,7 @@ def dataset_of(images, labels=None, num_classes=0, name='made'):
 
 
 def evaluator_of(name, **keys):
-  return EVALUATORS[name](**(getattr(common, name)().to_dict() | {'num_generated': 300} | keys))
+  return EVALUATORS[name](**(getattr(evaluators, name)().to_dict() | {'num_generated': 300} | keys))
 
 
 @pytest.fixture(scope='module')

@@ -13,7 +13,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 import tiny
 
-from configs import common
+from configs import evaluators
 from jgen import actions, data, evaluate, families, train
 from jgen.data.spec import Annotation, Dataset, Spec, Splits
 from jgen.errors import UserError
@@ -74,7 +74,7 @@ def splits():
 
 
 def measured(name, splits, model=None, **keys):
-  section = getattr(common, name)()
+  section = getattr(evaluators, name)()
   section.update(keys)
   evaluator = create({name: section}, splits.test.spec, FAMILY, has_test=True)[name]
   check_data({name: evaluator}, splits)
@@ -276,7 +276,7 @@ MARKED = (Annotation('color', ('white',)), Annotation('Bangs', ('not Bangs', 'Ba
     ('reconstructions', {'num_images': 0}, Spec('made', SHAPE), ['num_images is 0', 'set 1']),
 ])
 def test_what_the_data_set_cannot_serve_is_refused_before_it_is_read(name, keys, spec, words):
-  section = getattr(common, name)()
+  section = getattr(evaluators, name)()
   section.update(keys)
   with pytest.raises(UserError) as error:
     create({name: section}, spec, FAMILY, has_test=True)
@@ -286,7 +286,7 @@ def test_what_the_data_set_cannot_serve_is_refused_before_it_is_read(name, keys,
 
 @pytest.mark.parametrize('name', ['reconstructions', 'traversals', 'interpolations', 'tsne'])
 def test_test_images_and_an_encoder_are_needed(name):
-  sections, spec = {name: getattr(common, name)()}, Spec('made', SHAPE, 2)
+  sections, spec = {name: getattr(evaluators, name)()}, Spec('made', SHAPE, 2)
   with pytest.raises(UserError, match='test_splits'):
     create(sections, spec, FAMILY)
   with pytest.raises(UserError, match='needs a model that can (encode|reconstruct)'):
@@ -301,12 +301,12 @@ def test_test_images_and_an_encoder_are_needed(name):
     ('tsne', {'annotation': 'mark', 'perplexity': 3.}, [0] * 9, ["'mark' at 'no'", '9 of 9', 'two values']),
 ])
 def test_what_the_images_cannot_serve_is_refused_before_training(name, keys, codes, words):
-  section = getattr(common, name)()
+  section = getattr(evaluators, name)()
   section.update(keys)
   splits = numbered(len(codes), codes)
-  evaluators = create({name: section}, splits.test.spec, FAMILY, has_test=True)
+  created = create({name: section}, splits.test.spec, FAMILY, has_test=True)
   with pytest.raises(UserError) as error:
-    check_data(evaluators, splits)
+    check_data(created, splits)
   assert all(word in str(error.value) for word in [f'config.evaluators.{name}', *words])
   assert '\n' not in str(error.value)
 
@@ -320,7 +320,7 @@ def config():
   config.data.test_splits = ('test',)
   with config.unlocked():
     for name in ('reconstructions', 'traversals', 'interpolations', 'tsne'):
-      config.evaluators[name] = getattr(common, name)()
+      config.evaluators[name] = getattr(evaluators, name)()
   return config
 
 
