@@ -31,7 +31,7 @@ EVALUATED = ('class_consistency/accuracy', 'critic_outputs/told_apart', 'diversi
              'ledger/importance_bound', 'ledger/reconstruction_nats', 'ledger/kl', 'ledger/bits_per_dimension',
              'ledger/active_units', 'inception_features/fid@500', 'inception_features/fid768@500',
              'inception_features/kid_low@500', 'inception_features/precision768@500', 'inception_features/recall@500',
-             'inception_features/coverage@500', 'classifier_features/proxy_fid[digits-cnn]@500',
+             'inception_features/coverage@500', 'classifier_features/proxy_fid[tiny_imagenet-cnn]@10000',
              'random_features/proxy_fid[random]@500', 'reconstruction_quality/psnr', 'reconstruction_quality/ssim',
              'codebook/loss', 'codebook/reconstruction', 'codebook/mse',
              'codebook/codebook', 'codebook/commitment', 'codebook/perplexity', 'codebook/train_perplexity',

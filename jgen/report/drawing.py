@@ -12,6 +12,7 @@ import numpy as np
 REFERENCE_STYLE = {'color': '0.25', 'linestyle': '--', 'linewidth': 1}
 MAX_COLORS = 20           # values that are told apart by a colour each; of more, a colour bar tells the order
 _MAX_NAME = 24            # letters of a value's name
+_MAX_LABEL = 38           # letters of a curve's label, of which two fit side by side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Curves:
       level = record.series[self.reference][1][-1] if isinstance(self.reference, str) else self.reference
       axes.axhline(level, label=self.reference_label, **REFERENCE_STYLE)
     self.set_ranges(axes, shown.values())
-    axes.figure.legend(loc='outside lower center', ncols=2, frameon=False, title=smoothing_note(*windows))
+    ncols = 2 if max(map(len, shown)) <= _MAX_LABEL else 1
+    axes.figure.legend(loc='outside lower center', ncols=ncols, frameon=False, title=smoothing_note(*windows))
 
   def set_ranges(self, axes, curves):
     """Both axes' ranges and scales for `curves`, (steps, values) each."""
