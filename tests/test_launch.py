@@ -1,9 +1,15 @@
 """The command line: what it prints, and one clear line with exit status 2 for a user's mistake."""
 
+import importlib.metadata
+import os
 import re
 
 from launching import ROOT, environment, launch
 import pytest
+
+from jgen import runtime
+
+CONVOLUTIONS = '--xla_cpu_experimental_ynn_fusion_type'
 
 
 @pytest.mark.parametrize('arguments, expected', [
@@ -63,3 +69,14 @@ def test_summary_ends_with_the_total_and_needs_no_data(name):
   normalised = {'wgan_svhn': 0, 'cdcgan_svhn': 2 * (128 + 256 + 512)}[name]
   assert int(lines[-1].split()[-1]) == generator + critic + normalised
   assert any('generator/layer_0/kernel' in line and '110x8192' in line for line in lines)
+
+
+@pytest.mark.parametrize('version, given, expected', [
+    ('0.10.2', '', f'{CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'),
+    ('0.10.2', '--xla_a=1', f'--xla_a=1 {CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'),
+    ('0.10.2', f'{CONVOLUTIONS}=', f'{CONVOLUTIONS}='), ('0.11.0', '--xla_a=1', '--xla_a=1'), ('0.11.0', '', '')])
+def test_xla_is_told_what_is_fast_unless_the_user_or_another_version_decides(version, given, expected, monkeypatch):
+  monkeypatch.setattr(os, 'environ', {'XLA_FLAGS': given, 'JGEN_MALLOC': '0'})
+  monkeypatch.setattr(importlib.metadata, 'version', lambda name: version)
+  runtime.prepare()
+  assert os.environ['XLA_FLAGS'] == expected

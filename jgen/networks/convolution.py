@@ -22,8 +22,8 @@ import jax
 
 from jgen.errors import UserError
 from jgen.networks import winograd
-from jgen.networks.convolution_forms import Geometry, plain_form, planes_form, strided_planes_form, taps_form
-from jgen.networks.winograd import winograd_form
+from jgen.networks.convolution_forms import Geometry, phases_form, plain_form
+from jgen.networks.winograd import mixed_form, winograd_form
 
 
 def convolve(x, kernel, stride=2, padding=1):
@@ -84,14 +84,10 @@ _kernel_gradient.defvjp(
 
 
 def _fast_form(geometry, channels):
-  """The faster form on CPU for images of Ci channels, as measured on two cores.
-
-  No form here holds a transpose of XLA's own convolution: in a loop (scan) on CPU the two to the image and to the
-  kernel take 6 and 130 times as long as outside (jaxlib 0.10.2).
-  """
-  if channels >= 16:
-    return (winograd_form if winograd.serves(geometry) else taps_form)(geometry)
-  return (planes_form if geometry.stride == 1 else strided_planes_form)(geometry)
+  """The faster form on CPU for images of Ci channels, as measured on two cores (jaxlib 0.10.2)."""
+  if channels < 16 or not winograd.serves(geometry):
+    return phases_form(geometry)
+  return (winograd_form if channels >= 256 else mixed_form)(geometry)
 
 
 _FORMS = {

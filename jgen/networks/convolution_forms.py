@@ -5,7 +5,6 @@ Shapes are those of `jgen.networks.convolution`: x [B, H, W, Ci], y [B, h, w, Co
 
 from collections.abc import Callable
 import functools
-import operator
 from typing import NamedTuple
 
 import jax
@@ -58,21 +57,9 @@ def transpose(linear, shape, cotangent):
 
 
 @functools.cache
-def taps_form(geometry):
-  """For many channels: XLA's convolution forwards, products of matrices for its transposes."""
-  return Form(*(functools.partial(f, geometry) for f in (xla_convolve, taps_transpose, taps_kernel_gradient)))
-
-
-@functools.cache
-def strided_planes_form(geometry):
-  """For few channels of x and a stride."""
-  return Form(*(functools.partial(f, geometry) for f in (xla_convolve, taps_transpose, planes_kernel_gradient)))
-
-
-@functools.cache
-def planes_form(geometry):
-  """For few channels of x and stride 1."""
-  return Form(*(functools.partial(f, geometry) for f in (planes_convolve, planes_transpose, planes_kernel_gradient)))
+def phases_form(geometry):
+  """Convolutions in all three maps, each with the order of axes that is fast on a CPU."""
+  return Form(*(functools.partial(f, geometry) for f in (xla_convolve, phases_transpose, xla_kernel_gradient)))
 
 
 def xla_convolve(geometry, x, kernel):
@@ -80,77 +67,53 @@ def xla_convolve(geometry, x, kernel):
   return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
 
-def taps_transpose(geometry, y, kernel):
-  """All products of y with the kernel in one of matrices; then each phase of the image sums its own taps of them.
-
-  With stride s, the pixels at (s m + a, s n + b) are the phase (a, b): each tap of the kernel serves one phase.
-  """
-  size, stride, padding = geometry[:3]
-  batch, height, width, _ = y.shape
-  inputs = kernel.shape[2]
+def phases_transpose(geometry, y, kernel):
+  """With stride s, the pixels at (s m + a, s n + b) are the phase (a, b): a convolution of y with its own taps."""
+  stride, size = geometry.stride, max(geometry.kernel_size, geometry.stride)     # for every phase, a tap
+  geometry, kernel = geometry._replace(kernel_size=size), fitted(kernel, (0, 0), (size, size), axis=0)
   rows, columns = -(-geometry.height // stride), -(-geometry.width // stride)
-  products = (flat(y) @ flat(kernel).T).reshape(batch, height, width, size, size, inputs)
 
   def phase(a, b):
-    shifted = [
-        fitted(products[:, :, :, i, j], ((i - padding - a) // stride, (j - padding - b) // stride), (rows, columns))
-        for i in range((a + padding) % stride, size, stride)
-        for j in range((b + padding) % stride, size, stride)]
-    return functools.reduce(operator.add, shifted, jnp.zeros((batch, rows, columns, inputs), y.dtype))
+    taps, edges = zip(_phase_taps(geometry, a, y.shape[1], rows), _phase_taps(geometry, b, y.shape[2], columns),
+                      strict=True)
+    taps = lax.rev(kernel[taps], (0, 1)).swapaxes(2, 3)
+    return lax.conv_general_dilated(y, taps, (1, 1), edges, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
   phases = [jnp.stack([phase(a, b) for b in range(stride)], 3) for a in range(stride)]
-  x = jnp.stack(phases, 2).reshape(batch, rows * stride, columns * stride, inputs)
+  x = jnp.stack(phases, 2).reshape(len(y), rows * stride, columns * stride, -1)
   return x[:, :geometry.height, :geometry.width]
 
 
-def taps_kernel_gradient(geometry, x, y):
-  """A product of matrices for each tap of the kernel."""
-  size, stride = geometry.kernel_size, geometry.stride
-  height, width = geometry.sides
-  padded, y = fitted(x, (geometry.padding,) * 2, reach(geometry)), flat(y)
-  taps = [flat(padded[:, i:i + stride * height:stride, j:j + stride * width:stride]).T @ y
-          for i in range(size) for j in range(size)]
-  return jnp.stack(taps).reshape(size, size, x.shape[3], -1)
+def _phase_taps(geometry, offset, inputs, outputs):
+  """Which taps of the kernel serve pixels s m + offset along an axis, and the edges that `inputs` pixels get.
+
+  Tap i adds y[m + (offset + padding - i) / s] to pixel m of `outputs`.
+  """
+  size, stride, padding = geometry[:3]
+  first = (offset + padding) % stride
+  nearest = (offset + padding - first) // stride              # of its first tap, to the right of m
+  farthest = nearest - (size - 1 - first) // stride           # of its last
+  return slice(first, None, stride), (-farthest, outputs + nearest - inputs)
 
 
-def planes(geometry, x):
-  """What each tap of the kernel sees: [k k Ci, B h w], rows of the image whole, as few channels are slow to move."""
-  size, stride = geometry.kernel_size, geometry.stride
-  height, width = geometry.sides
-  padded = fitted(x, (geometry.padding,) * 2, reach(geometry)).transpose(3, 0, 1, 2)
-  taps = [padded[:, :, i:i + stride * height:stride, j:j + stride * width:stride]
-          for i in range(size) for j in range(size)]
-  return jnp.stack(taps).reshape(size * size * x.shape[3], -1)
+def xla_kernel_gradient(geometry, x, y):
+  """A convolution of x with y, whose pixels stand `stride` apart; images are its channels, and channels its images.
 
-
-def planes_convolve(geometry, x, kernel):
-  return (planes(geometry, x).T @ flat(kernel)).reshape(len(x), *geometry.sides, -1)
-
-
-def planes_kernel_gradient(geometry, x, y):
-  size = geometry.kernel_size
-  return (planes(geometry, x) @ flat(y)).reshape(size, size, x.shape[3], -1)
-
-
-def planes_transpose(geometry, y, kernel):
-  """The transpose of `planes_convolve` at stride 1, summed over the columns of the kernel and then over its rows."""
-  size, padding = geometry.kernel_size, geometry.padding
-  products = (flat(kernel) @ flat(y).T).reshape(size, size, kernel.shape[2], *y.shape[:3])
-  sum_of = lambda terms: functools.reduce(operator.add, terms)
-  along_rows = lax.optimization_barrier(sum_of(
-      fitted(products[:, j], (0, j - padding), (y.shape[1], geometry.width), axis=3) for j in range(size)))
-  x = sum_of(fitted(along_rows[i], (i - padding, 0), (geometry.height, geometry.width), axis=2) for i in range(size))
-  return x.transpose(1, 2, 3, 0)
+  Written with XLA's usual order of axes: only at the top of a program, not in a loop, does XLA on a CPU bring other
+  orders to it, and those of this gradient as JAX derives it take 100 times as long (jaxlib 0.10.2).
+  """
+  size, stride, padding = geometry[:3]
+  after = (size + stride * (side - 1) - whole - padding
+           for side, whole in zip(geometry.sides, (geometry.height, geometry.width), strict=True))
+  kernel = lax.conv_general_dilated(
+      x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3), (1, 1), [(padding, edge) for edge in after],
+      rhs_dilation=(stride, stride), dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+  return kernel.transpose(1, 2, 0, 3)
 
 
 def flat(a):
   """[..., C] -> [-1, C], a matrix."""
   return a.reshape(-1, a.shape[-1])
-
-
-def reach(geometry):
-  """(rows, columns) of the padded image that the convolution sees."""
-  return tuple(geometry.stride * (side - 1) + geometry.kernel_size for side in geometry.sides)
 
 
 def fitted(a, offsets, sides, axis=1):

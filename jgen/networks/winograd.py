@@ -15,7 +15,7 @@ import functools
 from jax import lax
 import jax.numpy as jnp
 
-from jgen.networks.convolution_forms import Form, fitted, flat, transpose
+from jgen.networks.convolution_forms import Form, fitted, flat, phases_form, transpose
 
 
 def serves(geometry):
@@ -37,6 +37,12 @@ def winograd_form(geometry):
                      (size, size, x.shape[3], y.shape[3]), x)
 
   return Form(convolve, functools.partial(transpose_convolve, geometry), kernel_gradient)
+
+
+@functools.cache
+def mixed_form(geometry):
+  """`phases_form` but for its transpose, for layers that are not deep."""
+  return phases_form(geometry)._replace(transpose_convolve=functools.partial(transpose_convolve, geometry))
 
 
 def transpose_convolve(geometry, y, kernel):
