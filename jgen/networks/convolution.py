@@ -8,8 +8,8 @@ under reverse-mode differentiation of any order (forward mode is not defined):
   kernel_gradient(x, y) -> kernel       kernel [k, k, Ci, Co]
 
 The environment variable JGEN_CONVOLUTION chooses their form when a function is traced: `plain` is XLA's own
-convolution, right for accelerators and the quickest to compile; `fast` is made of products of matrices, which
-XLA does much better on a CPU. Unset, the backend decides. Parameters are the same in both; results differ by
+convolution and its derivatives as JAX writes them, right for accelerators and the quickest to compile; `fast` is
+made of what XLA does well on a CPU. Unset, the backend decides. Parameters are the same in both; results differ by
 rounding.
 """
 
