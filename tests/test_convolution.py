@@ -85,24 +85,26 @@ def test_values_and_derivatives_to_second_order_are_those_of_pytorch(form, shape
     assert_close(got, reference)
 
 
-# Kernel, stride, padding, (H, W), Ci: the layers of the VAEs, sides that leave rows over, one pixel, and a kernel
+# Kernel, stride, padding, (H, W), Ci, Co: the layers of the VAEs, sides that leave rows over, one pixel, and a kernel
 # narrower than the stride; with few channels and with many.
 GEOMETRIES = [
-    (3, 2, 1, (8, 6), 16), (3, 2, 1, (7, 8), 3), (6, 2, 0, (12, 10), 16), (6, 2, 0, (11, 8), 17), (5, 1, 0, (7, 8), 3),
-    (3, 1, 1, (6, 5), 3), (3, 1, 1, (6, 5), 16), (4, 2, 1, (7, 6), 3), (4, 2, 1, (9, 6), 16), (4, 1, 0, (4, 4), 16),
-    (5, 2, 2, (9, 8), 16), (2, 3, 1, (7, 9), 16)]
+    (3, 2, 1, (8, 6), 16, 4), (3, 2, 1, (7, 8), 3, 4), (6, 2, 0, (12, 10), 16, 4), (6, 2, 0, (11, 8), 17, 4),
+    (5, 1, 0, (7, 8), 3, 4), (5, 1, 0, (7, 8), 16, 16), (3, 1, 1, (6, 5), 3, 16), (3, 1, 1, (6, 5), 16, 3),
+    (4, 2, 1, (7, 6), 3, 4), (4, 2, 1, (9, 6), 16, 4), (4, 1, 0, (4, 4), 16, 2), (5, 2, 2, (9, 8), 16, 4),
+    (2, 3, 1, (7, 9), 16, 4)]
 
 
 @pytest.mark.parametrize('form, geometry', [
     *(('fast', geometry) for geometry in GEOMETRIES), *(('plain', geometry) for geometry in GEOMETRIES[1::5])])
 def test_every_geometry_is_that_of_pytorch_to_second_order(form, geometry, monkeypatch):
   monkeypatch.setenv('JGEN_CONVOLUTION', form)
-  kernel_size, stride, padding, sides, inputs = geometry
+  kernel_size, stride, padding, sides, inputs, outputs = geometry
   rng = np.random.default_rng(kernel_size)
   small = [(side + 2 * padding - kernel_size) // stride + 1 for side in sides]
   x = rng.standard_normal((2, *sides, inputs)).astype(np.float32)
-  y = rng.standard_normal((2, *small, 4)).astype(np.float32)
-  kernel = rng.standard_normal((kernel_size, kernel_size, inputs, 4)).astype(np.float32) / kernel_size / 2
+  y = rng.standard_normal((2, *small, outputs)).astype(np.float32)
+  kernel = rng.standard_normal((kernel_size, kernel_size, inputs, outputs)).astype(np.float32)
+  kernel /= 2 * kernel_size
   output_padding = max((side + 2 * padding - kernel_size) % stride for side in sides)
   image = rng.standard_normal((2, *(stride * (side - 1) + kernel_size - 2 * padding + output_padding for side in small),
                                inputs)).astype(np.float32)
@@ -144,11 +146,12 @@ def test_the_backend_chooses_the_form_unless_the_environment_does(backend, setti
     assert ('lhs_dilation=(2, 2)' in jaxpr) == (form == 'plain')
 
 
-@pytest.mark.parametrize('kernel_size, stride, padding, sides, inputs', GEOMETRIES)
-def test_the_fast_forms_give_xla_no_order_of_axes_but_its_usual(kernel_size, stride, padding, sides, inputs,
-                                                                 monkeypatch):
+@pytest.mark.parametrize('kernel_size, stride, padding, sides, inputs, outputs', GEOMETRIES)
+def test_the_fast_forms_give_xla_no_order_of_axes_but_its_usual(
+    kernel_size, stride, padding, sides, inputs, outputs, monkeypatch):
   monkeypatch.setenv('JGEN_CONVOLUTION', 'fast')
-  x, kernel = np.zeros((2, *sides, inputs), np.float32), np.zeros((kernel_size, kernel_size, inputs, 4), np.float32)
+  x = np.zeros((2, *sides, inputs), np.float32)
+  kernel = np.zeros((kernel_size, kernel_size, inputs, outputs), np.float32)
   down = lambda x, kernel: convolve(x, kernel, stride, padding)
   shape = jax.eval_shape(down, x, kernel)
   _, gradients = jax.vjp(down, x, kernel)

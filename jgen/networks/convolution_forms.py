@@ -11,6 +11,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+NARROW = 16                       # channels from which on XLA's convolutions are fast on a CPU
+
 
 class Geometry(NamedTuple):
   """What a convolution does to the sides of an image."""
@@ -59,12 +61,35 @@ def transpose(linear, shape, cotangent):
 @functools.cache
 def phases_form(geometry):
   """Convolutions in all three maps, each with the order of axes that is fast on a CPU."""
-  return Form(*(functools.partial(f, geometry) for f in (xla_convolve, phases_transpose, xla_kernel_gradient)))
+  return Form(*(functools.partial(f, geometry) for f in (phases_convolve, phases_transpose, phases_kernel_gradient)))
 
 
 def xla_convolve(geometry, x, kernel):
   strides, padding = (geometry.stride,) * 2, ((geometry.padding,) * 2,) * 2
   return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+
+
+def phases_convolve(geometry, x, kernel):
+  if geometry.stride > 1:
+    return xla_convolve(geometry, x, kernel)
+  return unit_convolve(x, kernel, ((geometry.padding,) * 2,) * 2)
+
+
+def unit_convolve(x, kernel, edges):
+  """The convolution of stride 1 of x with ((top, bottom), (left, right)) rows and columns of zeros around it.
+
+  XLA is slow on a CPU where few channels come out. The columns of the kernel are then channels of a convolution along
+  the other axis, and are added behind it: twice to three times as fast for colours.
+  """
+  convolve = functools.partial(
+      lax.conv_general_dilated, x, window_strides=(1, 1), padding=edges, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+  rows, columns, inputs, outputs = kernel.shape
+  if outputs >= NARROW:
+    return convolve(kernel)
+  parts = convolve(kernel.transpose(0, 2, 1, 3).reshape(rows, 1, inputs, -1))
+  parts = parts.reshape(*parts.shape[:3], columns, outputs)
+  width = parts.shape[2] - columns + 1
+  return sum(parts[:, :, i:i + width, i] for i in range(columns))
 
 
 def phases_transpose(geometry, y, kernel):
@@ -77,7 +102,7 @@ def phases_transpose(geometry, y, kernel):
     taps, edges = zip(_phase_taps(geometry, a, y.shape[1], rows), _phase_taps(geometry, b, y.shape[2], columns),
                       strict=True)
     taps = lax.rev(kernel[taps], (0, 1)).swapaxes(2, 3)
-    return lax.conv_general_dilated(y, taps, (1, 1), edges, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+    return unit_convolve(y, taps, edges)
 
   phases = [jnp.stack([phase(a, b) for b in range(stride)], 3) for a in range(stride)]
   x = jnp.stack(phases, 2).reshape(len(y), rows * stride, columns * stride, -1)
@@ -94,6 +119,21 @@ def _phase_taps(geometry, offset, inputs, outputs):
   nearest = (offset + padding - first) // stride              # of its first tap, to the right of m
   farthest = nearest - (size - 1 - first) // stride           # of its last
   return slice(first, None, stride), (-farthest, outputs + nearest - inputs)
+
+
+def phases_kernel_gradient(geometry, x, y):
+  narrow = geometry.stride == 1 and y.shape[3] < NARROW
+  return (product_kernel_gradient if narrow else xla_kernel_gradient)(geometry, x, y)
+
+
+def product_kernel_gradient(geometry, x, y):
+  """With stride 1, one product of matrices: of each pixel of x with the k x k pixels of y that it serves."""
+  size, _, padding, height, width = geometry
+  edge = size - 1 - padding
+  y = fitted(y, (edge, edge), (height + size - 1, width + size - 1))
+  served = jnp.stack([y[:, i:i + height, j:j + width] for i in range(size) for j in range(size)], 3)
+  kernel = flat(x).T @ served.reshape(x.size // x.shape[3], -1)
+  return lax.rev(kernel.reshape(-1, size, size, y.shape[3]).transpose(1, 2, 0, 3), (0, 1))
 
 
 def xla_kernel_gradient(geometry, x, y):
