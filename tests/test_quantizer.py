@@ -1,7 +1,11 @@
 """Nearest codes, groupings, the losses and the upkeep of a codebook against restatements in numpy."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
+from launching import ROOT, environment
 import numpy as np
 import optax
 import pytest
@@ -49,10 +53,22 @@ def test_the_search_builds_no_difference_of_every_vector_and_code():
   assert max(var.aval.size for equation in jaxpr.eqns for var in equation.outvars) == 50 * 30
 
 
-def test_four_devices_find_the_codes_of_one(rng):
-  vectors, codebook = normal(rng, 8, 64, 16), normal(rng, 256, 16)
-  four = jax.pmap(nearest, in_axes=(0, None))(vectors.reshape(4, 2, 64, 16), codebook)
-  np.testing.assert_array_equal(np.asarray(four).reshape(8, 64), jax.jit(nearest)(vectors, codebook))
+EIGHT_DEVICES = """
+import jax, numpy as np
+from jgen.networks.quantizer import nearest
+rng = np.random.default_rng(0)
+vectors, codebook = (rng.standard_normal(shape).astype(np.float32) for shape in ((16, 64, 16), (256, 16)))
+eight = jax.pmap(nearest, in_axes=(0, None))(vectors.reshape(8, 2, 64, 16), codebook)
+np.testing.assert_array_equal(np.asarray(eight).reshape(16, 64), jax.jit(nearest)(vectors, codebook))
+print(jax.device_count(), len(np.unique(eight)))
+"""
+
+
+def test_eight_devices_find_the_codes_of_one():
+  done = subprocess.run([sys.executable, '-c', EIGHT_DEVICES], cwd=ROOT, env=environment(8), capture_output=True,
+                        text=True)
+  devices, codes = map(int, done.stdout.split() or [0, 0])
+  assert done.returncode == 0 and devices == 8 and codes > 200, done.stderr
 
 
 # Vectors
