@@ -157,7 +157,9 @@ def test_the_fast_forms_give_xla_no_order_of_axes_but_its_usual(
   _, gradients = jax.vjp(down, x, kernel)
   jaxpr = str(jax.make_jaxpr(gradients)(np.zeros(shape.shape, np.float32)))
   usual = 'lhs_spec=(0, 3, 1, 2), rhs_spec=(3, 2, 0, 1), out_spec=(0, 3, 1, 2)'
-  assert jaxpr.count('conv_general_dilated') == jaxpr.count(usual) == jaxpr.count('lhs_dilation=(1, 1)') > 0
+  count = jaxpr.count('conv_general_dilated')
+  assert count == jaxpr.count(usual) == jaxpr.count('lhs_dilation=(1, 1)')
+  assert bool(count) == (inputs < 64)   # deep layers are products of matrices alone
 
 
 def test_a_wrong_form_and_sides_that_no_kernel_fits_are_the_users_mistakes(monkeypatch):
