@@ -96,8 +96,7 @@ class VAE(Family):
   def eval_step(self, state, batch, key):
     """{name: [B]}: the ledger with one sample of the latents an image, as in training, and
 
-    `mse_of_mean`, with the mean of the latents instead; `log_weight`, log p(x, z) - log q(z | x) in nats; the weights,
-    the same for all images.
+    `mse_of_mean`, with the mean of the latents instead; the weights, the same for all images.
     """
     images, noise = batch['image'], self.noise(key, len(batch['image']))
     (mean, log_variance, output), _ = self.run(state.params, state.model_state, images, noise, train=False)
