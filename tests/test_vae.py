@@ -204,6 +204,21 @@ def test_where_the_variance_comes_from(overrides, expected):
   np.testing.assert_allclose(variance, expected or of_pixels, rtol=1e-6)
 
 
+def test_a_learned_variance_is_a_factor_of_that_of_the_pixels():
+  family = families.create(tiny.vae(**{'model.likelihood': 'learned_gaussian'}), SPEC)
+  state = jax.jit(family.init)(jax.random.key(0))
+  state = state.replace(model_state={**state.model_state, 'likelihood': {'variance': jnp.float32(0.2)}})
+  images, compiled = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8), Compiled(family)
+  for factor in (1., 0.3):
+    learned = {'vae': {**state.params['vae'], 'log_variance': jnp.log(factor)}}
+    table = Model(compiled, jax_utils.replicate(state.replace(params=learned))).eval_step(images, np.zeros(3, int), 1)
+    np.testing.assert_allclose(table['pixel_variance'], 0.2 * factor, rtol=1e-5)
+    expected = 64 / 2 * (table['mse'] / (0.2 * factor) + np.log(2 * np.pi * 0.2 * factor))
+    np.testing.assert_allclose(table['reconstruction_nats'], expected, rtol=1e-4)
+  slope = jax.grad(lambda log: family.pixel_variance({'vae': {'log_variance': log}}, state.model_state))(0.)
+  np.testing.assert_allclose(slope, 0.2, rtol=1e-5)
+
+
 def test_images_without_variance_are_refused():
   family = families.create(tiny.vae(), SPEC)
   flat = Dataset(SPEC, np.zeros((4, 8, 8, 1), np.uint8), np.zeros(4, np.int32), '')
