@@ -166,6 +166,8 @@ def test_the_ledger_meets_the_evidence(linear):
   mean, log_variance = (np.asarray(a, np.float64) for a in model.encode(images))
   residual = x - (mean @ model.family.network.weights.T + model.family.network.bias)
   np.testing.assert_allclose(numbers['mse'], (residual**2).mean(), rtol=1e-4)
+  reconstructed = np.clip(((x - residual) + 1) * 127.5, 0, 255).reshape(images.shape)
+  assert np.abs(model.reconstruct(images) - reconstructed).max() <= 0.51
   assert numbers['mse_sampled'] > numbers['mse'] and numbers['num_images'] == 150
   kl = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance)
   np.testing.assert_allclose(numbers['kl_per_latent'], kl.mean(0), rtol=1e-4, atol=1e-6)
