@@ -200,7 +200,7 @@ def adapted(**overrides):
 
 @pytest.mark.parametrize('overrides, expected', [
     ({}, None), ({'model.variance': 0.25}, 0.25), ({'model.likelihood': 'learned_gaussian'}, None),
-    ({'model.likelihood': 'squared_error', 'model.regularizer.weight': 0.01}, 0.01 * 64 / 2)])
+    ({'model.likelihood': 'squared_error', 'model.regularizer.weight': 0.01, 'model.variance': 0.25}, 0.01 * 64 / 2)])
 def test_where_the_variance_comes_from(overrides, expected):
   variance, of_pixels = adapted(**overrides)
   np.testing.assert_allclose(variance, expected or of_pixels, rtol=1e-6)
