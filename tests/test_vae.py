@@ -176,6 +176,17 @@ def test_the_ledger_meets_the_evidence(linear):
                              model.eval_step(images, dataset.labels, 0)['elbo'].std(ddof=1), rtol=1e-4)
 
 
+def test_the_bound_rises_from_the_elbo_to_the_evidence(linear):
+  exact, images, _ = linear
+  state = jax_utils.unreplicate(exact.state)
+  state = state.replace(model_state={**state.model_state, 'likelihood': {'variance': jnp.float32(0.5)}})
+  model, network = Model(exact.compiled, jax_utils.replicate(state)), exact.family.network   # its posterior is of 0.2
+  evidence = stats.multivariate_normal(network.bias, network.weights @ network.weights.T + 0.5 * np.eye(6)).logpdf(
+      images.reshape(150, 6) / 127.5 - 1).mean()
+  one, many = (EVALUATORS['ledger'](0, count).importance_bounds(model, images, seed=0).mean() for count in (1, 60))
+  assert one < evidence - 0.05 and abs(many - evidence) < (evidence - one) / 4
+
+
 def test_the_ledger_of_the_first_images_is_that_of_these_alone(linear):
   model, images, _ = linear
   both = [Splits(None, Dataset(Spec('made', (2, 3, 1)), some, np.zeros(len(some), np.int32), '')) for some in (
