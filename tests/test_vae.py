@@ -20,6 +20,7 @@ from jgen.families import vae
 from jgen.losses.likelihoods import LIKELIHOODS
 from jgen.losses.regularizers import REGULARIZERS, Regularizer, kl_per_latent
 from jgen.model import Compiled, Model
+from jgen.parallel import AXIS
 
 SPEC = Spec('squares', (8, 8, 1), 10)
 
@@ -95,6 +96,12 @@ def test_regularizers_by_hand(name, step, expected):
   regularizer = Regularizer(REGULARIZERS[name], weight=2., warmup_steps=10, free_nats=1., capacity_nats=20.,
                             capacity_steps=40)
   np.testing.assert_allclose(regularizer(np.array([0.5, 2.5, 4.5]), step), expected, rtol=1e-6)
+
+
+def test_units_are_active_whose_means_vary_over_the_images_of_all_devices():
+  means = np.random.default_rng(0).normal([3., 3., 0., 0.], [0.5, 0.05, 0.5, 0.05], (4, 20, 4)).astype(np.float32)
+  means[..., 3] += np.arange(4)[:, None]   # alike on each device
+  np.testing.assert_array_equal(jax.vmap(vae.active_units, axis_name=AXIS)(means), [3.] * 4)
 
 
 def test_without_a_warmup_the_weight_is_there_from_the_start():
