@@ -12,7 +12,7 @@ from configs import common, quickstart
 
 
 def get_config():
-  config = common.on_digits(common.acgan_run())
+  config = quickstart.on_digits(common.acgan_run())
   config.data.splits = ('all',)
   quickstart.set_wgan_gp(config.model)
   return config

@@ -138,15 +138,3 @@ def score():
   section.generated = ''                # folder or zip of generated images; evaluators with num_generated 0 take all
   section.real = ''                     # folder or zip of real ones
   return section
-
-
-def on_digits(config):
-  """Makes it a run on the embedded digits, enlarged to 16x16, of minutes on a CPU."""
-  config.batch_size = 64
-  config.num_steps = 4_000
-  config.steps_per_dispatch = 10
-  config.data.name = 'digits'
-  config.data.image_size = 16
-  config.log_every_steps = 50
-  config.evaluate_every_steps = 1_000
-  return config

@@ -9,11 +9,11 @@ et al. 2017, and augmentation: this one, none, and digits turned and cropped at 
   python launch.py --mode=study --config=configs/dcgan_digits.py
 """
 
-from configs import common, evaluators
+from configs import common, evaluators, quickstart
 
 
 def get_config():
-  config = common.on_digits(common.gan_run())
+  config = quickstart.on_digits(common.gan_run())
   config.data.splits = ('all',)
   config.study.variations = (
       'non-saturating:', 'saturating: model.loss=saturating', 'squares: model.loss=least_squares',

@@ -14,7 +14,7 @@ from configs import common, evaluators, quickstart
 
 
 def get_config():
-  config = common.on_digits(common.infogan_run())
+  config = quickstart.on_digits(common.infogan_run())
   config.data.splits = ('all',)
   with config.unlocked():
     config.evaluators.code_classes = evaluators.code_classes()

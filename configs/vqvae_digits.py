@@ -6,11 +6,11 @@ An image is 32 codes of 16 values: two groups of channels at each of 4x4 positio
   python launch.py --config=configs/vqvae_digits.py --mode=prior   # priors over its latents, then
 """
 
-from configs import common, evaluators
+from configs import common, evaluators, quickstart
 
 
 def get_config():
-  config = common.on_digits(common.vqvae_run())
+  config = quickstart.on_digits(common.vqvae_run())
   config.checkpoint_every_steps = 1_000
   model = config.model
   model.encoder.features, model.decoder.features = (32, 32), (32, 16)
