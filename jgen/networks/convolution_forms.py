@@ -12,6 +12,7 @@ from jax import lax
 import jax.numpy as jnp
 
 NARROW = 16                       # channels from which on XLA's convolutions are fast on a CPU
+_AXES = 'NHWC', 'HWIO', 'NHWC'    # of image, kernel and result in XLA's usual order, see `xla_kernel_gradient`
 
 
 class Geometry(NamedTuple):
@@ -66,10 +67,11 @@ def phases_form(geometry):
 
 def xla_convolve(geometry, x, kernel):
   strides, padding = (geometry.stride,) * 2, ((geometry.padding,) * 2,) * 2
-  return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+  return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_AXES)
 
 
 def phases_convolve(geometry, x, kernel):
+  """XLA's, but that few channels come out in another way where the stride is 1."""
   if geometry.stride > 1:
     return xla_convolve(geometry, x, kernel)
   return unit_convolve(x, kernel, ((geometry.padding,) * 2,) * 2)
@@ -82,7 +84,7 @@ def unit_convolve(x, kernel, edges):
   the other axis, and are added behind it: twice to three times as fast for colours.
   """
   convolve = functools.partial(
-      lax.conv_general_dilated, x, window_strides=(1, 1), padding=edges, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+      lax.conv_general_dilated, x, window_strides=(1, 1), padding=edges, dimension_numbers=_AXES)
   rows, columns, inputs, outputs = kernel.shape
   if outputs >= NARROW:
     return convolve(kernel)
@@ -122,6 +124,7 @@ def _phase_taps(geometry, offset, inputs, outputs):
 
 
 def phases_kernel_gradient(geometry, x, y):
+  """A convolution, or for few channels of y and stride 1 a product of matrices, which is twice as fast there."""
   narrow = geometry.stride == 1 and y.shape[3] < NARROW
   return (product_kernel_gradient if narrow else xla_kernel_gradient)(geometry, x, y)
 
@@ -147,7 +150,7 @@ def xla_kernel_gradient(geometry, x, y):
            for side, whole in zip(geometry.sides, (geometry.height, geometry.width), strict=True))
   kernel = lax.conv_general_dilated(
       x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3), (1, 1), [(padding, edge) for edge in after],
-      rhs_dilation=(stride, stride), dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+      rhs_dilation=(stride, stride), dimension_numbers=_AXES)
   return kernel.transpose(1, 2, 0, 3)
 
 
