@@ -208,10 +208,10 @@ def _first_few(skipped):
 
 
 def _in_order(work):
-  """The results of functions, in their order, made in as many threads as there are cores."""
+  """The results of functions, in their order, made in one thread more than there are cores: some always wait."""
   cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
   waiting = collections.deque()
-  with threadpool_limits(1, 'blas'), ThreadPoolExecutor(cores) as pool:
+  with threadpool_limits(1, 'blas'), ThreadPoolExecutor(cores + 1) as pool:
     try:
       for make in work:
         waiting.append(pool.submit(make))
