@@ -13,6 +13,7 @@ from configs import dcgan_anime
 def get_config():
   config = dcgan_anime.get_config()
   config.study.variations = (
-      'squares:', 'logarithms: model.loss=saturating', 'VAE: config=configs/vae_anime.py')
+      'squares:', 'logarithms: config=configs/dcgan_anime.py', 'VAE: config=configs/vae_anime.py')
   config.model.loss = 'least_squares'
+  config.model.critic_targets.real, config.model.critic_targets.generated = 1., 0.
   return config
