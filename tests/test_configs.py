@@ -12,6 +12,7 @@ import pytest
 from configs import common, evaluators, models
 from jgen import config as config_lib
 from jgen import data, evaluation, families, train
+from jgen.losses.adversarial import ADVERSARIAL_LOSSES
 
 ROOT = Path(__file__).parent.parent
 NO_SYSTEMS = ('common', 'evaluators', 'measured', 'models', 'score', 'stored')
@@ -55,6 +56,23 @@ def test_every_declared_key_is_read():
   assert len(keys) > 25
   unread = [key for key in sorted(keys) if not re.search(rf'\.{key}\b|^  {key}: ', source, re.MULTILINE)]
   assert not unread
+
+
+def test_lsgan_anime_is_dcgan_anime_but_for_its_objective():
+  dcgan, lsgan = (config_lib.flatten(load(name)) for name in ('dcgan_anime', 'lsgan_anime'))
+  changed = {key: value for key, value in lsgan.items() if value != dcgan[key]}
+  del changed['study.variations']
+  assert changed == {'model.loss': 'least_squares', 'model.critic_targets.real': 1.,
+                     'model.critic_targets.generated': 0.}
+
+
+def test_where_the_critic_of_dcgan_anime_is_as_sure_as_it_may_be_the_generator_still_has_a_gradient():
+  model = load('dcgan_anime').model
+  loss, logits = ADVERSARIAL_LOSSES[model.loss], np.linspace(-30, 30, 60_001, dtype=np.float32)
+  costs = loss.towards(logits, np.full_like(logits, model.critic_targets.generated))
+  surest = logits[np.argmin(costs)]
+  assert surest == pytest.approx(np.log(0.1 / 0.9), abs=0.05)
+  assert jax.grad(loss.generator)(surest) == pytest.approx(-0.1, abs=0.005)   # log(1 - D) falls by D
 
 
 CHEAP = {  # evaluators that take a second
