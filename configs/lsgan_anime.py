@@ -1,7 +1,8 @@
 """LSGAN on anime faces, 64x64: the networks and pictures of `dcgan_anime.py`, squares in the place of logarithms.
 
 Mao et al. 2017: the critic minimises E (D(x) - 1)^2 + E D(G(z))^2, the generator E (D(G(z)) - 1)^2, without a
-sigmoid. The study lays it beside the logarithms and beside a VAE.
+sigmoid. The study lays it beside the logarithms, as `dcgan_anime.py` has them with its softer answers, and
+beside a VAE.
 
   python launch.py --config=configs/lsgan_anime.py --config.data.dir=FOLDER   # of a folder or a zip of pictures
   python launch.py --mode=study --config=configs/lsgan_anime.py --config.data.dir=FOLDER
