@@ -4,6 +4,20 @@ import contextlib
 import os
 from pathlib import Path
 
+from jgen.errors import UserError
+
+
+def expanded(path):
+  """The Path, with a home in the place of `~` or `~name`.
+
+  Raises:
+    UserError: nobody is called so.
+  """
+  try:
+    return Path(path).expanduser()
+  except RuntimeError as error:
+    raise UserError(f'{path}: there is no such home; name the folder or file by its whole path') from error
+
 
 @contextlib.contextmanager
 def replacing(path):

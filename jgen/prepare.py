@@ -14,7 +14,9 @@ _MAX_LINES = 50                         # annotations, and values of one, that a
 
 
 def run(config, workdir, command):
-  """Reads, checks, crops, resizes and keeps `config.data`; prints counts, rates, what was skipped, and where it is.
+  """Reads, checks, crops, resizes and keeps `config.data`: what is trained on, and what is measured on.
+
+  Prints counts, rates, what was skipped, and where it is.
 
   Ctrl-C and kills lose little: the same command goes on where it stopped. Training does the same by itself where
   nothing is prepared.
@@ -25,17 +27,19 @@ def run(config, workdir, command):
   del workdir
   start = time.monotonic()
   try:
-    dataset = data.load(config.data)
+    splits = data.load_splits(config.data)
   except KeyboardInterrupt as error:
     raise UserError(f'stopped; what is prepared is kept, go on with: {command}') from error
-  print(summary(dataset, time.monotonic() - start))
+  for dataset in filter(None, (splits.train, splits.test)):
+    print(summary(dataset))
+  print(f'done in {duration(time.monotonic() - start)}')
 
 
-def summary(dataset, seconds):
+def summary(dataset):
   """What was prepared, line by line."""
   spec = dataset.spec
   size = ' x '.join(map(str, spec.image_shape))
-  lines = [f'{spec.name}: {len(dataset.images):,} images of {size} from {dataset.source}, {duration(seconds)}']
+  lines = [f'{spec.name}: {len(dataset.images):,} images of {size} from {dataset.source}']
   for column, annotation in enumerate(spec.annotations[:_MAX_LINES]):
     counts = np.bincount(dataset.annotations[:, column], minlength=len(annotation.values))
     lines.append(f'  {annotation.name}: {_rates(annotation.values, counts)}')

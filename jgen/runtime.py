@@ -30,6 +30,8 @@ def prepare():
   That last, on Linux with glibc, starts the process again. Call it before jax is imported. Variables that are set
   already are left alone; JGEN_MALLOC=0 in the environment keeps the process as it is.
   """
+  for stream in (sys.stdout, sys.stderr):
+    stream.reconfigure(errors='backslashreplace')   # a file's name may be in any encoding
   for name, value in _QUIET.items():
     os.environ.setdefault(name, value)
   _set_xla_flag()

@@ -81,12 +81,17 @@ def zip_beside_lists(root):
   return root
 
 
+def zip_beside_a_stray_picture(root):
+  put(zip_beside_lists(root), {'data.png': encoded(smooth(0, 9, 9), 'PNG')})
+  return root
+
+
 def wanted(folder, tmp_path, **others):
   return section('celeba', folder, image_size=SIZE, cache_dir=tmp_path / 'cache', **others)
 
 
 @pytest.mark.parametrize('layout', [official, official_tree_with_zip, kaggle_folder, kaggle_of_zeros, kaggle_zip,
-                                    zip_beside_lists])
+                                    zip_beside_lists, zip_beside_a_stray_picture])
 def test_every_layout_gives_the_same(layout, tmp_path, capsys):
   folder = layout(tmp_path / 'data')
   dataset = data.load(wanted(folder, tmp_path))

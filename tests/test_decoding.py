@@ -74,13 +74,25 @@ def test_of_an_animation_the_first_frame():
 
 @pytest.mark.parametrize(('orientation', 'upright'), [
     (1, lambda image: image), (2, lambda image: image[:, ::-1]), (3, lambda image: image[::-1, ::-1]),
-    (6, lambda image: np.rot90(image, -1)), (8, lambda image: np.rot90(image))])
+    (4, lambda image: image[::-1]), (5, lambda image: np.swapaxes(image, 0, 1)), (6, lambda image: np.rot90(image, -1)),
+    (7, lambda image: np.swapaxes(image[::-1, ::-1], 0, 1)), (8, lambda image: np.rot90(image)),
+    (9, lambda image: image)])
 def test_exif_orientation(orientation, upright):
   exif = Image.Exif()
   exif[0x0112] = orientation
   for kind in ('JPEG', 'PNG'):
     content = encoded(IMAGE, kind, exif=exif)
     np.testing.assert_array_equal(decode(content), upright(decoded(content)))
+
+
+@pytest.mark.parametrize('odd', [(0x100, 2, 4, 0x41424344), (0x9999, 99, 4, 1), (0x8825, 4, 1, 4000)])
+def test_an_odd_tag_beside_the_orientation(odd):
+  """A text for a width, a type and a place that do not exist."""
+  plain = encoded(IMAGE)
+  tags = b'II*\0\x08\0\0\0\x02\0' + struct.pack('<HHIHH', 0x112, 3, 1, 6, 0) + struct.pack('<HHII', *odd) + bytes(4)
+  part = b'Exif\0\0' + tags
+  content = plain[:2] + b'\xff\xe1' + struct.pack('>H', len(part) + 2) + part + plain[2:]
+  np.testing.assert_array_equal(decode(content), np.rot90(decoded(plain), -1))
 
 
 def test_cmyk():

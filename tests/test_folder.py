@@ -13,7 +13,7 @@ from published import cut, refusal, section
 import pytest
 
 from jgen import data, prepare
-from jgen.data import archive, cache, folder, image_files
+from jgen.data import archive, cache, folder, image_files, tables
 from jgen.data.host import tensorflow
 
 tensorflow()                            # imported before the first preparation, which else tells that it takes long
@@ -114,6 +114,34 @@ def test_a_list_without_a_header(tmp_path):
   assert refusal(data.load, config).endswith("which folder has not; did you mean 'column_1'?")
 
 
+def test_which_column_is_which(tmp_path):
+  put(tmp_path / 'data', {f'{n}.png': encoded(smooth(n, 9, 9), 'PNG') for n in range(4)})
+  put(tmp_path / 'data', {'l.csv': 'id,male,filename,split\r' + '\r'.join(
+      f'{n},{n % 2},{(n + 1) % 4}.png,{("train", "test")[n == 2]}' for n in range(4))})   # line ends of an old Mac
+  asked = dict(label_file='l.csv', partition_file='l.csv', splits=('train',))
+  dataset = data.load(wanted(tmp_path / 'data', tmp_path, **asked))
+  assert [a.name for a in dataset.spec.annotations] == ['id', 'male', 'split']   # the row's number is no file
+  assert dataset.annotations[:, :2].tolist() == [[3, 1], [0, 0], [1, 1]]   # 0.png is of row 3, 1.png of row 0
+
+
+def test_a_first_row_of_an_image_that_is_not_there(tmp_path):
+  put(tmp_path / 'data', {f'{n}.png': encoded(smooth(n, 9, 9), 'PNG') for n in range(3)})
+  put(tmp_path / 'data', {'l.csv': '77.png,1,0\n0.png,0,0\n1.png,1,1\n2.png,0,1\n'})
+  dataset = data.load(wanted(tmp_path / 'data', tmp_path, label_file='l.csv'))
+  assert dataset.annotations.tolist() == [[0, 0], [1, 1], [0, 1]]
+
+
+def test_names_with_dots(tmp_path):
+  put(tmp_path / 'data', {f'x.{n}.png': encoded(smooth(n, 9, 9), 'PNG') for n in range(3)})
+  put(tmp_path / 'data', {'l.csv': 'id,a\nx.0,0\nx.1.PNG,1\nfaces/x.2,0\n'})
+  assert data.load(wanted(tmp_path / 'data', tmp_path, label_file='l.csv')).annotations.tolist() == [[0], [1], [0]]
+
+
+def test_values_that_are_the_same_number_or_none_have_one_order():
+  for order in (['1.0', 'nan', '1', '-2', 'NaN', '10'], ['NaN', '10', 'nan', '1', '-2', '1.0']):
+    assert sorted(order, key=tables._order(order)) == ['-2', '1', '1.0', '10', 'NaN', 'nan']
+
+
 def test_a_column_of_too_many_values_is_no_annotation(tmp_path):
   put(tmp_path / 'data', pictures(1))
   rows = ''.join(f'{n:03d},person{n},{n % 2}\n' for n in range(300))
@@ -156,6 +184,14 @@ def test_a_partition_file(tmp_path):
     ({'1.png': b'x'}, dict(label_file='l.csv'), 'l.csv is not found, neither as given nor in'),
     ({'a/1.png': b'x', 'b/1.png': b'x', 'l.csv': 'id,a\n1,0\n'}, dict(label_file='l.csv'),
      "'a/1.png' and 'b/1.png' differ in folder or extension alone"),
+    ({'a/1.png': b'x', 'b/1.png': b'x', 'l.csv': 'id,split\na/1.png,train\nb/1.png,test\n'},
+     dict(partition_file='l.csv', splits=('train',)), "'a/1.png' and 'b/1.png' differ in folder or extension alone"),
+    ({'1.png': b'x', 'l.csv': '77,1,0,0\n1,0,1,1\n'}, dict(label_file='l.csv'), "its first row has '0' twice; "),
+    ({'1.png': b'x', 'l.csv': 'id,a,b\n1,"0,0\n2,1,1\n'}, dict(label_file='l.csv'), 'is no comma-separated list ('),
+    ({'1.png': b'x', 'l.csv': 'id,male,age\n1,0,1\n'}, dict(partition_file='l.csv', splits=('train',)),
+     "which column holds the splits? expected one beside the file's, or one of the name partition, split, set, subset; "
+     'found male, age'),
+    ({'1.png': b'x', 'l.csv': 'id\n1\n'}, dict(partition_file='l.csv', splits=('train',)), 'subset; found none'),
     ({'1.png': b'x'}, dict(max_bad_share=1.), 'no image is left of 1; the first: 1.png: no JPEG'),
     ({'1.png': b'x'}, dict(max_bad_share=2.), 'config.data.max_bad_share is 2.0; expected a share, 0 to 1'),
     ({'1.png': b'x'}, dict(crop=-.1), 'config.data.crop is -0.1; expected a share'),
@@ -199,6 +235,45 @@ def test_zips_that_climb_out_are_refused(name, tmp_path):
   put_zip(tmp_path / 'evil.zip', pictures(2) | {name: b'x'})
   line = refusal(data.load, wanted(tmp_path / 'evil.zip', tmp_path))
   assert line.startswith(f"{tmp_path}/evil.zip: holds '{name}', a path that leads out of the archive")
+
+
+def test_harmless_names_in_zips(tmp_path):
+  put_zip(tmp_path / 'data.zip', {f'./{name}': content for name, content in pictures(3).items()} | {
+      '12:30.png': encoded(smooth(8, 9, 9), 'PNG')})
+  dataset = data.load(wanted(tmp_path / 'data.zip', tmp_path))
+  assert len(dataset.images) == 4 and dataset.spec.num_classes == 0
+  put_zip(tmp_path / 'classes.zip', {f'./{"ab"[n % 2]}/{n}.png': encoded(smooth(n, 9, 9), 'PNG') for n in range(4)})
+  assert data.load(wanted(tmp_path / 'classes.zip', tmp_path)).labels.tolist() == [0, 0, 1, 1]
+
+
+def test_large_images_are_resized_one_by_one(tmp_path, monkeypatch):
+  contents = pictures(8)
+  put(tmp_path / 'data', contents)
+  shapes = []
+  resize = image_files.resize
+  monkeypatch.setattr(image_files, 'resize', lambda images, size: shapes.append(images.shape) or resize(images, size))
+  monkeypatch.setattr(image_files, '_LARGE', 9 * 9 * 3)
+  images = data.load(wanted(tmp_path / 'data', tmp_path)).images
+  np.testing.assert_array_equal(images, np.stack([square(content) for content in contents.values()]))
+  assert all(n == 1 for n, height, width, _ in shapes if height * width > 9 * 9)
+  assert sum(n for n, height, width, _ in shapes if height * width > 9 * 9) == 5
+
+
+def test_the_share_of_bad_images_is_of_the_split(tmp_path):
+  contents = {f'{n}.png': encoded(smooth(n, 9, 9), 'PNG') for n in range(60)}
+  in_test = [name for name, content in contents.items() if folder.hashed_split(content) == 2]
+  bad = next(b'bad %d' % n for n in range(100) if folder.hashed_split(b'bad %d' % n) == 2)
+  put(tmp_path / 'data', contents | {'bad.png': bad})
+  asked = dict(splits=('test',), max_bad_share=0.02)
+  line = refusal(data.load, wanted(tmp_path / 'data', tmp_path, **asked))
+  assert line.startswith(f'folder: 1 of the first 61 images are bad, more than the share of config.data.max_bad_share '
+                         f'allows in {len(in_test) + 1};')
+  assert len(data.load(wanted(tmp_path / 'data', tmp_path, **asked | {'splits': ('all',)})).images) == 60
+
+
+def test_a_home_that_is_none(tmp_path):
+  assert refusal(data.load, wanted('~nobody-is-called-so/x', tmp_path)).startswith(
+      '~nobody-is-called-so/x: there is no such home')
 
 
 def test_zips_that_are_damaged_or_too_large(tmp_path, monkeypatch):
@@ -247,12 +322,14 @@ def test_changed_files_are_prepared_again(tmp_path):
 def test_what_prepare_prints(tmp_path, capsys, monkeypatch):
   put(tmp_path / 'data', pictures(8) | {'007.bmp': b'', 'l.csv': 'id,a,b\n' + ''.join(
       f'{n:03d},{n % 2},{"xy"[n % 4 == 0]}\n' for n in range(8))})
-  config = SimpleNamespace(data=wanted(tmp_path / 'data', tmp_path, label_file='l.csv', label='b', max_bad_share=0.2))
+  config = SimpleNamespace(data=wanted(
+      tmp_path / 'data', tmp_path, label_file='l.csv', label='b', max_bad_share=0.2, test_splits=()))
   prepare.run(config, Path('runs/x'), 'python launch.py')
   said = capsys.readouterr().out.splitlines()
   made, = tmp_path.glob('cache/*')
-  assert said[0].startswith(f'folder: 7 images of 8 x 8 x 3 from {tmp_path}/data: all, ')
-  assert said[1:] == ['  a: 0 57.1%, 1 42.9%', '  b: x 71.4%, y 28.6%', 'labels: 2 classes', 'skipped: 1',
+  assert said[-1].startswith('done in ')
+  assert said[:-1] == [f'folder: 7 images of 8 x 8 x 3 from {tmp_path}/data: all',
+                      '  a: 0 57.1%, 1 42.9%', '  b: x 71.4%, y 28.6%', 'labels: 2 classes', 'skipped: 1',
                       '  007.bmp: empty file', f'kept in {made}']
   monkeypatch.setattr(cache, 'prepared', lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
   line = refusal(prepare.run, config, Path('runs/x'), 'python launch.py --mode=prepare')

@@ -113,6 +113,7 @@ def test_without_words_the_ids_are_the_names(tmp_path):
 @pytest.mark.parametrize(('spoil', 'splits', 'line'), [
     (lambda root: (root / 'wnids.txt').unlink(), ('train',), 'holds no wnids.txt; expected the zip from http'),
     (lambda root: put(root, {'wnids.txt': ''}), ('train',), 'wnids.txt names no class'),
+    (lambda root: put(root, {'wnids.txt': 'n77'}), ('train', 'val'), 'names the class of none of the 21 images in'),
     (lambda root: (root / 'val' / 'val_annotations.txt').unlink(), ('val',),
      'nothing says the class of val/images/val_0.JPEG; expected it in val/val_annotations.txt'),
     (lambda root: put(root, {'val/val_annotations.txt': 'val_0.JPEG n01\n'}), ('val',), 'row 1: expected a file and'),

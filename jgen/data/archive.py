@@ -2,11 +2,14 @@
 
 import hashlib
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
+import re
 import zipfile
 
 from jgen.errors import UserError
+from jgen.files import expanded
 
+_DRIVE = re.compile('[A-Za-z]:')        # where Windows would begin anew
 _MAX_BYTES = 1 << 30                    # of one file in a zip; beyond, it is no picture and no list
 
 
@@ -16,7 +19,7 @@ def opened(path):
   Raises:
     UserError: there is neither; the zip is damaged or holds names that lead out of it.
   """
-  path = Path(path).expanduser()
+  path = expanded(path)
   if path.is_dir():
     return Folder(path)
   if path.is_file():
@@ -30,7 +33,7 @@ def _hidden(name):
 
 
 def _hidden_part(name):
-  return name.startswith('.') or name == '__MACOSX'
+  return name.startswith('.') and name != '.' or name == '__MACOSX'
 
 
 class Folder:
@@ -98,7 +101,7 @@ class Zip:
 
   def _check(self, member):
     name = PurePosixPath(member.filename.replace('\\', '/'))
-    if name.is_absolute() or '..' in name.parts or ':' in name.parts[0]:
+    if name.is_absolute() or '..' in name.parts or _DRIVE.match(member.filename):
       raise UserError(f"{self.path}: holds '{member.filename}', a path that leads out of the archive; "
                       'do not trust it, fetch the data elsewhere')
     if member.flag_bits & 1:

@@ -33,6 +33,7 @@ from threadpoolctl import threadpool_limits
 from jgen.data.resizing import resize
 from jgen.data.unfinished import Piece, Unfinished
 from jgen.errors import UserError
+from jgen.files import expanded
 from jgen.progress import duration
 
 _VERSION = 4                            # of resizing and layout
@@ -51,7 +52,7 @@ class Original:
   # -> uint8 [n, h, w, C] and annotations [n, M], part by part; raises UserError where one cannot be read
   settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # what else determines them, for JSON
   dropped: tuple[tuple[str, str], ...] = ()   # (file, why) that were left out before anything was read
-  max_skipped: int = 0                  # images that may turn out bad
+  max_bad_share: float = 0.             # of the images, that may turn out bad
   chosen: Callable[[np.ndarray], Any] = lambda annotations: slice(None)   # which of [n, M] the splits hold, an index
 
   def pieces(self, size) -> Iterator[Callable[[], Piece]]:
@@ -100,7 +101,7 @@ def prepared(section, spec, original):
 
 def root_of(cache_dir=''):
   """The folder of everything prepared: `cache_dir`, a config.data.cache_dir; for '' $JGEN_CACHE, else ~/.cache/jgen."""
-  return Path(cache_dir or os.environ.get('JGEN_CACHE') or '~/.cache/jgen').expanduser()
+  return expanded(cache_dir or os.environ.get('JGEN_CACHE') or '~/.cache/jgen')
 
 
 def folder_of(images):
@@ -190,16 +191,20 @@ def _fill(unfinished, folder, spec, original):
     unfinished.add(piece)
     skipped += piece.skipped
     report.add(piece.considered)
-    if len(skipped) > original.max_skipped:
-      raise UserError(
-          f'{spec.name}: {len(skipped)} of the first {report.done:,} images are bad, more than the share of '
-          f'config.data.max_bad_share allows in {original.count:,}; {_first_few(skipped)}; fetch the data again, or '
-          'allow more')
+    _check_share(spec, original, skipped, original.count, report.done)   # of all: bytes may say which are of the splits
+  _check_share(spec, original, skipped, unfinished.count + len(skipped), report.done)
   for file, why in skipped[:3]:
     print(f'warning: {file}: {why}: skipped', file=sys.stderr, flush=True)
   if len(skipped) > 3:
     print(f'warning: {len(skipped)} bad images are skipped in all; manifest.json names them', file=sys.stderr)
   return skipped
+
+
+def _check_share(spec, original, skipped, count, done):
+  if len(skipped) > int(original.max_bad_share * count):
+    raise UserError(
+        f'{spec.name}: {len(skipped)} of the first {done:,} images are bad, more than the share of '
+        f'config.data.max_bad_share allows in {count:,}; {_first_few(skipped)}; fetch the data again, or allow more')
 
 
 def _first_few(skipped):

@@ -17,6 +17,7 @@ from jgen.data.image_files import ImageFiles, bad_share, crop_share, list_path, 
 from jgen.data.spec import Annotation, Dataset, Spec
 from jgen.data.tables import empty_splits, few, key, read_table, split_numbers
 from jgen.errors import UserError
+from jgen.files import expanded
 
 SPLITS = ('train', 'valid', 'test')
 ATTRIBUTES = (
@@ -90,7 +91,7 @@ def _images(root):
   names = pictures(root.names)
   aligned = [name for name in names if 'img_align_celeba' in name]
   inner = [name for name in root.names if posixpath.basename(name) == 'img_align_celeba.zip']
-  if not names and inner and isinstance(root, archive.Folder):
+  if not aligned and inner and isinstance(root, archive.Folder):   # what else lies there is not of the data set
     return _images(archive.opened(root.path / inner[0]))
   if not names:
     raise UserError(f'{root.path}: holds no image, neither in img_align_celeba/ nor in img_align_celeba.zip; {_WHERE}')
@@ -142,7 +143,7 @@ def _codes(table, stems):
 
 def _tfds(section):
   """(Original, source) of `celeb_a` of tensorflow_datasets, if it is prepared; else None."""
-  root = Path(section.dir or '~/tensorflow_datasets').expanduser()
+  root = expanded(section.dir or '~/tensorflow_datasets')
   if not next(root.glob('celeb_a/*/dataset_info.json'), None):
     return None
   if section.partition_file:

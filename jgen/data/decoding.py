@@ -20,7 +20,7 @@ import struct
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from jgen.data.host import tensorflow
 
@@ -30,6 +30,11 @@ TOGETHER = 64                           # images that are decoded in one call
 _SMALL = 1 << 18                        # pixels of an image that is small enough for it, on average
 _FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF')
 _MARKUP = (b'<!doctype', b'<html', b'<?xml', b'<head', b'<svg')
+
+_TURNS = dict(zip(range(2, 9), (               # what undoes each orientation of EXIF; 1 is upright
+    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90),
+    strict=True))
 
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)   # what is too large is refused here
 
@@ -112,13 +117,19 @@ def _decode_any(content):
     with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
       if image.width * image.height > MAX_PIXELS:
         raise BadImageError(f'{image.width} x {image.height} pixels, more than {MAX_PIXELS // 1_000_000} million')
-      return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+      return np.asarray(_to_rgb(_upright(image)))
   except BadImageError:
     raise
   except Image.DecompressionBombError as error:
     raise BadImageError(f'more than {MAX_PIXELS // 1_000_000} million pixels') from error
   except Exception as error:   # Pillow raises anything from OSError to struct.error on a damaged file
     raise BadImageError(_why(content, error)) from error
+
+
+def _upright(image):
+  """Turned as its EXIF says; Pillow's own writes all tags anew, and fails over any that is odd."""
+  turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+  return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image):

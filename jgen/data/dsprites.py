@@ -7,7 +7,6 @@ a file says: that member is never opened.
 
 import contextlib
 import dataclasses
-from pathlib import Path
 import zipfile
 import zlib
 
@@ -16,6 +15,7 @@ import numpy as np
 from jgen.data import cache, fetched, partition, sprites
 from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError
+from jgen.files import expanded
 
 SPLITS = partition.SPLITS
 FILE = 'dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz'
@@ -38,7 +38,7 @@ def describe(section):
 
 def load(section):
   """The splits, black 0 and white 255, prepared once (all of them: 3 GB at 64x64), then memory-mapped."""
-  path = Path(section.dir).expanduser() / FILE
+  path = expanded(section.dir) / FILE
   original, where = (_npz(path), path) if section.dir and path.exists() else fetched.through_tfds(
       _PUBLISHED, section.dir, ('train',), _VERSION, _read_features)
   if 'all' not in section.splits:

@@ -9,6 +9,7 @@ import urllib.request
 from jgen.data import cache
 from jgen.data.host import tensorflow
 from jgen.errors import UserError
+from jgen.files import expanded
 
 _PART = 4096                            # images that are decoded at one time
 
@@ -83,7 +84,7 @@ def _download(published, builder, folder):
     urllib.request.urlopen(urllib.request.Request(published.probe, method='HEAD'), timeout=10).close()
     builder.download_and_prepare()
   except Exception as error:   # of the network, of the disk, or of a tensorflow_datasets that lacks a package
-    looked_in = Path(folder or builder.data_path.parents[1]).expanduser()
+    looked_in = expanded(folder or builder.data_path.parents[1])
     raise UserError(
         f'{published.title} not found in {looked_in} (neither {published.pattern} nor {published.tfds_name} of '
         f'tensorflow_datasets) and not downloaded ({in_one_line(error)}); '

@@ -31,7 +31,7 @@ from jgen.data.tables import coded, empty_splits, key, matched, read_table, spli
 from jgen.errors import UserError
 
 SPLITS = partition.SPLITS
-_VERSION = 1
+_VERSION = 2                            # of how lists are read
 
 
 def describe(section):
@@ -85,7 +85,7 @@ def _known(section):
   shape = (section.image_size, section.image_size, 3)
   if section.label_file:
     return _from_list(section, source, names, shape)
-  folders = [PurePosixPath(name).parts[0] if '/' in name else None for name in names]
+  folders = [parts[0] if len(parts := PurePosixPath(name).parts) > 1 else None for name in names]
   classes = tuple(sorted(set(folders) - {None}))
   if None in folders or len(classes) < 2:
     return _Known(Spec('folder', shape), source, names, np.zeros((len(names), 0), np.int32))
@@ -113,6 +113,7 @@ def _list(section, source, named, known):
 
 def _partitioned(section, known):
   """What is known of the images that a list puts into the wanted splits."""
+  _check_unique(known.source, known.names)
   path = list_path(section.partition_file, section.dir)
   table = read_table(path.read_bytes(), str(path), {key(name) for name in known.names})
   there, unassigned = matched(table, known.names)

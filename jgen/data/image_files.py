@@ -16,9 +16,11 @@ from jgen.data.resizing import resize
 from jgen.data.tables import few
 from jgen.data.unfinished import Piece
 from jgen.errors import UserError
+from jgen.files import expanded
 
 _VERSION = 1                            # of decoding and cropping
 _PIECE = 256                            # files of a piece, a multiple of TOGETHER
+_LARGE = 1 << 20                        # values of an image that is not kept as it is until others are there
 
 
 def everything(content):
@@ -55,10 +57,6 @@ class ImageFiles:
     return [self.reader_version, _VERSION]
 
   @property
-  def max_skipped(self):
-    return int(self.max_bad_share * self.count)
-
-  @property
   def settings(self):
     return {'source': str(self.source.path.resolve()), 'listing': self.source.listing(self.names),
             'crop': self.crop, **self.more_settings}
@@ -78,7 +76,7 @@ class ImageFiles:
         if isinstance(image, BadImageError):
           bad[n] = str(image)
         else:
-          squares[n] = centre_square(image, self.crop)
+          squares[n] = _light(centre_square(image, self.crop), size)
       images += [resize(np.stack(list(group)), size)
                  for _, group in itertools.groupby(squares.values(), key=lambda square: square.shape)]
       kept += squares
@@ -98,6 +96,11 @@ class ImageFiles:
       if self.belongs(content):
         contents[n] = content
     return contents, bad
+
+
+def _light(square, size):
+  """A large square resized by itself, at once: 64 photographs at a time would fill the memory."""
+  return square if square.size <= _LARGE else resize(square[np.newaxis], size)[0]
 
 
 def pictures(names):
@@ -147,8 +150,8 @@ def list_path(path, root):
   Raises:
     UserError: it is at neither place.
   """
-  given = Path(path).expanduser()
-  for candidate in (given, Path(root).expanduser() / given):
+  given = expanded(path)
+  for candidate in (given, expanded(root) / given):
     if candidate.is_file():
       return candidate
   raise UserError(f'{path} is not found, neither as given nor in {root}; name the list by its path')

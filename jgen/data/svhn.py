@@ -4,7 +4,6 @@ train 73,257, test 26,032 and extra 531,131 images, http://ufldl.stanford.edu/ho
 the published .mat files where `config.data.dir` holds them, through tensorflow_datasets otherwise.
 """
 
-from pathlib import Path
 import sys
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from jgen.data import cache, fetched
 from jgen.data.spec import Annotation, Dataset, Spec
 from jgen.errors import UserError
+from jgen.files import expanded
 
 SPLITS = ('train', 'test', 'extra')
 _URL = 'http://ufldl.stanford.edu/housenumbers/'
@@ -27,7 +27,7 @@ def describe(section):
 
 def load(section):
   """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
-  folder = Path(section.dir).expanduser()
+  folder = expanded(section.dir)
   published = section.dir and any(folder.glob('*_32x32.mat'))
   original, source = _mat_files(folder, section.splits) if published else _prepared_by_tfds(section)
   spec = describe(section)

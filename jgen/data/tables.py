@@ -3,16 +3,21 @@
 import csv
 import dataclasses
 import io
+import math
 from pathlib import Path
 
 import numpy as np
 
+from jgen.data.decoding import SUFFIXES
 from jgen.data.spec import Annotation
 from jgen.errors import UserError
 
-ID_COLUMNS = ('id', 'image_id', 'image', 'file', 'filename', 'file_name', 'path')   # any of them names the file
+# What the column that names the file is called; of several, the first one here: `id` may be a row's number.
+ID_COLUMNS = ('filename', 'file_name', 'file', 'path', 'image_id', 'image', 'id')
+SPLIT_COLUMNS = ('partition', 'split', 'set', 'subset')   # what that of the splits is called, where there are others
 MAX_VALUES = 256                        # distinct values of a column that is still an annotation
 _MAX_NAMED = 3                          # files that a message names
+_EXTENSIONS = frozenset(suffix[1:] for suffix in SUFFIXES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +31,9 @@ class Table:
 
 def key(name):
   """A file's name without folder and extension, by which lists and files meet."""
-  return name.rsplit('/', 1)[-1].rsplit('.', 1)[0]   # 300,000 times at each start: nothing slower
+  name = name.rsplit('/', 1)[-1]        # 300,000 times at each start: nothing slower
+  stem, dot, extension = name.rpartition('.')
+  return stem if dot and extension.lower() in _EXTENSIONS else name
 
 
 def read_table(content, where, known=(), header=None):
@@ -35,17 +42,17 @@ def read_table(content, where, known=(), header=None):
   Args:
     content: bytes
     where: its path, for messages
-    known: keys of image files; a first row that begins with one of them is no header
+    known: keys of image files; a first row that begins with one of them, or as image files end, is no header
     header: names of the columns where the list has no header by its nature
 
   Raises:
-    UserError: no text, no row, rows of other lengths, a file that is named twice.
+    UserError: no text, no row, rows of other lengths, a file or a column that is named twice.
   """
   lines = _lines(content, where)
-  if header is None and key(lines[0][0]) in known:
+  if header is None and (key(lines[0][0]) in known or lines[0][0].lower().endswith(SUFFIXES)):
     header = tuple(f'column_{n}' for n in range(1, len(lines[0])))
   if header is None:
-    at, columns = _id_column(lines[0])
+    at, columns = _id_column(lines[0], where)
     lines = lines[1:]
   else:
     at, columns = 0, header
@@ -75,15 +82,28 @@ def _lines(content, where):
     if lines and len(lines[0]) == 1 and lines[0][0].isdigit() and len(lines) > 1 and len(lines[1]) > 1:
       lines = [['image_id', *lines[1]], *lines[2:]]   # CelebA's: the count, the names of the columns, the rows
   else:
-    lines = [[cell.strip() for cell in line] for line in csv.reader(io.StringIO(text)) if any(line)]
+    lines = _separated(text, where)
   if not lines:
     raise UserError(f'{where}: is empty; expected a list with one row a file')
   return lines
 
 
-def _id_column(names):
+def _separated(text, where):
+  try:
+    rows = list(csv.reader(io.StringIO(text, newline=None), strict=True))
+  except csv.Error as error:
+    raise UserError(f'{where}: is no comma-separated list ({error}); mend the file or fetch it again') from error
+  return [[cell.strip() for cell in row] for row in rows if any(row)]
+
+
+def _id_column(names, where):
   """(index of the column that names the file, the names of the others)."""
-  at = next((n for n, name in enumerate(names) if name.lower() in ID_COLUMNS), 0)
+  twice = next((name for n, name in enumerate(names) if name in names[:n]), None)
+  if twice is not None:
+    raise UserError(f"{where}: its first row has '{twice}' twice; expected a name for each column, or the row of "
+                    'one of these images')
+  lowered = [name.lower() for name in names]
+  at = next((lowered.index(name) for name in ID_COLUMNS if name in lowered), 0)
   return at, tuple(name for n, name in enumerate(names) if n != at)
 
 
@@ -102,11 +122,12 @@ def annotations(table):
 
 
 def _order(values):
+  """A key by which they are sorted in one way only, though '1' and '1.0' are the same number, and nan is none."""
   try:
-    [float(value) for value in values]
-    return float
+    numbers = {value: float(value) for value in values}
   except ValueError:
     return str
+  return lambda value: (math.isnan(numbers[value]), 0. if math.isnan(numbers[value]) else numbers[value], value)
 
 
 def coded(table, names, found, places):
@@ -152,13 +173,23 @@ def split_numbers(table):
   """{key: 0 train, 1 valid, 2 test} of a partition list, whose values may be those numbers or words.
 
   Raises:
-    UserError: another value.
+    UserError: another value; several columns of which none, or more than one, is named as one of SPLIT_COLUMNS.
   """
   numbers = {'0': 0, '1': 1, '2': 2, 'train': 0, 'valid': 1, 'val': 1, 'validation': 1, 'test': 2}
+  column = _split_column(table)
   found = {}
   for name, row in table.rows.items():
-    value = row[0].lower() if row else ''
+    value = row[column].lower()
     if value not in numbers:
       raise UserError(f"{table.where}: '{name}' has the partition '{value}'; expected 0, 1, 2 or train, valid, test")
     found[name] = numbers[value]
   return found
+
+
+def _split_column(table):
+  named = [n for n, name in enumerate(table.columns) if name.lower() in SPLIT_COLUMNS]
+  places = named or range(len(table.columns))
+  if len(places) != 1:
+    raise UserError(f"{table.where}: which column holds the splits? expected one beside the file's, or one of the name "
+                    f"{', '.join(SPLIT_COLUMNS)}; found {few(table.columns) or 'none'}")
+  return places[0]

@@ -36,6 +36,9 @@ def load(section):
     labels += [label for _, label in of_split if label is not None]
     dropped += [(name, 'its class is not in wnids.txt') for name, label in of_split if label is None]
   warn_dropped(dropped, len(names) + len(dropped))
+  if not names:
+    raise UserError(f"{root.source.path}: wnids.txt names the class of none of the {len(dropped):,} images in "
+                    f"{', '.join(section.splits)}; fetch {_URL} again")
   annotations = np.array(labels, np.int32).reshape(len(names), -1)[:, :len(spec.annotations)]
   original = ImageFiles(
       root.source, tuple(names), annotations, root.lists, _VERSION, crop_share(section, 1.), bad_share(section),

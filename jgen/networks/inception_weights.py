@@ -12,7 +12,7 @@ import zipfile
 import numpy as np
 
 from jgen.errors import UserError, choose
-from jgen.files import replacing
+from jgen.files import expanded, replacing
 from jgen.networks import inception
 from jgen.networks.torch_file import read_tensors
 
@@ -40,7 +40,7 @@ def load(path):
   Raises:
     UserError: there is nothing, it is another kind of file, or not what was published.
   """
-  path = Path(path).expanduser()
+  path = expanded(path)
   if not path.exists():
     raise UserError(f'{path}: no Inception weights there; {FETCH}')
   kind = 'folder' if path.is_dir() else path.suffix
