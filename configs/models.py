@@ -134,6 +134,7 @@ def priors():
   section.names = ('mixture', 'vae', 'autoregressive')   # of those below, in this order
   section.mixture = latent_prior('mixture_prior', mixture())
   section.mixture.num_steps = section.mixture.log_every_steps = 1   # it is fitted before the first step
+  section.mixture.batch_size = 128      # is only measured, and divides over most numbers of devices
   section.vae = latent_prior('vae_prior', latent_vae())
   section.autoregressive = latent_prior('autoregressive_prior', autoregressive())
   return section

@@ -20,6 +20,7 @@ from jgen.errors import UserError
 from jgen.evaluation import receipt
 from jgen.files import write_text
 from jgen.model import Compiled, Model
+from jgen.report.comparison import HIGHEST_IS_BEST
 from jgen.report.grids import save_grid
 
 
@@ -79,6 +80,16 @@ class Evaluate(Action):
     self.show(step, scores)
     return scores
 
+  def complete(self, step, state):
+    """Runs those whose numbers of this step are not there, as where a run was killed while it measured."""
+    left = {name: evaluator for name, evaluator in self.evaluators.items() if not self.record(step, name).exists()}
+    if left:
+      dataclasses.replace(self, evaluators=left)(step, state, {})
+
+  def record(self, step, name):
+    """The file of what the evaluator `name` measures after a step."""
+    return self.folder / 'evaluation' / f'{name}_step_{step:08d}.json'
+
   def store(self, step, name, measured, settings, state):
     """Writes what the evaluator `name` measured, with its receipt."""
     model = receipt.of_state(state, self.seed, step)
@@ -88,7 +99,7 @@ class Evaluate(Action):
               'settings': settings}
     if measured.receipt:
       record['receipt'] = {**measured.receipt, **model, **receipt.of_versions()}
-    write_text(self.folder / 'evaluation' / f'{name}_step_{step:08d}.json', json.dumps(record, indent=2) + '\n')
+    write_text(self.record(step, name), json.dumps(record, indent=2) + '\n')
 
   def draw(self, step, grids):
     """Writes the pictures {name: Grid}."""
@@ -114,7 +125,10 @@ class Save(Action):
 
 
 def check_evaluators(config, evaluators):
-  """Raises UserError if an evaluator that is to run at the end, or to tell the best checkpoint, does not run."""
+  """Raises UserError if an evaluator that is to run at the end, or to tell the best checkpoint, does not run.
+
+  Also where the worst would be kept for the best.
+  """
   for name in config.evaluators_at_end:
     if name not in evaluators:
       raise UserError(f"config.evaluators_at_end names '{name}', which is none of config.evaluators; known: "
@@ -124,3 +138,7 @@ def check_evaluators(config, evaluators):
   if metric and metric.split('/')[0] not in all_along:
     raise UserError(f"config.checkpoints.best_metric is '{metric}', but no such evaluator runs all along; known: "
                     f"{', '.join(all_along) or 'none'}")
+  highest = HIGHEST_IS_BEST.get(metric, config.checkpoints.best_is_highest)
+  if highest != config.checkpoints.best_is_highest:
+    raise UserError(f"config.checkpoints.best_metric is '{metric}', which is best where it is "
+                    f"{'highest' if highest else 'lowest'}; set --config.checkpoints.best_is_highest={highest}")

@@ -7,9 +7,10 @@ from absl import flags
 
 from jgen.errors import UserError
 
-# A run may be continued with these changed: they change how far it goes, where things lie or what is run beside it,
-# not what it computes.
-MAY_CHANGE = ('num_steps', 'data.cache_dir', 'data.on_device', 'model.vqvae_dir', 'study.variations')
+# A run may be continued with these changed: they change how far it goes, where things lie, how it is drawn from or what
+# is run beside it, not what it learns.
+MAY_CHANGE = ('num_steps', 'data.cache_dir', 'data.on_device', 'model.vqvae_dir', 'model.prior.temperature',
+              'study.variations')
 _LOOKING_ON = ('doctor.',)             # sections of what looks on
 _OTHER_RUNS = ('priors.',)             # sections that describe other runs, which have folders of their own
 
@@ -38,6 +39,8 @@ def validate(config):
   for key in _POSITIVE:
     if flat[key] < 1:
       raise UserError(f'config.{key} is {flat[key]}; a whole number of at least 1 is needed')
+  if not 0 <= config.seed < 2**32:
+    raise UserError(f'config.seed is {config.seed}; a whole number from 0 to 2^32 - 1 is needed')
   per_dispatch = config.steps_per_dispatch
   for key in _ALIGNED:
     if flat[key] % per_dispatch:

@@ -6,6 +6,7 @@ All of them are a study, and their comparison is a study's.
 
 import dataclasses
 from pathlib import Path
+import re
 
 from flax import jax_utils
 import jax
@@ -29,6 +30,8 @@ ROWS = 2                                # rows of each kind
 def run(config, workdir, command):
   """Fits `config.priors.names` to the VQ-VAE in `workdir`, each from where it stopped, and draws their comparison.
 
+  Others that were fitted before, with the same settings, are compared as well.
+
   Raises:
     UserError: the folder holds no trained VQ-VAE, or one of another config; a prior that cannot work (nothing is
       fitted then) or that was fitted to an earlier state of the VQ-VAE; one failed.
@@ -36,10 +39,12 @@ def run(config, workdir, command):
   if jax.process_count() > 1:
     raise UserError('priors are fitted in one process; start --mode=prior without --coordinator')
   source = Source.read(config, workdir.absolute())
-  priors = [study.Run(source.variation(name), source.priors / name, noun='prior') for name in names(config)]
+  priors = {name: study.Run(source.variation(name), source.priors / name, noun='prior')
+            for name in (*names(config), *known(config))}
+  priors = [each for name, each in priors.items()
+            if name in config.priors.names or each.status == 'done' and not changes(each)]   # the others, as they are
   for each in priors:
-    check_unchanged(each)
-    each.check()
+    check(each, config.priors[each.variation.name])
   study.check_folder(source.priors)
   with run_folder.locked(source.priors):
     study.Study(source.priors, priors, command).run()
@@ -49,12 +54,16 @@ def run(config, workdir, command):
 
 def names(config):
   """The priors that are asked for; raises UserError if there are none, or one is not known."""
-  known = {name: section for name, section in config.priors.items() if hasattr(section, 'items')}
   for name in config.priors.names:
-    choose('priors.names', name, known)
+    choose('priors.names', name, known(config))
   if not config.priors.names:
-    raise UserError(f'config.priors.names is empty; name some of: {", ".join(known)}')
-  return tuple(dict.fromkeys(config.priors.names))
+    raise UserError(f'config.priors.names is empty; name some of: {", ".join(known(config))}')
+  return tuple(config.priors.names)
+
+
+def known(config):
+  """{name: section} of all priors that there are keys of."""
+  return {name: section for name, section in config.priors.items() if hasattr(section, 'items')}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,14 +106,24 @@ class Source:
                      config.copy_and_resolve_references())
 
 
-def check_unchanged(prior):
-  """Raises UserError if the folder of a study.Run holds a prior of other settings, or of another VQ-VAE."""
-  if (prior.folder / 'config.json').exists():
-    stored, config = run_folder.read_config(prior.folder), prior.variation.config
-    changed = config_lib.differences(config_lib.flatten(stored), config_lib.flatten(config))
-    if changed:
-      raise UserError(f'{prior.folder} holds a prior of other settings ({"; ".join(changed)}); move it away to fit '
-                      'anew')
+def check(prior, section):
+  """Raises UserError if a study.Run cannot work, or its folder holds a prior of other settings or another VQ-VAE."""
+  if changes(prior):
+    raise UserError(f'{prior.folder} holds a prior of other settings ({"; ".join(changes(prior))}); move it away to '
+                    'fit anew')
+  try:
+    prior.check()
+  except UserError as error:            # it names the keys of the run, which are set as those of the section
+    where = f'config.priors.{prior.variation.name}.'
+    raise UserError(re.sub(rf'config\.(?=({"|".join(section)})\b)', where, str(error))) from error
+
+
+def changes(prior):
+  """What the folder of a study.Run holds otherwise, a line each; none where it holds no prior."""
+  if not (prior.folder / 'config.json').exists():
+    return []
+  return config_lib.differences(
+      config_lib.flatten(run_folder.read_config(prior.folder)), config_lib.flatten(prior.variation.config))
 
 
 def draw(path, config, priors):

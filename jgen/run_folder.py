@@ -65,10 +65,13 @@ def check(folder, config):
 
 
 def read_config(folder):
-  """The stored config as a nested dict."""
+  """The stored config as a nested dict; raises UserError where there is none."""
   try:
-    return json.loads((folder / 'config.json').read_text())
-  except FileNotFoundError:
+    config = json.loads((folder / 'config.json').read_text())
+    if not isinstance(config, dict) or 'family' not in config:
+      raise ValueError('no config of a run')
+    return config
+  except (FileNotFoundError, NotADirectoryError):
     raise UserError(f'{folder} holds no run (no config.json); name the folder of one with --workdir') from None
   except ValueError:
     raise UserError(f'{folder}/config.json is damaged; name another --workdir') from None

@@ -62,9 +62,11 @@ class Run:
     self.status = 'done' if self.done() else 'waiting'
 
   def done(self):
-    """Whether the last step is saved, the last thing that a run does."""
+    """Whether the last step is saved, and what is measured at the end is there."""
     steps = [int(path.name) for path in (self.folder / 'checkpoints').glob('*') if path.name.isdecimal()]
-    return max(steps, default=0) >= self.variation.config.num_steps
+    last, config = max(steps, default=0), self.variation.config
+    return last >= config.num_steps and all(
+        (self.folder / f'evaluation/{name}_step_{last:08d}.json').exists() for name in config.evaluators_at_end)
 
   def check(self):
     """Raises UserError if the variation cannot work; prepares its images if they are not."""
@@ -72,6 +74,7 @@ class Run:
     try:
       config_lib.validate(config)
       family, evaluators, _ = train.build(config)
+      jax.eval_shape(family.init, jax.random.key(0))   # builds the networks, which may not fit
       run_folder.check(self.folder, config)
       if self.status != 'done':
         train.load(config, family, evaluators)

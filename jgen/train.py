@@ -159,7 +159,10 @@ class Trainer:
     with (contextlib.closing(run_folder.MetricsFile(self.folder / 'metrics.csv', first_step)) as metrics_file,
           contextlib.closing(Doctor(self.config.doctor, self.folder, first_step, writer, progress.say)) as doctor):
       monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress, doctor)
-      step = self.loop(state, first_step, monitor, self.actions(writer, doctor), stop)
+      todo = self.actions(writer, doctor)
+      step = self.loop(state, first_step, monitor, todo, stop)
+      if first_step == self.config.num_steps and jax.process_count() == 1:   # of several, one alone sees what is there
+        todo[-1].complete(step, state)
       monitor.flush()
     writer.close()
     return step
@@ -174,15 +177,16 @@ class Trainer:
     return jax_utils.replicate(state), int(state.step)
 
   def actions(self, writer, doctor):
-    """What is done between steps, in this order."""
+    """What is done between steps, in this order: what takes long at the end comes after the state is saved."""
     config, compiled = self.config, Compiled(self.family)
     row_names = self.splits.train.spec.label_names if self.family.num_classes else ()
+    all_along, at_end = (
+        actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder, config.seed, writer, doctor.add)
+        for every_steps, evaluators in self.evaluations())
     return (
         actions.DrawSamples(config.sample_every_steps, compiled, self.folder, row_names, config.samples_per_class,
                             config.seed, writer),
-        *(actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder, config.seed, writer, doctor.add)
-          for every_steps, evaluators in self.evaluations()),
-        actions.Save(config.checkpoint_every_steps, self.checkpoints))
+        all_along, actions.Save(config.checkpoint_every_steps, self.checkpoints), at_end)
 
   def evaluations(self):
     """(every how many steps, evaluators) of those that run all along and of those that run at the end."""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from types import SimpleNamespace
 
 import numpy as np
 from published import refusal, section
@@ -256,8 +255,8 @@ def _line(x, positive, weight):
 class Encoder:
   """Plays a model: reads the codes of images out of their pixels, and counts them."""
 
-  def __init__(self, noise=0):
-    self.noise, self.seen = noise, []
+  def __init__(self, noise=0, latent_size=4):
+    self.noise, self.latent_size, self.seen = noise, latent_size, []
 
   def encode(self, images):
     self.seen += [image.tobytes() for image in images]
@@ -348,15 +347,21 @@ def test_data_sets_are_marked_where_their_factors_are_known():
     ({}, {'num_train': 99}, ['num_train is 99', 'set 100']),
     ({}, {'batch_size': 1}, ['batch_size is 1', 'set 2']),
     ({}, {'num_images': 599}, ['num_images is 599', '600', '0 for all']),
+    ({}, {'latent_size': 1}, ['config.model.latent_size is 1', 'raise it or remove']),
 ])
 def test_what_cannot_be_measured_is_refused_before_training(dataset, spec_changes, changes, words):
+  model = Encoder(latent_size=changes.get('latent_size', 4))
   spec = dataclasses.replace(dataset.spec, **spec_changes)
-  line = refusal(create, {'disentanglement': SMALL | changes}, spec, Encoder())
+  settings = SMALL | {key: value for key, value in changes.items() if key != 'latent_size'}   # a model's
+  line = refusal(create, {'disentanglement': settings}, spec, model)
   assert all(word in line for word in words)
 
 
 def test_codes_and_images_that_say_too_little_are_refused(dataset):
-  narrow = SimpleNamespace(encode=lambda images: (np.zeros((len(images), 1)), None))
-  assert 'codes have 1 entry' in refusal(measure, dataset, narrow)
   alike = dataclasses.replace(dataset, annotations=dataset.annotations * np.int32([0, 0, 0, 1]))
   assert '1 vary' in refusal(measure, alike, Encoder())
+  evaluator = create({'disentanglement': SMALL}, dataset.spec, Encoder())['disentanglement']
+  assert '1 vary among 1,200 images' in refusal(evaluator.check_data, Splits(alike))
+  one = dataclasses.replace(dataset, annotations=dataset.annotations[:1])
+  assert '0 vary among 1 images' in refusal(evaluator.check_data, Splits(one))
+  evaluator.check_data(Splits(dataset))

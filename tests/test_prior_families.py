@@ -1,17 +1,21 @@
 """The families of the priors over latents: what they tell and draw, against closed forms, scikit-learn, PyTorch."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 import numpy as np
 import pytest
 import scipy.stats
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
+import tiny
 
 from configs import models
 from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError
-from jgen.families import autoregressive, mixture
+from jgen.families import autoregressive, latent_prior, mixture
 from jgen.losses.likelihoods import LIKELIHOODS
 from jgen.networks.causal_transformer import CausalTransformer
 from jgen.parallel import AXIS
@@ -21,6 +25,20 @@ def on_one_device(function, *arguments):
   """`function`, compiled, within the mapped axis that families expect, of one device."""
   mapped = jax.jit(jax.vmap(function, axis_name=AXIS))
   return jax.tree.map(lambda x: np.asarray(x[0]), mapped(*jax.tree.map(lambda x: x[None], arguments)))
+
+
+# ------------------------------------------------------------------------------------------- the VAE
+
+
+@pytest.mark.parametrize(('keys', 'words'), [
+    ({'variance': 0.}, 'variance is 0.0; give a number above 0'), ({'num_points': 1}, 'num_points is 1; 2 images'),
+    ({'likelihood': 'bernoulli'}, "'bernoulli', of pixels"), ({'likelihood': 'gaussian'}, "'gaussian', of pixels"),
+    ({'likelihood': 'gausian'}, "did you mean"), ({'encoder.features': (0,)}, r'\(0,\); each layer needs at least 1')])
+def test_a_vae_that_cannot_be_is_refused(keys, words):
+  section = ConfigDict({'vqvae_dir': '', 'vqvae_step': 1, 'vqvae': tiny.vqvae().model, 'prior': models.latent_vae()})
+  section.prior.update_from_flattened_dict(keys)
+  with pytest.raises(UserError, match=words):
+    latent_prior.create_vae(section, Spec('made', (16, 16, 1)))
 
 
 # ------------------------------------------------------------------------------------------- the mixture
@@ -60,6 +78,13 @@ def test_samples_of_the_mixture_have_the_mean_and_covariance_of_the_fit(fitted):
   tolerance = 5 * np.sqrt(np.diag(covariance).max() / count)
   np.testing.assert_allclose(samples.mean(0), pca.mean_ + mean @ pca.components_, atol=tolerance)
   np.testing.assert_allclose(np.cov(samples.T), covariance, atol=0.03 * np.diag(covariance).max())
+
+
+def test_a_mixture_that_scikit_learn_cannot_fit_is_one_line(fitted):
+  family, state, *_, points = fitted
+  few = Dataset(Spec('few', SHAPE), points[:60].reshape(-1, *SHAPE), np.zeros(60, np.int32), 'a test')
+  with pytest.raises(UserError, match='30 Gaussians in 4 dimensions cannot be fitted to 60 points; raise config'):
+    dataclasses.replace(family, num_components=30, smallest_variance=1e-30).adapt(state, few)
 
 
 def test_the_mixtures_log_likelihood_is_scikit_learns(fitted):

@@ -171,6 +171,45 @@ def refused(config, folder):
   return str(error.value)
 
 
+def test_those_that_were_fitted_before_stay_beside(folder, tmp_path):
+  again = tmp_path / 'again'
+  shutil.copytree(folder, again)
+  config = config_of_all()
+  config.priors.names = ('vae',)
+  priors.run(config, again, COMMAND)
+  names = lambda: {line.split(',')[0] for line in (again / 'priors/comparison.csv').read_text().splitlines()[1:]}
+  assert names() == set(NAMES)
+  config.priors.mixture.model.num_components = 4     # another mixture than was fitted
+  priors.run(config, again, COMMAND)
+  assert names() == {'vae', 'autoregressive'}
+
+
+def test_what_cannot_work_is_named_by_the_keys_of_its_section(folder, tmp_path):
+  fresh = copied(folder, tmp_path / 'fresh')
+  for key, value, line in (
+      ('vae.batch_size', 18, 'config.priors.vae.batch_size is 18, which does not divide over 4 devices'),
+      ('vae.model.latent_size', 0, 'config.priors.vae.model.latent_size is 0'),
+      ('autoregressive.num_steps', 0, 'config.priors.autoregressive.num_steps is 0')):
+    config = config_of_all()
+    config.priors.update_from_flattened_dict({key: value})
+    assert line in refused(config, fresh)
+  assert not (fresh / 'priors').exists()
+
+
+def test_the_temperature_may_change_for_it_is_of_the_samples_alone(folder):
+  config, *_ = of_prior(folder, 'autoregressive')
+  stored = run_folder.read_config(folder / 'priors/autoregressive')
+  config.model.prior.temperature = 0.5
+  assert not config_lib.differences(config_lib.flatten(stored), config_lib.flatten(config))
+
+
+@pytest.mark.parametrize('content', ['{}', '[]', '7', 'no json'])
+def test_a_folder_with_another_config_json(content, tmp_path):
+  (tmp_path / 'config.json').write_text(content)
+  assert 'config.json is damaged' in refused(config_of_all(), tmp_path)
+  assert 'holds no run' in refused(config_of_all(), tmp_path / 'config.json')
+
+
 def test_bad_input_is_one_line(folder, tmp_path):
   config, fresh = config_of_all(), copied(folder, tmp_path / 'fresh')
   config.priors.mixture.model.num_points = 5_000

@@ -178,6 +178,14 @@ def test_a_signal_stops_the_study_and_the_next_start_goes_on_there(finished, tmp
     assert (folder / name).read_bytes() == (finished / name).read_bytes()
 
 
+def test_one_that_was_killed_while_it_was_measured_at_the_end_is_not_done(copy, capsys):
+  records = copy.rglob('class_consistency_step_00000008.json')
+  config = lambda: base(*TWO, evaluators_at_end=('class_consistency',))
+  next(iter(sorted(records))).unlink()
+  runs = [study.Run(variation, copy / variation.folder) for variation in variations.read(config(), COMMAND)]
+  assert [each.status for each in runs] == ['waiting', 'done']
+
+
 def test_a_signal_after_the_last_step_stops_too(tmp_path, monkeypatch):
   draw = train.draw_figures
   def interrupted(folder):
@@ -230,6 +238,7 @@ def test_what_the_device_cannot_do_is_a_failure_too(tmp_path, monkeypatch):
     (('seed=1', 'model.loss=wassertein'), "variation 'loss=wassertein': .*did you mean 'wasserstein'"),
     (('seed=1', 'batch_size=18'), "variation 'batch_size=18': config.batch_size is 18"),
     (('seed=1', 'num_steps=0'), 'config.num_steps is 0'),
+    (('seed=1', 'model.critic.features=(8,0)'), 'each layer needs at least 1'),
     (('seed=1', 'data.splits=("trian",)'), "variation .*trian"),
 ])
 def test_what_cannot_be_is_refused_in_one_line_before_anything_is_trained(declared, message, tmp_path):

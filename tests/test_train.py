@@ -12,6 +12,7 @@ import tiny
 from configs import common, evaluators
 from jgen import data_sheet, evaluate, train
 from jgen.errors import UserError
+from jgen.evaluation.class_consistency import ClassConsistency
 
 
 def run(folder, config):
@@ -119,6 +120,37 @@ def test_a_vae_is_measured_on_test_images_all_along_and_at_the_end(tmp_path, cap
   assert all(after[path] == before[path] for path in after)
   figures = {path.name for path in (tmp_path / 'run/figures').iterdir()}
   assert {'elbo.png', 'mse.png', 'kl.png', 'kl_per_latent.png', 'tsne.png', 'active_units.png'} <= figures
+
+
+def test_what_fails_or_is_killed_at_the_end_costs_no_step_and_is_made_up_for(tmp_path, monkeypatch):
+  config = with_evaluator(tiny.wgan(num_steps=4, evaluate_every_steps=0, evaluators_at_end=('class_consistency',)))
+  folder = tmp_path / 'run'
+  with monkeypatch.context() as context:
+    context.setattr(ClassConsistency, 'measure', lambda *arguments: (_ for _ in ()).throw(UserError('no more')))
+    with pytest.raises(UserError, match='no more'):
+      run(folder, config)
+  assert steps_of(folder)[-1] == 4 and not list((folder / 'evaluation').iterdir())
+  metrics = (folder / 'metrics.csv').read_bytes()
+  run(folder, config)
+  record, = (folder / 'evaluation').iterdir()
+  assert record.name == 'class_consistency_step_00000004.json' and (folder / 'metrics.csv').read_bytes() == metrics
+  with monkeypatch.context() as context:
+    context.setattr(ClassConsistency, 'measure', lambda *arguments: pytest.fail('measured once more'))
+    run(folder, config)
+
+
+def test_the_best_is_not_taken_for_the_worst(tmp_path):
+  config = tiny.vae(**{'data.splits': ('train',), 'data.test_splits': ('test',), 'evaluate_every_steps': 4,
+                       'checkpoints.best_metric': 'ledger/mse'})
+  with config.unlocked():
+    config.evaluators.ledger = evaluators.ledger()
+  with pytest.raises(UserError, match='best where it is lowest; set --config.checkpoints.best_is_highest=False'):
+    train.build(config)
+  config.checkpoints.best_is_highest = False
+  train.build(config)
+  config.checkpoints.best_metric = 'ledger/elbo'
+  with pytest.raises(UserError, match='highest; set --config.checkpoints.best_is_highest=True'):
+    train.build(config)
 
 
 def test_the_best_checkpoint_outlives_the_last_ones(tmp_path):
@@ -236,6 +268,10 @@ def test_a_batch_that_does_not_divide_over_the_devices_is_refused(tmp_path):
     ({'model.generator.features': (8, 8, 8, 8)}, 'do not divide by 16'),
     ({'checkpoints.best_metric': 'fid/value'}, 'no such evaluator'),
     ({'evaluators_at_end': ('fid',)}, "names 'fid', which is none"),
+    ({'seed': -1}, 'config.seed is -1; a whole number from 0'),
+    ({'seed': 2**32}, 'config.seed is 4294967296'),
+    ({'model.critic.features': (8, 0)}, r'features is \(8, 0\); each layer needs at least 1'),
+    ({'model.generator.features': (-8, 8)}, r'features is \(-8, 8\)'),
 ])
 def test_configs_that_cannot_work_are_refused_before_anything_is_written(overrides, message, tmp_path):
   with pytest.raises(UserError, match=message):

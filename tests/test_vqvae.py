@@ -18,6 +18,7 @@ from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation import create
 from jgen.evaluation.codebook import use
+from jgen.families import vqvae
 from jgen.families.vqvae import codebook_of
 from jgen.losses.quantization import RECONSTRUCTIONS, straight_through
 from jgen.model import Compiled, Model
@@ -122,6 +123,20 @@ def test_the_first_codes_are_vectors_of_training_images(name):
   np.testing.assert_allclose(state.model_state['codebook']['shares'], 1 / NUM_CODES, rtol=1e-6)
   if name == 'averaged_vqvae':
     np.testing.assert_allclose(state.model_state['codebook']['sums'], codebook / NUM_CODES, rtol=1e-6)
+
+
+def test_the_first_codes_are_of_all_groups_of_channels_where_there_are_many_vectors(monkeypatch):
+  monkeypatch.setattr(vqvae, '_MAX_VECTORS', 60)   # of 192: 16 images of 4 places of 3 groups
+  seen = []
+  monkeypatch.setattr(vqvae, 'kmeans_plusplus', lambda vectors, count, random_state: seen.append(vectors) or (
+      vectors[:count], None))
+  family = families.create(tiny.vqvae(), SPEC)
+  state = jax.jit(family.init)(jax.random.key(0))
+  family.adapt(state, dataset_of(pictures(16)))
+  mapped = family._vectors_in_training(state, jnp.asarray(pictures(16) / 127.5 - 1, jnp.float32))
+  groups = np.asarray(mapped).reshape(-1, 3, 4)     # at each place group after group
+  near = [np.abs(groups - vector).max(2).min(0) < 1e-5 for vector in seen[0]]
+  assert len(seen[0]) == 60 and np.sum(near, axis=0).min() > 10
 
 
 def test_a_codebook_may_begin_at_random_and_needs_vectors_otherwise():
@@ -260,6 +275,8 @@ def test_perplexity_is_of_all_images_not_of_batches():
     ({'model.quantizer.revive_every_steps': -1}, ['revive_every_steps is -1']),
     ({'model.commitment_weight': -1.}, ['commitment_weight is -1.0']),
     ({'model.reconstruction': 'crossentropy'}, ["'crossentropy'", "'cross_entropy'"]),
+    ({'model.encoder.kernel_size': 5}, ['encoder.kernel_size is 5', '3 and 4']),
+    ({'model.encoder.features': (8, 0)}, ['(8, 0)', 'at least 1']),
     ({'model.decoder.features': (8,)}, ['config.model.decoder', '4 x 4', '2 x 2', 'features']),
     ({'model.decoder.features': (12, 8, 8, 8)}, ['config.model.decoder', '8 x 8'])])
 def test_what_cannot_work_is_refused(overrides, words):

@@ -15,6 +15,7 @@ from jgen.errors import UserError
 from jgen.families import autoregressive, mixture, vae, vqvae
 from jgen.families.base import Family
 from jgen.images import to_float
+from jgen.losses.likelihoods import LIKELIHOODS, unbounded_mean
 from jgen.parallel import AXIS
 from jgen.train_state import TrainState
 
@@ -174,10 +175,22 @@ def create_mixture(model, spec):
 def create_vae(model, spec):
   """The same with `models.latent_vae()`."""
   autoencoder = vqvae.create(model.vqvae, spec)
+  _check_vae(model.prior)
   of_latents = dataclasses.replace(spec, image_shape=autoencoder.latent_shape)
   prior = vae.create(model.prior, of_latents, network=networks.dense_vae, family=LatentVAE)
   return VectorPrior(vqvae=autoencoder, prior=prior, folder=model.vqvae_dir, step=model.vqvae_step,
                      num_points=model.prior.num_points)
+
+
+def _check_vae(model):
+  """Raises UserError for a likelihood that makes sense of pixels alone, and for numbers with which none can work."""
+  if model.likelihood in LIKELIHOODS and LIKELIHOODS[model.likelihood].mean is not unbounded_mean:
+    raise UserError(f"config.model.likelihood is '{model.likelihood}', of pixels; latents are any numbers: take "
+                    'unbounded_gaussian or unbounded_learned_gaussian')
+  if model.num_points < 2:
+    raise UserError(f'config.model.num_points is {model.num_points}; 2 images at least are needed')
+  if not model.variance > 0:
+    raise UserError(f'config.model.variance is {model.variance}; give a number above 0: of the latents it is 1')
 
 
 def create_autoregressive(model, spec):

@@ -1,6 +1,7 @@
 """A mixture of Gaussians on the principal components of vectors, fitted by scikit-learn before the first step."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +51,13 @@ class Mixture(Family):
     points = np.asarray(dataset.images, np.float64).reshape(len(dataset.images), -1)
     pca = PCA(self.pca_dimension, svd_solver='full').fit(points)
     mixture = GaussianMixture(self.num_components, reg_covar=self.smallest_variance, max_iter=_MAX_ITERATIONS,
-                              random_state=seed).fit(pca.transform(points))
+                              random_state=seed)
+    try:
+      mixture.fit(pca.transform(points))
+    except ValueError as error:
+      raise UserError(f'{self.num_components} Gaussians in {self.pca_dimension} dimensions cannot be fitted to '
+                      f'{len(points):,} points; raise config.priors.mixture.model.smallest_variance or lower '
+                      'num_components') from error
     fit = {'center': pca.mean_, 'axes': pca.components_, 'log_weights': np.log(mixture.weights_),
            'means': mixture.means_, 'factors': np.linalg.cholesky(mixture.covariances_)}
     fit = {name: jnp.asarray(value, jnp.float32) for name, value in fit.items()}
@@ -104,7 +111,7 @@ def create(model, shape):
   if model.pca_dimension > np.prod(shape):
     raise UserError(f'{where}.pca_dimension is {model.pca_dimension}, but the latents of an image are '
                     f'{np.prod(shape)} values; set it to that or less')
-  if not model.smallest_variance > 0:
+  if not 0 < model.smallest_variance < math.inf:
     raise UserError(f'{where}.smallest_variance is {model.smallest_variance}; give a number above 0')
   return Mixture(shape=shape, num_points=model.num_points, pca_dimension=model.pca_dimension,
                  num_components=model.num_components, smallest_variance=model.smallest_variance)

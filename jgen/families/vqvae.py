@@ -59,10 +59,11 @@ class VQVAE(Family):
     count = min(self.init_images, len(dataset.images))
     images = to_float(np.asarray(dataset.images[np.arange(count) * len(dataset.images) // count]))
     vectors = np.asarray(self._vectors_in_training(state, images)).reshape(-1, self.network.quantizer.code_size)
-    vectors = vectors[::-(-len(vectors) // _MAX_VECTORS)]
     if len(vectors) < self.codebook_size:
       raise UserError(f'config.model.quantizer.codebook_size is {self.codebook_size}, but {count} images have only '
                       f'{len(vectors)} vectors to begin from; set it lower, or config.model.quantizer.init_images to 0')
+    # Drawn, for every so manieth would be of some groups of channels alone.
+    vectors = vectors[np.sort(np.random.default_rng(0).permutation(len(vectors))[:_MAX_VECTORS])]
     codebook, _ = kmeans_plusplus(vectors, self.codebook_size, random_state=0)
     codebook = jnp.asarray(codebook)
     return state.replace(params=with_codebook(state.params, codebook),

@@ -12,6 +12,8 @@ from jgen.networks.layers import KERNEL_INITS, NORMALIZATIONS
 from jgen.networks.quantizer import GROUPINGS, Quantizer
 from jgen.networks.resampling import DOWNSAMPLINGS, UPSAMPLINGS
 
+_LEAST = {'kernel_size': 1, 'last_kernel_size': 1, 'last_stride': 1, 'padding': 0, 'last_padding': 0}   # of a decoder
+
 
 def generator(section, image_shape, kind=dcgan.Generator, **fields):
   """The generator of the section `models.gan().generator` for images (H, W, C), with the `fields` of its kind."""
@@ -47,7 +49,10 @@ def _critic_layers(section):
 
 def vae(section, image_shape, learns_variance):
   """The VAE of a `models.vae()` section for images (H, W, C)."""
+  if not section.decoder.features:
+    raise UserError('config.model.decoder.features is empty; name those of each layer, the first layer included')
   encoder, (first, *spread) = section.encoder, section.decoder.features
+  _check_features(section.decoder.features)
   decoder, base = _map_decoder(section.decoder, spread, image_shape)
   return vae_networks.VAE(
       encoder=vae_networks.Encoder(latent_size=section.latent_size, **_map_encoder(encoder, image_shape)),
@@ -59,6 +64,8 @@ def vae(section, image_shape, learns_variance):
 
 def dense_vae(section, shape, learns_variance):
   """The VAE of a `models.latent_vae()` section for arrays of a shape."""
+  for part in (section.encoder, section.decoder):
+    _check_features(part.features)
   layers = lambda section: dict(
       features=tuple(section.features), negative_slope=section.negative_slope,
       kernel_init=choose('priors.vae.model.*.kernel_init', section.kernel_init, KERNEL_INITS))
@@ -96,11 +103,16 @@ def latent_shape(section, image_shape):
 
 
 def _map_encoder(section, image_shape):
+  if section.kernel_size not in (3, 4):
+    raise UserError(f'config.model.encoder.kernel_size is {section.kernel_size}; 3 and 4 are what halves an image')
   return dict(kernel_size=section.kernel_size, **_common(section, image_shape))
 
 
 def _map_decoder(section, features, image_shape):
   """(what a decoder with these features after its input is told, the sides (h, w) of its input)."""
+  for key, least in _LEAST.items():
+    if section[key] < least:
+      raise UserError(f'config.model.decoder.{key} is {section[key]}; set {least} or more')
   doubling = (section.kernel_size, 2, section.padding)
   last = (section.last_kernel_size, section.last_stride, section.last_padding)
   base = tuple(vae_networks.base_side(side, [doubling] * len(features) + [last]) for side in image_shape[:2])
@@ -133,9 +145,15 @@ def _common(section, image_shape):
 
 def _layers(section):
   """What all networks are told of their layers."""
+  _check_features(section.features)
   return dict(
       features=tuple(section.features),
       negative_slope=section.negative_slope,
       normalization=choose('model.*.normalization', section.normalization, NORMALIZATIONS),
       kernel_init=choose('model.*.kernel_init', section.kernel_init, KERNEL_INITS),
       use_bias=section.use_bias)
+
+
+def _check_features(features):
+  if any(count < 1 for count in features):
+    raise UserError(f'config.model.*.features is {tuple(features)}; each layer needs at least 1')

@@ -86,7 +86,10 @@ def he_stddev(shape):
 
 
 def pytorch_uniform(key, shape, dtype=jnp.float32):
-  """Uniform within 1 / sqrt(fan-in), as PyTorch's layers begin; the fan-in is counted as in `he_stddev`."""
+  """Uniform within 1 / sqrt(fan-in), as PyTorch's layers begin; the fan-in is counted as in `he_stddev`.
+
+  Of kernels alone: biases begin at 0, where PyTorch draws them.
+  """
   bound = 1 / math.sqrt(math.prod(shape[:-1]))
   return jax.random.uniform(key, (math.prod(shape),), dtype, -bound, bound).reshape(shape)
 

@@ -96,7 +96,10 @@ class Decoder(MapDecoder):
 
   def first_layer(self, latents):
     height, width, features = self.base
-    x = nn.Dense(height * width * features, use_bias=not self.fully_convolutional, kernel_init=self.kernel_init,
+    def as_convolution(key, shape, dtype=jnp.float32):   # the initial values of a transposed one from one pixel
+      return self.kernel_init(key, (*self.base, shape[0]), dtype).reshape(-1, shape[0]).T
+    x = nn.Dense(height * width * features, use_bias=not self.fully_convolutional,
+                 kernel_init=as_convolution if self.fully_convolutional else self.kernel_init,
                  name='layer_0')(latents).reshape(-1, height, width, features)
     return x + self.param('layer_0_bias', nn.initializers.zeros, (features,)) if self.fully_convolutional else x
 

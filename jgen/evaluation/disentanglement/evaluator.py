@@ -35,12 +35,14 @@ class Disentanglement:
   needs_test = False
 
   def check(self, spec, family):
-    """Raises UserError where the factors of the images are not known, or a count is too small."""
-    del family
+    """Raises UserError where the factors of the images are not known, or a count or the latents are too few."""
     where = 'config.evaluators.disentanglement'
     if not spec.has_factors or sum(len(annotation.values) > 1 for annotation in spec.annotations) < 2:
       raise UserError(f"{where}: the factors that the images of data set '{spec.name}' were made from are not known; "
                       "at least 2 that vary are needed; take 'sprites' or 'dsprites', or remove the evaluator")
+    if family.latent_size < 2:
+      raise UserError(f'{where}: compares latents, but config.model.latent_size is {family.latent_size}; raise it or '
+                      'remove the evaluator')
     for key, least in _LEAST.items():
       if getattr(self, key) < least:
         raise UserError(f'{where}.{key} is {getattr(self, key)}; set {least} or more')
@@ -48,10 +50,14 @@ class Disentanglement:
       raise UserError(f'{where}.num_images is {self.num_images}, fewer than num_train + num_test = '
                       f'{self.num_train + self.num_test}; set that or more, or 0 for all images')
 
+  def check_data(self, splits):
+    """Raises UserError where fewer than 2 factors vary among the images."""
+    _varying(splits.train.spec, splits.train.annotations)
+
   def measure(self, model, splits, seed):
     """Measured: the numbers of each score, and on which factors and how many images they were taken.
 
-    Raises UserError where the codes have fewer than 2 entries, or the images fewer than 2 factors that vary.
+    Raises UserError as `check_data`, of the images that are drawn.
     """
     dataset = splits.train
     drawing, voting, pairing = np.random.default_rng(seed).spawn(3)
@@ -84,21 +90,17 @@ class Disentanglement:
     return images, order[:num_train], order[num_train:num_train + num_test]
 
 
-def _varying(spec, annotations, train):
-  """Names of the factors that vary among the images `train`, their columns [n, F], and the other names."""
-  varies = np.ptp(annotations[train], axis=0) > 0
+def _varying(spec, annotations, among=slice(None)):
+  """Names of the factors that vary among some of the images, their columns [n, F] of all, and the other names."""
+  varies = np.ptp(annotations[among], axis=0) > 0
   names = np.array([annotation.name for annotation in spec.annotations])
   if varies.sum() < 2:
-    raise UserError(f'config.evaluators.disentanglement: of the factors of {spec.name}, {varies.sum()} vary among the '
-                    f'{len(train)} images drawn; at least 2 are needed; take more images')
+    raise UserError(f'config.evaluators.disentanglement: of the factors of {spec.name}, {varies.sum()} vary among '
+                    f'{len(annotations[among]):,} images; at least 2 are needed; take more images')
   return names[varies].tolist(), annotations[:, varies], names[~varies].tolist()
 
 
 def _encode(model, images, chosen):
   """Posterior means float32 [n, Z] of the chosen images."""
   parts = [chosen[start:start + _PART] for start in range(0, len(chosen), _PART)]
-  codes = np.concatenate([model.encode(images[part])[0] for part in parts])
-  if codes.shape[1] < 2:
-    raise UserError(f'config.evaluators.disentanglement: codes have {codes.shape[1]} entry; at least 2 are needed, for '
-                    'scores compare latents; remove the evaluator or raise config.model.latent_size')
-  return codes
+  return np.concatenate([model.encode(images[part])[0] for part in parts])
