@@ -10,6 +10,7 @@ import pytest
 import tiny
 
 from configs import common, evaluators
+from jgen import config as config_lib
 from jgen import data_sheet, evaluate, train
 from jgen.errors import UserError
 from jgen.evaluation.class_consistency import ClassConsistency
@@ -268,8 +269,6 @@ def test_a_batch_that_does_not_divide_over_the_devices_is_refused(tmp_path):
     ({'model.generator.features': (8, 8, 8, 8)}, 'do not divide by 16'),
     ({'checkpoints.best_metric': 'fid/value'}, 'no such evaluator'),
     ({'evaluators_at_end': ('fid',)}, "names 'fid', which is none"),
-    ({'seed': -1}, 'config.seed is -1; a whole number from 0'),
-    ({'seed': 2**32}, 'config.seed is 4294967296'),
     ({'model.critic.features': (8, 0)}, r'features is \(8, 0\); each layer needs at least 1'),
     ({'model.generator.features': (-8, 8)}, r'features is \(-8, 8\)'),
 ])
@@ -277,6 +276,13 @@ def test_configs_that_cannot_work_are_refused_before_anything_is_written(overrid
   with pytest.raises(UserError, match=message):
     run(tmp_path / 'run', tiny.wgan(**overrides))
   assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('seed', [-1, 2**32])
+def test_seeds_that_not_all_random_numbers_can_follow_are_refused(seed):
+  with pytest.raises(UserError, match=f'config.seed is {seed}; a whole number from 0 to'):
+    config_lib.validate(tiny.wgan(seed=seed))
+  config_lib.validate(tiny.wgan(seed=2**32 - 1))
 
 
 def test_batch_norm_with_the_penalty_runs_when_asked_for_by_name(tmp_path):

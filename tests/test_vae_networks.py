@@ -130,7 +130,7 @@ def test_initial_values_have_the_bounds_of_pytorch():
   family = families.create(config, Spec('made', (64, 64, 3)))
   params = jax.jit(family.init)(jax.random.key(0)).params['vae']
   kernel = np.abs(params['decoder']['layer_0']['kernel'])
-  bound = float(nn.ConvTranspose2d(1024, 256, 4).weight.abs().max())
+  bound = float(nn.ConvTranspose2d(1024, 256, 4).weight.detach().abs().max())
   assert kernel.shape == (1024, 4096) and bound == pytest.approx(1 / 64, rel=1e-3)
   np.testing.assert_allclose(kernel.max(), bound, rtol=1e-3)
 
