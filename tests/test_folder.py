@@ -129,6 +129,7 @@ def test_a_first_row_of_an_image_that_is_not_there(tmp_path):
   put(tmp_path / 'data', {'l.csv': '77.png,1,0\n0.png,0,0\n1.png,1,1\n2.png,0,1\n'})
   dataset = data.load(wanted(tmp_path / 'data', tmp_path, label_file='l.csv'))
   assert dataset.annotations.tolist() == [[0, 0], [1, 1], [0, 1]]
+  assert [annotation.name for annotation in dataset.spec.annotations] == ['column_1', 'column_2']
 
 
 def test_names_with_dots(tmp_path):
@@ -242,6 +243,8 @@ def test_harmless_names_in_zips(tmp_path):
       '12:30.png': encoded(smooth(8, 9, 9), 'PNG')})
   dataset = data.load(wanted(tmp_path / 'data.zip', tmp_path))
   assert len(dataset.images) == 4 and dataset.spec.num_classes == 0
+  put_zip(tmp_path / 'flat.zip', {f'./{name}': content for name, content in pictures(3).items()})
+  assert data.describe(wanted(tmp_path / 'flat.zip', tmp_path)).num_classes == 0
   put_zip(tmp_path / 'classes.zip', {f'./{"ab"[n % 2]}/{n}.png': encoded(smooth(n, 9, 9), 'PNG') for n in range(4)})
   assert data.load(wanted(tmp_path / 'classes.zip', tmp_path)).labels.tolist() == [0, 0, 1, 1]
 
