@@ -5,8 +5,8 @@ Kingma & Welling 2014; ConvTranspose layers of 6x6 without padding, BatchNorm, 5
   python launch.py --config=configs/vae_celeba.py --config.data.dir=FOLDER   # as docs/data/celeba.md lays it out
 
 Measured on the first 10,000 faces at half their size, 8,000 to train on and 1,000 to test with, seed 0, 16,000 steps on
-CPU cores with other work on them: 0.0142 +- 0.0002 squared error per pixel on the test faces, 477 nats of KL; the report
-behind it reached 0.0291. The curve and what limits it: docs/vae.md.
+CPU cores with other work on them: 0.0142 +- 0.0002 squared error per pixel on the test faces, 477 nats of KL; the
+report behind it reached 0.0291. The curve and what limits it: docs/vae.md.
 """
 
 from configs import common, evaluators

@@ -161,7 +161,7 @@ class Trainer:
       monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress, doctor)
       todo = self.actions(writer, doctor)
       step = self.loop(state, first_step, monitor, todo, stop)
-      if first_step == self.config.num_steps and jax.process_count() == 1:   # of several, one alone sees what is there
+      if first_step >= self.config.num_steps and jax.process_count() == 1:   # of several, one alone sees what is there
         todo[-1].complete(step, state)
       monitor.flush()
     writer.close()

@@ -178,12 +178,20 @@ def test_a_signal_stops_the_study_and_the_next_start_goes_on_there(finished, tmp
     assert (folder / name).read_bytes() == (finished / name).read_bytes()
 
 
-def test_one_that_was_killed_while_it_was_measured_at_the_end_is_not_done(copy, capsys):
+def test_one_that_was_killed_while_it_was_measured_at_the_end_is_not_done(copy):
   records = copy.rglob('class_consistency_step_00000008.json')
   config = lambda: base(*TWO, evaluators_at_end=('class_consistency',))
   next(iter(sorted(records))).unlink()
   runs = [study.Run(variation, copy / variation.folder) for variation in variations.read(config(), COMMAND)]
   assert [each.status for each in runs] == ['waiting', 'done']
+  # One that was trained further by itself, and stopped there, is measured where it is.
+  longer = variations.read(base(*TWO, num_steps=12), COMMAND)[1].config
+  train.run(longer, copy / 'other', COMMAND)
+  for path in (copy / 'other/evaluation').glob('*_00000012.json'):
+    path.unlink()
+  study.run(config(), copy, COMMAND)
+  assert statuses(copy) == {'latent_size=2': 'done', 'other': 'done'}
+  assert (copy / 'other/evaluation/class_consistency_step_00000012.json').exists()
 
 
 def test_a_signal_after_the_last_step_stops_too(tmp_path, monkeypatch):
