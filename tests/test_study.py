@@ -178,20 +178,19 @@ def test_a_signal_stops_the_study_and_the_next_start_goes_on_there(finished, tmp
     assert (folder / name).read_bytes() == (finished / name).read_bytes()
 
 
-def test_one_that_was_killed_while_it_was_measured_at_the_end_is_not_done(copy):
-  records = copy.rglob('class_consistency_step_00000008.json')
-  config = lambda: base(*TWO, evaluators_at_end=('class_consistency',))
-  next(iter(sorted(records))).unlink()
-  runs = [study.Run(variation, copy / variation.folder) for variation in variations.read(config(), COMMAND)]
-  assert [each.status for each in runs] == ['waiting', 'done']
+def test_one_that_was_killed_while_it_was_measured_at_the_end_is_not_done(tmp_path):
+  config = lambda **more: base(TWO[0], evaluators_at_end=('class_consistency',), **more)
+  variation = lambda **more: variations.read(config(**more), COMMAND)[0]
+  record = lambda step: tmp_path / FOLDERS[0] / f'evaluation/class_consistency_step_{step:08d}.json'
+  study.run(config(), tmp_path, COMMAND)
+  assert study.Run(variation(), tmp_path / FOLDERS[0]).status == 'done'
+  record(8).unlink()
+  assert study.Run(variation(), tmp_path / FOLDERS[0]).status == 'waiting'
   # One that was trained further by itself, and stopped there, is measured where it is.
-  longer = variations.read(base(*TWO, num_steps=12), COMMAND)[1].config
-  train.run(longer, copy / 'other', COMMAND)
-  for path in (copy / 'other/evaluation').glob('*_00000012.json'):
-    path.unlink()
-  study.run(config(), copy, COMMAND)
-  assert statuses(copy) == {'latent_size=2': 'done', 'other': 'done'}
-  assert (copy / 'other/evaluation/class_consistency_step_00000012.json').exists()
+  train.run(variation(num_steps=12).config, tmp_path / FOLDERS[0], COMMAND)
+  record(12).unlink()
+  study.run(config(), tmp_path, COMMAND)
+  assert statuses(tmp_path) == {'latent_size=2': 'done'} and record(12).exists()
 
 
 def test_a_signal_after_the_last_step_stops_too(tmp_path, monkeypatch):
