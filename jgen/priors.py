@@ -108,9 +108,9 @@ class Source:
 
 def check(prior, section):
   """Raises UserError if a study.Run cannot work, or its folder holds a prior of other settings or another VQ-VAE."""
-  if changes(prior):
-    raise UserError(f'{prior.folder} holds a prior of other settings ({"; ".join(changes(prior))}); move it away to '
-                    'fit anew')
+  changed = changes(prior)
+  if changed:
+    raise UserError(f'{prior.folder} holds a prior of other settings ({"; ".join(changed)}); move it away to fit anew')
   try:
     prior.check()
   except UserError as error:            # it names the keys of the run, which are set as those of the section

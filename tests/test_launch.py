@@ -5,6 +5,7 @@ import os
 import re
 
 from launching import ROOT, environment, launch
+from PIL import Image
 import pytest
 
 from jgen import runtime
@@ -34,6 +35,17 @@ def test_a_config_file_with_an_unknown_key(tmp_path):
   config = tmp_path / 'mine.py'
   config.write_text('from configs import common\ndef get_config():\n  config = common.base()\n  config.num_step = 3\n')
   expect_one_line(launch(f'--config={config}'), "config key 'num_step' is not known; did you mean 'num_steps'?")
+
+
+def test_a_file_whose_name_is_no_text_is_named_all_the_same(tmp_path):
+  for n in range(3):
+    Image.new('RGB', (9, 9), (n, 9, 9)).save(tmp_path / f'{n}.png')
+  with open(os.fsencode(tmp_path) + b'/caf\xe9.png', 'wb'):
+    pass
+  result = launch('--mode=prepare', f'--config={ROOT}/configs/dcgan_anime.py', f'--config.data.dir={tmp_path}',
+                  "--config.data.splits=('all',)", '--config.data.max_bad_share=0.5',
+                  f'--config.data.cache_dir={tmp_path}/cache', env=environment() | {'PYTHONIOENCODING': 'utf-8:strict'})
+  assert result.returncode == 0 and 'caf\\udce9.png: empty file' in result.stdout
 
 
 def test_a_data_folder_without_the_files(tmp_path):

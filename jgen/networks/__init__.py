@@ -52,7 +52,6 @@ def vae(section, image_shape, learns_variance):
   if not section.decoder.features:
     raise UserError('config.model.decoder.features is empty; name those of each layer, the first layer included')
   encoder, (first, *spread) = section.encoder, section.decoder.features
-  _check_features(section.decoder.features)
   decoder, base = _map_decoder(section.decoder, spread, image_shape)
   return vae_networks.VAE(
       encoder=vae_networks.Encoder(latent_size=section.latent_size, **_map_encoder(encoder, image_shape)),
