@@ -246,6 +246,8 @@ def test_what_the_device_cannot_do_is_a_failure_too(tmp_path, monkeypatch):
     (('seed=1', 'batch_size=18'), "variation 'batch_size=18': config.batch_size is 18"),
     (('seed=1', 'num_steps=0'), 'config.num_steps is 0'),
     (('seed=1', 'model.critic.features=(8,0)'), 'each layer needs at least 1'),
+    (('seed=1', 'large: model.critic.strides=(2,2) model.critic.paddings=(0,0) model.critic.kernel_size=20'),
+     "variation 'large': .*kernel"),
     (('seed=1', 'data.splits=("trian",)'), "variation .*trian"),
 ])
 def test_what_cannot_be_is_refused_in_one_line_before_anything_is_trained(declared, message, tmp_path):
