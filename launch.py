@@ -76,7 +76,7 @@ def main(arguments):
     importlib.import_module(TOOLS[MODE.value]).run([Path(path) for path in arguments[1:]])
     return
   name = Path(chosen_config(sys.argv)[0].partition(':')[0]).stem
-  runtime.join_processes(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
+  runtime.start_jax(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
   mode = importlib.import_module(MODES[MODE.value])
   default = f'runs/{name}_study' if MODE.value == 'study' else f'runs/{name}'
   mode.run(CONFIG.value, Path(WORKDIR.value or default), shlex.join(['python', *sys.argv]))

