@@ -48,6 +48,10 @@ def test_of_equal_codes_the_first_is_taken(rng):
   np.testing.assert_array_equal(nearest(codebook, codebook), [0, 0, 2, 2, 4, 4])
 
 
+def test_a_vector_that_is_not_a_number_has_a_code_of_the_codebook(rng):
+  assert nearest(np.full((1, 4), np.nan, np.float32), normal(rng, 3, 4)).item() in range(3)
+
+
 def test_the_search_builds_no_difference_of_every_vector_and_code():
   jaxpr = jax.make_jaxpr(nearest)(np.zeros((50, 16), np.float32), np.zeros((30, 16), np.float32))
   assert max(var.aval.size for equation in jaxpr.eqns for var in equation.outvars) == 50 * 30

@@ -73,11 +73,16 @@ class Quantizer(nn.Module):
 def nearest(vectors, codebook):
   """int32 [...]: which row of the codebook [K, D] is nearest to each of the vectors [..., D]; of equals, the first.
 
-  |z - e|^2 without |z|^2, which all rows share: no array has more than one entry for a vector and a row. In full
-  precision, for accelerators would round the products to 8 or 11 bits, and the code with them.
+  |z - e|^2 without |z|^2, which all rows share, as one product (z, 1) (-2 e, |e|^2): no array has more than one entry
+  for a vector and a row. In full precision, for accelerators would round the products to 8 or 11 bits, and the code
+  with them. The row is looked for by two minima, which on a CPU take a third of the time of XLA's argmin.
   """
-  products = jnp.einsum('...d,kd->...k', vectors, codebook, precision=lax.Precision.HIGHEST)
-  return jnp.argmin(jnp.square(codebook).sum(1) - 2 * products, axis=-1).astype(jnp.int32)
+  count = len(codebook)
+  rows = jnp.concatenate([-2 * codebook, jnp.square(codebook).sum(1, keepdims=True)], 1)
+  vectors = jnp.concatenate([vectors, jnp.ones((*vectors.shape[:-1], 1), vectors.dtype)], -1)
+  distances = jnp.einsum('...d,kd->...k', vectors, rows, precision=lax.Precision.HIGHEST)
+  is_nearest = distances == distances.min(-1, keepdims=True)
+  return jnp.where(is_nearest, jnp.arange(count, dtype=jnp.int32), count - 1).min(-1)
 
 
 def totals(codes, vectors, codebook_size):
