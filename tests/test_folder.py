@@ -293,6 +293,8 @@ def test_zips_that_are_damaged_or_too_large(tmp_path, monkeypatch):
   path.write_bytes(content)
   assert 'damaged in the zip' in refusal(data.load, wanted(path, tmp_path))
   assert len(data.load(wanted(path, tmp_path, max_bad_share=0.05)).images) == 19
+  line = refusal(data.load, wanted(path, tmp_path, max_bad_share=0.04))   # though it is prepared
+  assert 'folder: 1 of the first 20 images are bad, more than the share of config.data.max_bad_share allows' in line
   path.write_bytes(whole)
   monkeypatch.setattr('jgen.data.archive._MAX_BYTES', 10)
   assert 'unpacks to more than' in refusal(data.load, wanted(path, tmp_path))

@@ -96,7 +96,10 @@ def prepared(section, spec, original):
     with _told(root, original.count * int(np.prod(spec.image_shape))), _alone(folder):
       if not folder.exists():           # else another process was first, and its folder is as good
         _prepare(folder, contents, spec, original)
-  return _open(folder)
+  images, annotations, skipped = _open(folder)
+  considered = len(images) + len(skipped)
+  _check_share(spec, original, skipped, considered, considered)   # more may have been allowed when it was made
+  return images, annotations
 
 
 def root_of(cache_dir=''):
@@ -170,7 +173,7 @@ def _prepare(folder, contents, spec, original):
       if not unfinished.count:
         why = _first_few(skipped) or f"none of them is in {', '.join(contents['splits'])}; ask for another split"
         raise UserError(f'{spec.name}: no image is left of {original.count}; {why}')
-      unfinished.finish(contents | {'skipped': left_out})
+      unfinished.finish(contents | {'skipped': left_out, 'bad': len(skipped)})   # those come last
   except (OSError, UserError):
     shutil.rmtree(path, ignore_errors=True)
     raise
@@ -266,7 +269,9 @@ class _Progress:
 
 def _open(folder):
   try:
-    count = json.loads((folder / 'manifest.json').read_text())['count']
+    manifest = json.loads((folder / 'manifest.json').read_text())
+    count, num_bad = manifest['count'], manifest.get('bad', 0)
+    skipped = [(entry['file'], entry['why']) for entry in manifest['skipped'][-num_bad:]] if num_bad else []
     images = np.load(folder / 'images.npy', mmap_mode='r', allow_pickle=False)
     annotations = np.load(folder / 'annotations.npy', allow_pickle=False)
     if not count == len(images) == len(annotations):
@@ -274,4 +279,4 @@ def _open(folder):
   except (OSError, ValueError, EOFError, KeyError) as error:
     raise UserError(f'the prepared images in {folder} are damaged ({error}); '
                     'delete that folder and start again: it is made anew') from error
-  return images, annotations
+  return images, annotations, skipped
