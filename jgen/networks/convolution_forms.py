@@ -12,6 +12,7 @@ from jax import lax
 import jax.numpy as jnp
 
 NARROW = 16                       # channels from which on XLA's convolutions are fast on a CPU
+_FEW, _SEGMENT = 8, 4             # channels below which it is slow to gather them; pixels that are taken together then
 _AXES = 'NHWC', 'HWIO', 'NHWC'    # of image, kernel and result in XLA's usual order, see `xla_kernel_gradient`
 
 
@@ -83,15 +84,34 @@ def unit_convolve(x, kernel, edges):
   XLA is slow on a CPU where few channels come out. The columns of the kernel are then channels of a convolution along
   the other axis, and are added behind it: twice to three times as fast for colours.
   """
+  rows, columns, inputs, outputs = kernel.shape
+  if inputs < _FEW and NARROW <= outputs <= 2 * NARROW:
+    return segment_convolve(x, kernel, edges)
   convolve = functools.partial(
       lax.conv_general_dilated, x, window_strides=(1, 1), padding=edges, dimension_numbers=_AXES)
-  rows, columns, inputs, outputs = kernel.shape
   if outputs >= NARROW:
     return convolve(kernel)
   parts = convolve(kernel.transpose(0, 2, 1, 3).reshape(rows, 1, inputs, -1))
   parts = parts.reshape(*parts.shape[:3], columns, outputs)
   width = parts.shape[2] - columns + 1
   return sum(parts[:, :, i:i + width, i] for i in range(columns))
+
+
+def segment_convolve(x, kernel, edges):
+  """The same where few channels come in, as colours: the pixels of a segment of a row, and their results, as channels.
+
+  Half of the products are with zeros, and it is twice as fast for 3 channels to 16.
+  """
+  rows, columns, inputs, outputs = kernel.shape
+  (top, bottom), (left, right) = edges
+  width = x.shape[2] + left + right - columns + 1
+  segments, taps = -(-width // _SEGMENT), -(-(_SEGMENT + columns - 1) // _SEGMENT)
+  x = fitted(x, (top, left), (x.shape[1] + top + bottom, (segments + taps - 1) * _SEGMENT))
+  x = x.reshape(*x.shape[:2], -1, _SEGMENT * inputs)
+  kernel = jnp.stack([fitted(kernel, (0, i), (rows, taps * _SEGMENT), axis=0) for i in range(_SEGMENT)], 3)
+  kernel = kernel.reshape(rows, taps, _SEGMENT * inputs, _SEGMENT * outputs)
+  y = lax.conv_general_dilated(x, kernel, (1, 1), 'VALID', dimension_numbers=_AXES)
+  return y.reshape(*y.shape[:2], -1, outputs)[:, :, :width]
 
 
 def phases_transpose(geometry, y, kernel):
