@@ -168,6 +168,7 @@ def test_svhn_of_the_test_data(real, tmp_path):
     (lambda path: write_mat(path, y=np.arange(12)[:, None]), 'y holds the label 0; expected 1 to 10'),
     (lambda path: write_mat(path, y=np.full((12, 1), 11)), 'y holds the label 11; expected 1 to 10'),
     (lambda path: write_mat(path, y=np.full((12, 1), 2.5)), 'y holds the label 2.5; expected 1 to 10'),
+    (lambda path: write_mat(path, y=np.full((12, 1), 1j)), 'y holds the label 1j; expected 1 to 10'),
     (lambda path: write_mat(path, y=np.ones((9, 1))), 'X has 12 images but y 9 labels'),
     (lambda path: write_mat(path, X=np.zeros((12, 32, 32, 3), np.uint8)),
      'X is uint8 [12, 32, 32, 3]; expected uint8 [32, 32, 3, N]'),

@@ -93,7 +93,7 @@ def _mat_count(path):
 def _mat_labels(path):
   from scipy.io import loadmat
   labels = _mat(loadmat, path, variable_names=['y'])['y'].ravel()
-  outside = labels[~np.isin(labels, np.arange(1, 11))]
+  outside = labels if labels.dtype.kind not in 'iuf' else labels[~np.isin(labels, np.arange(1, 11))]
   if outside.size:
     raise UserError(f'{path}: y holds the label {outside[0]}; expected 1 to 10; {_again(path)}')
   return (labels % 10).astype(np.int32)
