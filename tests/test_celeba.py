@@ -183,7 +183,7 @@ def test_rows_and_images_without_each_other(tmp_path, capsys):
     (lambda root: put(root, {'list_attr_celeba.txt': attributes_txt().replace('Smiling', 'Simling')}),
      'has no column Smiling; expected the 40'),
     (lambda root: put(root, {'list_attr_celeba.txt': attributes_txt().replace(' 1 -1', ' 3 -1', 1)}),
-     "holds the value '3'; expected -1, 0 or 1"),
+     "'000001' has the value '3' of Attractive; expected -1, 0 or 1"),
     (lambda root: cut(root / 'list_attr_celeba.txt', 0.8), 'cells where 41 were expected'),
     (lambda root: put(root, {'list_attr_celeba.txt': '<html>quota</html>'}), 'is no list but perhaps a web page'),
     (lambda root: put(root, {'list_attr_celeba.txt': ''}), 'is empty'),

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -14,7 +15,7 @@ from published import cut, refusal, section, write_mat
 import pytest
 
 from jgen import data
-from jgen.data import cache, svhn
+from jgen.data import cache, svhn, unfinished
 from jgen.data.spec import Spec
 
 
@@ -190,6 +191,7 @@ def flip(path, at):
 TORN = (
     lambda folder: flip(folder / 'images.npy', 128 + 4096 * 48 + 5),   # within the second piece
     lambda folder: cut(folder / 'journal.jsonl', 0.7),
+    lambda folder: flip(folder / 'annotations.raw', 4 * 48 + 5),       # the same
     lambda folder: cut(folder / 'annotations.raw', 0.3),
     lambda folder: (folder / 'images.npy').unlink(),
 )
@@ -212,13 +214,18 @@ def test_a_file_that_cannot_grow_is_told_in_one_line(tmp_path):
   assert not list(tmp_path.glob('cache/*'))
 
 
-def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
+@pytest.mark.parametrize('on_the_way', [False, True])
+def test_a_full_disk_is_told_in_one_line(on_the_way, tmp_path, monkeypatch):
   write_mat(tmp_path / 'train_32x32.mat')
+  sync = os.fsync
 
   def full(descriptor):
+    if on_the_way and threading.current_thread() is threading.main_thread():
+      return sync(descriptor)           # the system tells it once, to the one who asks first
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
   with monkeypatch.context() as context:
     context.setattr(os, 'fsync', full)
+    context.setattr(unfinished, '_SYNC_BYTES', 0)
     line = refusal(data.load, section(folder=tmp_path, cache_dir=tmp_path / 'cache'))
   assert line.startswith(f"cannot keep the prepared images in {tmp_path / 'cache'}: No space left on device;")
   assert not list(tmp_path.glob('cache/*'))

@@ -8,6 +8,7 @@ import numpy as np
 from pictures import decoded, encoded, smooth
 from PIL import Image
 import pytest
+import simplejpeg
 
 from jgen.data import decoding
 from jgen.data.decoding import BadImageError, centre_square, decode
@@ -139,6 +140,16 @@ def test_what_cannot_be_decoded(content, why):
   assert line and why.lower() in line.lower() and '\n' not in line
 
 
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG'])
+def test_a_sound_image_may_be_too_large_as_well(kind, monkeypatch):
+  content = encoded(IMAGE, kind)
+  monkeypatch.setattr(decoding, 'MAX_PIXELS', 40 * 30)
+  assert decode(content).shape == (40, 30, 3)
+  monkeypatch.setattr(decoding, 'MAX_PIXELS', 40 * 30 - 1)
+  with pytest.raises(BadImageError, match='30 x 40 pixels, more than'):
+    decode(content)
+
+
 def test_noise_in_a_file_never_escapes():
   """Whatever the bytes: pixels or BadImageError."""
   rng = np.random.default_rng(0)
@@ -152,17 +163,12 @@ def test_noise_in_a_file_never_escapes():
         assert decode(bytes(content)).shape[-1] == 3
 
 
-def test_many_at_once_are_as_one_by_one():
-  plain = [encoded(smooth(n, 20 + n % 3, 30)) for n in range(decoding.TOGETHER)]
-  assert all((image == decoded(content)).all() for image, content in
-             zip(decoding.decode_all(plain), plain, strict=True))
-  mixed = [*plain[:5], plain[5][:-20], b'', encoded(IMAGE, 'PNG'), *plain[8:]]
-  for contents in (mixed, [*plain[:5], plain[5][:-20], *plain[6:]]):   # the second: all look plain
-    for n, (image, content) in enumerate(zip(decoding.decode_all(contents), contents, strict=True)):
-      if n == 5 or not content:
-        assert isinstance(image, BadImageError)
-      else:
-        np.testing.assert_array_equal(image, decoded(content))
+def test_where_libjpeg_only_warns_pillow_has_the_word():
+  whole = encoded(IMAGE)
+  content = whole[:-2] + b'more' + whole[-2:]
+  with pytest.raises(ValueError, match='extraneous'):
+    simplejpeg.decode_jpeg(content, 'RGB')
+  np.testing.assert_array_equal(decode(content), decoded(content))
 
 
 @pytest.mark.parametrize(('height', 'width', 'share', 'top', 'left', 'side'), [

@@ -249,17 +249,20 @@ def test_harmless_names_in_zips(tmp_path):
   assert data.load(wanted(tmp_path / 'classes.zip', tmp_path)).labels.tolist() == [0, 0, 1, 1]
 
 
-def test_large_images_are_resized_one_by_one(tmp_path, monkeypatch):
-  contents = pictures(8)
+@pytest.mark.parametrize('together', [1, 2 * 9 * 9 * 3, 10**6])
+def test_images_of_one_size_in_a_row_are_resized_together_up_to_a_bound(together, tmp_path, monkeypatch):
+  contents = pictures(8) | {f'z{n}.png': encoded(smooth(n, 9, 9), 'PNG') for n in range(5)}
   put(tmp_path / 'data', contents)
   shapes = []
   resize = image_files.resize
-  monkeypatch.setattr(image_files, 'resize', lambda images, size: shapes.append(images.shape) or resize(images, size))
-  monkeypatch.setattr(image_files, '_LARGE', 9 * 9 * 3)
+  monkeypatch.setattr(image_files, 'resize', lambda images, size, out: (
+      shapes.append(images.shape), resize(images, size, out=out)))
+  monkeypatch.setattr(image_files, '_TOGETHER', together)
   images = data.load(wanted(tmp_path / 'data', tmp_path)).images
   np.testing.assert_array_equal(images, np.stack([square(content) for content in contents.values()]))
-  assert all(n == 1 for n, height, width, _ in shapes if height * width > 9 * 9)
-  assert sum(n for n, height, width, _ in shapes if height * width > 9 * 9) == 5
+  assert sum(n for n, *_ in shapes) == len(contents)
+  assert all(n == 1 or (n - 1) * height * width * 3 <= together for n, height, width, _ in shapes)
+  assert max(n for n, *_ in shapes) == {1: 1, 10**6: 6}.get(together, 3)
 
 
 def test_the_share_of_bad_images_is_of_the_split(tmp_path):

@@ -77,10 +77,8 @@ class Folder:
 
   def listing(self, names):
     """A digest of names, sizes and times of change: another one, another cache."""
-    digest = hashlib.sha256(str(self.path.resolve()).encode())
-    for name in names:
-      digest.update(f'{name}\0{self._stats[name]}\n'.encode('utf-8', 'surrogateescape'))
-    return digest.hexdigest()
+    lines = [str(self.path.resolve())] + [f'{name}\0{self._stats[name]}' for name in names]
+    return hashlib.sha256('\n'.join(lines).encode('utf-8', 'surrogateescape')).hexdigest()
 
 
 class Zip:

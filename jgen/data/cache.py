@@ -36,7 +36,7 @@ from jgen.errors import UserError
 from jgen.files import expanded
 from jgen.progress import duration
 
-_VERSION = 4                            # of resizing and layout
+_VERSION = 5                            # of resizing and layout
 _CHUNK = 4096                           # images of a piece where they come as arrays
 _AHEAD = 2                              # pieces a core that are made, or wait, beyond the one that is written
 
@@ -216,10 +216,10 @@ def _first_few(skipped):
 
 
 def _in_order(work):
-  """The results of functions, in their order, made in one thread more than there are cores: some always wait."""
+  """The results of functions, in their order, made in a thread a core."""
   cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
   waiting = collections.deque()
-  with threadpool_limits(1, 'blas'), ThreadPoolExecutor(cores + 1) as pool:
+  with threadpool_limits(1, 'blas'), ThreadPoolExecutor(cores) as pool:
     try:
       for make in work:
         waiting.append(pool.submit(make))

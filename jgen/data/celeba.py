@@ -5,7 +5,6 @@ tensorflow_datasets has prepared. Cropped to the usual centred square of 140 of 
 """
 
 import dataclasses
-import operator
 from pathlib import Path
 import posixpath
 
@@ -90,18 +89,23 @@ def _images(root):
   """(where the images lie, {key: name}): in the folder or zip itself, else in its img_align_celeba.zip."""
   names = pictures(root.names)
   aligned = [name for name in names if 'img_align_celeba' in name]
-  inner = [name for name in root.names if posixpath.basename(name) == 'img_align_celeba.zip']
+  inner = _called(root, 'img_align_celeba.zip')
   if not aligned and inner and isinstance(root, archive.Folder):   # what else lies there is not of the data set
     return _images(archive.opened(root.path / inner[0]))
   if not names:
     raise UserError(f'{root.path}: holds no image, neither in img_align_celeba/ nor in img_align_celeba.zip; {_WHERE}')
-  once = {key(name): name for name in sorted(aligned or names, reverse=True)}   # of two copies one
+  once = {key(name): name for name in reversed(aligned or names)}   # of two copies the first
   return root, dict(sorted(once.items()))
+
+
+def _called(root, *basenames):
+  """The files of these names, at any depth."""
+  return [name for name in root.names if name.endswith(basenames) and posixpath.basename(name) in basenames]
 
 
 def _list(root, stem, header):
   """(the Table of that name, .txt or .csv, at any depth; the files to watch)."""
-  found = [name for name in root.names if posixpath.basename(name) in (f'{stem}.txt', f'{stem}.csv')]
+  found = _called(root, f'{stem}.txt', f'{stem}.csv')
   if not found:
     raise UserError(f'{root.path}: holds no {stem}.txt or {stem}.csv; {_WHERE}')
   files = (root.path / found[0],) if isinstance(root, archive.Folder) else ()
@@ -132,13 +136,15 @@ def _codes(table, stems):
   missing = [name for name in ATTRIBUTES if name not in table.columns]
   if missing:
     raise UserError(f'{table.where}: has no column {few(missing)}; expected the 40 attributes of CelebA')
-  places = [table.columns.index(name) for name in ATTRIBUTES]
-  in_order, codes = operator.itemgetter(*places), {'1': 1, '0': 0, '-1': 0}
-  try:
-    rows = b''.join(bytes(map(codes.__getitem__, in_order(table.rows[stem]))) for stem in stems)
-  except KeyError as error:
-    raise UserError(f'{table.where}: holds the value {error}; expected -1, 0 or 1') from error
-  return np.frombuffer(rows, np.uint8).reshape(len(stems), len(places)).astype(np.int32)
+  rows = np.array([table.rows[stem] for stem in stems])
+  values = np.stack([np.asarray(table.columns[name])[rows] for name in ATTRIBUTES], axis=1)
+  ones = values == '1'
+  odd = np.argwhere(~(ones | (values == '0') | (values == '-1')))
+  if odd.size:
+    row, column = odd[0]
+    raise UserError(f"{table.where}: '{stems[row]}' has the value '{values[row, column]}' of {ATTRIBUTES[column]}; "
+                    'expected -1, 0 or 1')
+  return ones.astype(np.int32)
 
 
 def _tfds(section):

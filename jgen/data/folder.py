@@ -98,8 +98,8 @@ def _from_list(section, source, names, shape):
   keys = {key(name) for name in names}
   table, lists = _list(section, source, section.label_file, keys)
   there, dropped = matched(table, names)
-  found, places = annotations_of(table)
-  return _Known(Spec('folder', shape, annotations=found), source, there, coded(table, there, found, places), lists,
+  found = annotations_of(table)
+  return _Known(Spec('folder', shape, annotations=found), source, there, coded(table, there, found), lists,
                 dropped, len(table.rows.keys() - keys))
 
 

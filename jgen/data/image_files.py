@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
-import itertools
 from pathlib import Path
 import sys
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jgen.data.archive import Folder, Zip
-from jgen.data.decoding import SUFFIXES, TOGETHER, BadImageError, centre_square, decode_all
+from jgen.data.decoding import SUFFIXES, BadImageError, centre_square, decode
 from jgen.data.resizing import resize
 from jgen.data.tables import few
 from jgen.data.unfinished import Piece
@@ -19,8 +18,8 @@ from jgen.errors import UserError
 from jgen.files import expanded
 
 _VERSION = 1                            # of decoding and cropping
-_PIECE = 256                            # files of a piece, a multiple of TOGETHER
-_LARGE = 1 << 20                        # values of an image that is not kept as it is until others are there
+_PIECE = 128                            # files of a piece
+_TOGETHER = 1 << 19                     # values of the squares that are resized together, unless one has more
 
 
 def everything(content):
@@ -66,41 +65,38 @@ class ImageFiles:
       yield functools.partial(self._piece, start, min(start + _PIECE, self.count), size)
 
   def _piece(self, start, stop, size):
-    images, kept, skipped, others = [], [], [], 0
-    for first in range(start, stop, TOGETHER):
-      numbers = range(first, min(first + TOGETHER, stop))
-      contents, bad = self._contents(numbers)
-      others += len(numbers) - len(contents) - len(bad)
-      squares = {}
-      for n, image in zip(contents, decode_all(list(contents.values())), strict=True):
-        if isinstance(image, BadImageError):
-          bad[n] = str(image)
-        else:
-          squares[n] = _light(centre_square(image, self.crop), size)
-      images += [resize(np.stack(list(group)), size)
-                 for _, group in itertools.groupby(squares.values(), key=lambda square: square.shape)]
-      kept += squares
-      skipped += [(self.names[n], bad[n]) for n in sorted(bad)]
-    images = np.concatenate(images) if images else np.empty((0, size, size, 3), np.uint8)
-    return Piece(images, self.annotations[kept], tuple(skipped), others)
+    images = np.empty((stop - start, size, size, 3), np.uint8)
+    kept, bad = [], {}
+    for run in _alike(self._squares(range(start, stop), bad)):
+      resize(np.stack(list(run.values())), size, out=images[len(kept):len(kept) + len(run)])
+      kept += run
+    skipped = tuple((self.names[n], why) for n, why in bad.items())
+    return Piece(images[:len(kept)], self.annotations[kept], skipped, stop - start - len(kept) - len(bad))
 
-  def _contents(self, numbers):
-    """({number: bytes} of the files that belong to the splits, {number: why} of those that cannot be read)."""
-    contents, bad = {}, {}
+  def _squares(self, numbers, bad):
+    """Yields (number, square in the middle) of the images that belong to the splits; adds to `bad` {number: why}."""
     for n in numbers:
       try:
         content = self.source.read(self.names[n])
+        if self.belongs(content):
+          yield n, centre_square(decode(content), self.crop)
       except OSError as error:
         bad[n] = error.strerror or str(error)
-        continue
-      if self.belongs(content):
-        contents[n] = content
-    return contents, bad
+      except BadImageError as error:
+        bad[n] = str(error)
 
 
-def _light(square, size):
-  """A large square resized by itself, at once: 64 photographs at a time would fill the memory."""
-  return square if square.size <= _LARGE else resize(square[np.newaxis], size)[0]
+def _alike(squares):
+  """Yields runs of squares of one size, {number: square}, that are few enough to stay in a core's cache."""
+  run, shape = {}, None
+  for n, square in squares:
+    if run and (square.shape != shape or len(run) * square.size > _TOGETHER):
+      yield run
+      run = {}
+    run[n] = square
+    shape = square.shape
+  if run:
+    yield run
 
 
 def pictures(names):

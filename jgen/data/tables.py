@@ -1,10 +1,12 @@
 """Lists of what is known of image files: comma-separated, or columns between spaces as CelebA's."""
 
+from collections.abc import Sequence
 import csv
 import dataclasses
 import io
 import math
 from pathlib import Path
+import re
 
 import numpy as np
 
@@ -25,8 +27,8 @@ class Table:
   """A list: one row a file."""
 
   where: str                            # for messages
-  columns: tuple[str, ...]              # without the one that names the file
-  rows: dict[str, tuple[str, ...]]      # by the file's name without folder and extension
+  columns: dict[str, Sequence[str]]     # {name: its values, row by row}, without the column that names the file
+  rows: dict[str, int]                  # {file's name without folder and extension: number of its row}, in order
 
 
 def key(name):
@@ -48,29 +50,33 @@ def read_table(content, where, known=(), header=None):
   Raises:
     UserError: no text, no row, rows of other lengths, a file or a column that is named twice.
   """
-  lines = _lines(content, where)
-  if header is None and (key(lines[0][0]) in known or lines[0][0].lower().endswith(SUFFIXES)):
-    header = tuple(f'column_{n}' for n in range(1, len(lines[0])))
-  if header is None:
-    at, columns = _id_column(lines[0], where)
-    lines = lines[1:]
-  else:
-    at, columns = 0, header
-  rows = {}
-  for n, line in enumerate(lines):
-    if len(line) != len(columns) + 1:
-      raise UserError(f'{where}: row {n + 1} has {len(line)} cells where {len(columns) + 1} were expected; mend the '
-                      'file or fetch it again')
-    name = key(line.pop(at))
-    if name in rows:
-      raise UserError(f"{where}: names '{name}' twice; expected one row a file")
-    rows[name] = tuple(line)
-  if not rows:
+  lines, cells_of, columns_of = _lines(content, where)
+  first = cells_of(lines[0])
+  if header is None and (key(first[0]) in known or first[0].lower().endswith(SUFFIXES)):
+    header = tuple(f'column_{n}' for n in range(1, len(first)))
+  at, names = (0, header) if header is not None else _id_column(first, where)
+  lines = lines[header is None:]
+  if not lines:
     raise UserError(f'{where}: holds no row; expected one a file')
-  return Table(where, columns, rows)
+  columns = columns_of(lines, len(names) + 1)
+  if columns is None:
+    n, count = next((n, count) for n, line in enumerate(lines) if (count := len(cells_of(line))) != len(names) + 1)
+    raise UserError(f'{where}: row {n + 1} has {count} cells where {len(names) + 1} were expected; mend the '
+                    'file or fetch it again')
+  return Table(where, dict(zip(names, columns[:at] + columns[at + 1:], strict=True)), _places(columns[at], where))
+
+
+def _places(files, where):
+  keys = list(map(key, files))
+  places = {name: n for n, name in enumerate(keys)}
+  if len(places) < len(keys):
+    twice = next(name for n, name in enumerate(keys) if places[name] != n)
+    raise UserError(f"{where}: names '{twice}' twice; expected one row a file")
+  return places
 
 
 def _lines(content, where):
+  """(the lines, what makes cells of one, what makes columns of them all)."""
   try:
     text = content.decode('utf-8-sig')
   except UnicodeDecodeError as error:
@@ -78,14 +84,47 @@ def _lines(content, where):
   if '\0' in text or text.lstrip()[:1] == '<':
     raise UserError(f'{where}: is no list but perhaps a web page; fetch it again')
   if Path(where).suffix.lower() == '.txt' and ',' not in text[:2000]:
-    lines = [cells for line in text.splitlines() if (cells := line.split())]
-    if lines and len(lines[0]) == 1 and lines[0][0].isdigit() and len(lines) > 1 and len(lines[1]) > 1:
-      lines = [['image_id', *lines[1]], *lines[2:]]   # CelebA's: the count, the names of the columns, the rows
+    lines = [line for line in text.splitlines() if line and not line.isspace()]
+    if lines and lines[0].strip().isdigit() and len(lines) > 1 and len(lines[1].split()) > 1:
+      lines = [f'image_id {lines[1]}', *lines[2:]]   # CelebA's: the count, the names of the columns, the rows
+    found = lines, _spaced_cells, _spaced_columns
   else:
-    lines = _separated(text, where)
-  if not lines:
+    found = _separated(text, where), list, _separated_columns
+  if not found[0]:
     raise UserError(f'{where}: is empty; expected a list with one row a file')
-  return lines
+  return found
+
+
+def _spaced_cells(line):
+  return re.findall('[^\\0- ]+', line)
+
+
+def _spaced_columns(lines, width):
+  """The columns of lines of `width` cells, as arrays of str; None if a line has another number.
+
+  All cells are found at once: CelebA's list has eight million, and is read at each start.
+  """
+  text = np.frombuffer('\n'.join(lines).encode(), np.uint8)
+  edges = np.flatnonzero(np.diff(text <= ord(' '), prepend=True, append=True))
+  starts, stops = edges[::2], edges[1::2]
+  cells_before = np.searchsorted(starts, np.flatnonzero(text == ord('\n')))
+  if len(starts) != width * len(lines) or np.any(cells_before != width * np.arange(1, len(lines))):
+    return None
+  starts, stops = starts.reshape(-1, width), stops.reshape(-1, width)
+  return [_strings(text, starts[:, n], stops[:, n]) for n in range(width)]
+
+
+def _strings(text, starts, stops):
+  longest = (stops - starts).max()
+  places = starts[:, np.newaxis] + np.arange(longest)
+  cells = np.where(places < stops[:, np.newaxis], text.take(places, mode='clip'), 0)
+  if cells.max() < 128:                 # then str in numpy are the same numbers, of 32 bits
+    return cells.astype(np.uint32).view(f'U{longest}')[:, 0]
+  return np.char.decode(cells.astype(np.uint8).view(f'S{longest}')[:, 0], 'utf-8')
+
+
+def _separated_columns(rows, width):
+  return list(zip(*rows, strict=True)) if all(len(row) == width for row in rows) else None
 
 
 def _separated(text, where):
@@ -108,17 +147,13 @@ def _id_column(names, where):
 
 
 def annotations(table):
-  """An Annotation for every column of at most MAX_VALUES distinct values, and {column: its index}.
+  """An Annotation for every column of at most MAX_VALUES distinct values.
 
   Values are ordered as numbers where they all are, else as text.
   """
-  found, places = [], {}
-  for place, column in enumerate(table.columns):
-    values = {row[place] for row in table.rows.values()}
-    if len(values) <= MAX_VALUES:
-      places[column] = place
-      found.append(Annotation(column, tuple(sorted(values, key=_order(values)))))
-  return tuple(found), places
+  of_columns = {column: set(values) for column, values in table.columns.items()}
+  return tuple(Annotation(column, tuple(sorted(values, key=_order(values))))
+               for column, values in of_columns.items() if len(values) <= MAX_VALUES)
 
 
 def _order(values):
@@ -130,14 +165,14 @@ def _order(values):
   return lambda value: (math.isnan(numbers[value]), 0. if math.isnan(numbers[value]) else numbers[value], value)
 
 
-def coded(table, names, found, places):
+def coded(table, names, found):
   """int32 [N, M]: the rows of `names`, each value as its index in its Annotation."""
-  columns = []
-  for annotation in found:
+  rows = [table.rows[key(name)] for name in names]
+  columns = np.empty((len(found), len(names)), np.int32)
+  for column, annotation in zip(columns, found, strict=True):
     codes = {value: code for code, value in enumerate(annotation.values)}
-    place = places[annotation.name]
-    columns.append([codes[table.rows[key(name)][place]] for name in names])
-  return np.array(columns, np.int32).T.reshape(len(names), len(found))
+    column[:] = np.array([codes[value] for value in table.columns[annotation.name]], np.int32)[rows]
+  return columns.T
 
 
 def matched(table, names):
@@ -178,18 +213,17 @@ def split_numbers(table):
   numbers = {'0': 0, '1': 1, '2': 2, 'train': 0, 'valid': 1, 'val': 1, 'validation': 1, 'test': 2}
   column = _split_column(table)
   found = {}
-  for name, row in table.rows.items():
-    value = row[column].lower()
-    if value not in numbers:
+  for name, value in zip(table.rows, table.columns[column], strict=True):
+    number = numbers.get(value.lower())
+    if number is None:
       raise UserError(f"{table.where}: '{name}' has the partition '{value}'; expected 0, 1, 2 or train, valid, test")
-    found[name] = numbers[value]
+    found[name] = number
   return found
 
 
 def _split_column(table):
-  named = [n for n, name in enumerate(table.columns) if name.lower() in SPLIT_COLUMNS]
-  places = named or range(len(table.columns))
-  if len(places) != 1:
+  named = [name for name in table.columns if name.lower() in SPLIT_COLUMNS] or list(table.columns)
+  if len(named) != 1:
     raise UserError(f"{table.where}: which column holds the splits? expected one beside the file's, or one of the name "
                     f"{', '.join(SPLIT_COLUMNS)}; found {few(table.columns) or 'none'}")
-  return places[0]
+  return named[0]

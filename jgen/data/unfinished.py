@@ -7,15 +7,17 @@ A process that is killed leaves a torn piece at most, which the journal does not
 """
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 import contextlib
 import dataclasses
 import hashlib
 import io
 import json
 import os
-import zlib
 
 import numpy as np
+
+_SYNC_BYTES = 1 << 25                   # that are written between two orders to bring all to the disk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +33,6 @@ class Piece:
   def considered(self):
     return len(self.images) + len(tuple(self.skipped)) + self.others
 
-  def checksum(self):
-    return zlib.crc32(self.annotations.tobytes(), zlib.crc32(self.images))
-
 
 class Unfinished:
   """The folder; within `with`, its files are open for writing."""
@@ -43,6 +42,7 @@ class Unfinished:
     self._path, self._shape, self._num_annotations = path, image_shape, num_annotations
     self._expected, self._digest = expected, hashlib.sha256(self._header(expected))
     self._names = ('images.npy', 'annotations.raw', 'journal.jsonl')
+    self._syncs, self._synced_to = [], 0
     self.count = self.num_pieces = 0
 
   def __enter__(self):
@@ -52,6 +52,7 @@ class Unfinished:
     with contextlib.ExitStack() as stack:
       self._images, self._annotations, self._journal = (
           stack.enter_context(open(self._path / name, 'r+b')) for name in self._names)
+      self._in_background = stack.enter_context(ThreadPoolExecutor(1))
       self._close = stack.pop_all().close
     return self
 
@@ -67,7 +68,6 @@ class Unfinished:
       if piece is None:
         break
       end += len(line)
-      self._counted(piece)
       yield piece
     self._journal.seek(end)
     self._journal.truncate()
@@ -85,12 +85,24 @@ class Unfinished:
       piece = Piece(images.reshape(record['count'], *self._shape),
                     annotations.reshape(record['count'], self._num_annotations),
                     [tuple(pair) for pair in record['skipped']], record['others'])
+      digest, checksum = self._sums(piece)
+      if checksum != record['checksum']:
+        return None
     except (ValueError, KeyError, TypeError):
       return None
-    return piece if piece.checksum() == record['checksum'] else None
+    self._counted(piece, digest)
+    return piece
 
-  def _counted(self, piece):
-    self._digest.update(np.ascontiguousarray(piece.images))   # on the way, while other threads make the next pieces
+  def _sums(self, piece):
+    """(the digest of all images up to this piece's last, a checksum of these and of the piece's annotations)."""
+    digest = self._digest.copy()
+    digest.update(np.ascontiguousarray(piece.images))   # on the way, while other threads make the next pieces
+    both = digest.copy()
+    both.update(np.ascontiguousarray(piece.annotations))
+    return digest, both.hexdigest()
+
+  def _counted(self, piece, digest):
+    self._digest = digest
     self.count += len(piece.images)
     self.num_pieces += 1
 
@@ -100,17 +112,26 @@ class Unfinished:
     self._annotations.write(np.ascontiguousarray(piece.annotations))
     self._images.flush()
     self._annotations.flush()
-    record = {'count': len(piece.images), 'skipped': list(piece.skipped), 'others': piece.others,
-              'checksum': piece.checksum()}
+    digest, checksum = self._sums(piece)
+    record = {'count': len(piece.images), 'skipped': list(piece.skipped), 'others': piece.others, 'checksum': checksum}
     self._journal.write(json.dumps(record).encode() + b'\n')
     self._journal.flush()
-    self._counted(piece)
+    self._counted(piece, digest)
+    self._sync_at_times()
+
+  def _sync_at_times(self):
+    """Has the disk at work meanwhile, so that little is left for the end."""
+    if self._images.tell() > self._synced_to + _SYNC_BYTES and all(sync.done() for sync in self._syncs):
+      self._syncs.append(self._in_background.submit(os.fsync, self._images.fileno()))
+      self._synced_to = self._images.tell()
 
   def finish(self, contents):
     """Makes the three published files of it and brings them to the disk."""
     self._images.seek(0)
     self._images.write(self._header(self.count))
     self._images.flush()
+    for sync in self._syncs:
+      sync.result()                     # raises what went wrong
     os.fsync(self._images.fileno())
     self._annotations.seek(0)
     annotations = np.frombuffer(self._annotations.read(), np.int32).reshape(self.count, self._num_annotations)
