@@ -19,7 +19,7 @@ from jgen.files import expanded
 
 _VERSION = 1                            # of decoding and cropping
 _PIECE = 128                            # files of a piece
-_TOGETHER = 1 << 19                     # values of the squares that are resized together, unless one has more
+_TOGETHER = 1 << 21                     # values of the squares that are resized together, unless one has more
 
 
 def everything(content):
@@ -87,7 +87,7 @@ class ImageFiles:
 
 
 def _alike(squares):
-  """Yields runs of squares of one size, {number: square}, that are few enough to stay in a core's cache."""
+  """Yields runs of squares of one size, {number: square}, that are few enough for photographs to find room."""
   run, shape = {}, None
   for n, square in squares:
     if run and (square.shape != shape or len(run) * square.size > _TOGETHER):
