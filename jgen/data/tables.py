@@ -54,8 +54,11 @@ def read_table(content, where, known=(), header=None):
   first = cells_of(lines[0])
   if header is None and (key(first[0]) in known or first[0].lower().endswith(SUFFIXES)):
     header = tuple(f'column_{n}' for n in range(1, len(first)))
-  at, names = (0, header) if header is not None else _id_column(first, where)
-  lines = lines[header is None:]
+  if header is None:
+    at, names = _id_column(first, where)
+    lines = lines[1:]
+  else:
+    at, names = 0, header
   if not lines:
     raise UserError(f'{where}: holds no row; expected one a file')
   columns = columns_of(lines, len(names) + 1)
@@ -151,7 +154,7 @@ def annotations(table):
 
   Values are ordered as numbers where they all are, else as text.
   """
-  of_columns = {column: set(values) for column, values in table.columns.items()}
+  of_columns = {column: set(map(str, values)) for column, values in table.columns.items()}   # no np.str_
   return tuple(Annotation(column, tuple(sorted(values, key=_order(values))))
                for column, values in of_columns.items() if len(values) <= MAX_VALUES)
 
