@@ -245,7 +245,7 @@ class _Progress:
 
   def __init__(self, what, total):
     self._what, self._total, self.done = what, total, 0
-    self._first = None                  # (images, time) after the first piece, before which TensorFlow is imported
+    self._first = None                  # (images, time) after the first piece, before which TensorFlow may be imported
     self._next = time.monotonic() + 2
 
   def found(self, count):
