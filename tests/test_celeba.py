@@ -126,6 +126,19 @@ def test_the_uncropped_images_beside_are_left_alone(tmp_path):
   np.testing.assert_array_equal(dataset.images, [served(JPEGS[NAMES[n]], 70, 19, 9, SIZE) for n in (4, 7)])
 
 
+def test_of_two_copies_the_first_counts_and_other_lists_and_splits_do_not(tmp_path):
+  folder = official(tmp_path / 'data')
+  other = encoded(smooth(99, 109, 89))
+  of_valid = attributes_txt().splitlines()
+  of_valid[2 + 4] = of_valid[2 + 4].replace('1', 'x')
+  put(folder, {'img_align_celeba/a copy/000001.jpg': other, 'z/img_align_celeba/000002.jpg': other,
+               'a_list_attr_celeba.txt': 'mine', 'list_attr_celeba.txt': '\n'.join(of_valid)})
+  contents = [other, *(JPEGS[NAMES[n]] for n in TRAIN[1:])]
+  dataset = data.load(wanted(folder, tmp_path))
+  np.testing.assert_array_equal(dataset.images, [served(content, 70, 19, 9, SIZE) for content in contents])
+  np.testing.assert_array_equal(dataset.annotations, YES[TRAIN])
+
+
 def test_another_partition_file(tmp_path):
   folder = official(tmp_path / 'data')
   put(folder, {'mine.txt': partition_txt(parts=[2] + [0] * 11)})

@@ -77,8 +77,8 @@ class Folder:
 
   def listing(self, names):
     """A digest of names, sizes and times of change: another one, another cache."""
-    lines = [str(self.path.resolve())] + [f'{name}\0{self._stats[name]}' for name in names]
-    return hashlib.sha256('\n'.join(lines).encode('utf-8', 'surrogateescape')).hexdigest()
+    lines = '\n'.join(f'{name}\0{self._stats[name]}' for name in names)
+    return hashlib.sha256(lines.encode('utf-8', 'surrogateescape')).hexdigest()
 
 
 class Zip:

@@ -42,7 +42,7 @@ class Unfinished:
     self._path, self._shape, self._num_annotations = path, image_shape, num_annotations
     self._expected, self._digest = expected, hashlib.sha256(self._header(expected))
     self._names = ('images.npy', 'annotations.raw', 'journal.jsonl')
-    self._syncs, self._synced_to = [], 0
+    self._sync, self._synced_to = None, 0   # the newest order to the disk, and what was written before it
     self.count = self.num_pieces = 0
 
   def __enter__(self):
@@ -120,18 +120,23 @@ class Unfinished:
     self._sync_at_times()
 
   def _sync_at_times(self):
-    """Has the disk at work meanwhile, so that little is left for the end."""
-    if self._images.tell() > self._synced_to + _SYNC_BYTES and all(sync.done() for sync in self._syncs):
-      self._syncs.append(self._in_background.submit(os.fsync, self._images.fileno()))
-      self._synced_to = self._images.tell()
+    """Has the disk at work meanwhile, so that little is left for the end, and trouble is told early."""
+    written = self._images.tell()
+    if written > self._synced_to + _SYNC_BYTES and (self._sync is None or self._sync.done()):
+      self._wait_for_sync()
+      self._sync, self._synced_to = self._in_background.submit(os.fsync, self._images.fileno()), written
+
+  def _wait_for_sync(self):
+    """Raises what went wrong: the system tells of it once, so a later order may say nothing."""
+    if self._sync is not None:
+      self._sync.result()
 
   def finish(self, contents):
     """Makes the three published files of it and brings them to the disk."""
     self._images.seek(0)
     self._images.write(self._header(self.count))
     self._images.flush()
-    for sync in self._syncs:
-      sync.result()                     # raises what went wrong
+    self._wait_for_sync()
     os.fsync(self._images.fileno())
     self._annotations.seek(0)
     annotations = np.frombuffer(self._annotations.read(), np.int32).reshape(self.count, self._num_annotations)
