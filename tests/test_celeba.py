@@ -131,7 +131,7 @@ def test_of_two_copies_the_first_counts_and_other_lists_and_splits_do_not(tmp_pa
   other = encoded(smooth(99, 109, 89))
   of_valid = attributes_txt().splitlines()
   of_valid[2 + 4] = of_valid[2 + 4].replace('1', 'x')
-  put(folder, {'img_align_celeba/a copy/000001.jpg': other, 'z/img_align_celeba/000002.jpg': other,
+  put(folder, {'img_align_celeba/0 copy/000001.jpg': other, 'z/img_align_celeba/000002.jpg': other,
                'a_list_attr_celeba.txt': 'mine', 'list_attr_celeba.txt': '\n'.join(of_valid)})
   contents = [other, *(JPEGS[NAMES[n]] for n in TRAIN[1:])]
   dataset = data.load(wanted(folder, tmp_path))
