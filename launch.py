@@ -9,14 +9,12 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jgen import config as config_lib
 from jgen import runtime
 from jgen.errors import UserError
+from jgen.run import config as config_lib
 
-MODES = {'train': 'jgen.train', 'evaluate': 'jgen.evaluate', 'summary': 'jgen.summary',
-         'data': 'jgen.data_sheet', 'prepare': 'jgen.prepare', 'study': 'jgen.study', 'prior': 'jgen.priors',
-         'score': 'jgen.score'}
-TOOLS = {'compare': 'jgen.compare', 'weights': 'jgen.weights'}   # modes that take paths and no config
+MODES = ('train', 'evaluate', 'summary', 'data', 'prepare', 'study', 'prior', 'score')   # modules of jgen.commands
+TOOLS = ('compare', 'weights')          # likewise; they take paths and no config
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'What to do; its keys, explained in configs/common.py, are overridden as --config.KEY=VALUE. By '
@@ -73,11 +71,11 @@ def parse(arguments):
 def main(arguments):
   logging.set_verbosity(logging.ERROR)
   if MODE.value in TOOLS:
-    importlib.import_module(TOOLS[MODE.value]).run([Path(path) for path in arguments[1:]])
+    importlib.import_module(f'jgen.commands.{MODE.value}').run([Path(path) for path in arguments[1:]])
     return
   name = Path(chosen_config(sys.argv)[0].partition(':')[0]).stem
   runtime.start_jax(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
-  mode = importlib.import_module(MODES[MODE.value])
+  mode = importlib.import_module(f'jgen.commands.{MODE.value}')
   default = f'runs/{name}_study' if MODE.value == 'study' else f'runs/{name}'
   mode.run(CONFIG.value, Path(WORKDIR.value or default), shlex.join(['python', *sys.argv]))
 

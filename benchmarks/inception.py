@@ -24,8 +24,8 @@ def weights():
 
 def jgen_side(images):
   """A function that computes the features of the images."""
-  from jgen.evaluation.features import inception_extractor
-  from jgen.networks import inception_weights
+  from jgen.evaluation.features.extractor import inception_extractor
+  from jgen.networks.inception import weights as inception_weights
   params = inception_weights.from_state({name: tensor.numpy() for name, tensor in weights().items()}, 'random weights')
   extractor = inception_extractor(inception_weights.Weights(params, 'logits', ''), 'tf1', '2048', len(images))
   return lambda: extractor.features([images], ['2048'])['2048']

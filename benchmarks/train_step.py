@@ -47,7 +47,7 @@ def jgen_steps(config):
   from jgen import families
   from jgen.data import pipeline
   from jgen.data.spec import Dataset, Spec
-  from jgen.train import make_dispatch
+  from jgen.training.step import make_dispatch
   spec = Spec('noise', IMAGE_SHAPE, NUM_CLASSES)
   rng = np.random.default_rng(0)
   dataset = Dataset(spec, rng.integers(0, 256, (20_000, *IMAGE_SHAPE), np.uint8),

@@ -83,8 +83,8 @@ def _feature_scores():
   section.num_generated = 10_000        # images that are generated
   section.num_real = 0                  # real images, evenly spread; 0 for all
   section.reference = 'train'           # which images are the real ones: 'train' or 'test'
-  section.further = ()                  # beyond the Frechet distance and the diversity: names in
-                                        # jgen.evaluation.feature_scores.SCORES; memory grows with the images then
+  section.further = ()                  # beyond the Frechet distance and the diversity: names in jgen.evaluation.
+                                        # features.feature_scores.SCORES; memory grows with the images then
   return section
 
 
@@ -100,7 +100,7 @@ def inception_features():
   section = _feature_scores()
   section.weights = ''                  # .npz, .pth or folder of single layers; '' for inception.npz in the data cache
   section.protocol = 'tf1'              # how images become what the network sees: a name in
-                                        # jgen.evaluation.input_protocols.PROTOCOLS
+                                        # jgen.evaluation.features.input_protocols.PROTOCOLS
   return section
 
 

@@ -25,13 +25,13 @@ def gan():
   model.instance_noise = ConfigDict()   # normal noise on all that the critic sees, real and generated
   model.instance_noise.stddev = 0.      # of a pixel in [-1, 1], at step 0; 0 for no noise
   model.instance_noise.decay_steps = 0  # steps over which it falls linearly to 0; 0 keeps it
-  model.diff_augment = ()               # names in jgen.differentiable_augmentation.POLICIES, in their order: changes at
+  model.diff_augment = ()               # names in jgen.augmentation.diff_augment.POLICIES, in their order: changes at
                                         # random of all that the critic sees, before the noise
   model.generator = dcgan_network(features=(512, 256, 128, 64), negative_slope=0.)
-  model.generator.up = 'transposed_convolution'   # a name in jgen.networks.resampling.UPSAMPLINGS
+  model.generator.up = 'transposed_convolution'   # a name in jgen.networks.convolution.resampling.UPSAMPLINGS
   model.generator.dropout_at_sampling = False   # whether samples are drawn with the dropout of training
   model.critic = dcgan_network(features=(64, 128, 256, 512), negative_slope=0.2)
-  model.critic.down = 'strides'         # a name in jgen.networks.resampling.DOWNSAMPLINGS
+  model.critic.down = 'strides'         # a name in jgen.networks.convolution.resampling.DOWNSAMPLINGS
   model.critic.strides = ()             # of a convolution for each of its features, instead of `down`; () for `down`
   model.critic.paddings = ()            # with `strides`: rows of zeros at each border, one number a layer
   model.critic.kernel_size = 4          # with `strides`: pixels of a side of all kernels
@@ -217,7 +217,7 @@ def dcgan_network(**overrides):
 def optimizer():
   """The keys of one network's optimizer."""
   section = ConfigDict()
-  section.name = 'adam'                 # a name in jgen.optimizers.OPTIMIZERS
+  section.name = 'adam'                 # a name in jgen.families.optimizers.OPTIMIZERS
   section.learning_rate = 2e-4          # step size
   section.b1 = 0.5                      # of 'adam': decay of the first moment
   section.b2 = 0.999                    # of 'adam': decay of the second moment

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from jgen.run_folder import read_config
+from jgen.run.folder import read_config
 
 
 def get_config(folder):

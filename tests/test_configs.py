@@ -4,15 +4,17 @@ import importlib
 from pathlib import Path
 import re
 
+from helpers import published
 import jax
 import numpy as np
-import published
 import pytest
 
 from configs import common, evaluators, models
-from jgen import config as config_lib
-from jgen import data, evaluation, families, train
+from jgen import data, evaluation, families
+from jgen.commands import train
 from jgen.losses.adversarial import ADVERSARIAL_LOSSES
+from jgen.run import config as config_lib
+from jgen.training import step
 
 ROOT = Path(__file__).parent.parent
 NO_SYSTEMS = ('common', 'evaluators', 'measured', 'models', 'score', 'stored')
@@ -43,7 +45,7 @@ def test_every_config_is_sound_and_its_step_fits_together(name, files):
   batches = {'image': jax.ShapeDtypeStruct((*shape, *spec.image_shape), np.uint8),
              'label': jax.ShapeDtypeStruct(shape, np.int32)}
   new_state, metrics = jax.eval_shape(
-      train.make_dispatch(family, devices=jax.devices()[:1]), state, batches, jax.random.key(0))
+      step.make_dispatch(family, devices=jax.devices()[:1]), state, batches, jax.random.key(0))
   assert jax.tree.map(lambda x: x.shape, new_state) == jax.tree.map(lambda x: x.shape, state)
   assert {value.shape for value in metrics.values()} == {(1, config.steps_per_dispatch)}
 

@@ -10,7 +10,8 @@ them: the reader's own choice, unless config.data.label names another.
 
 import copy
 
-from jgen.data import cache, celeba, digits, dsprites, folder, sprites, svhn, tiny_imagenet
+from jgen.data import cache
+from jgen.data.readers import celeba, digits, dsprites, folder, sprites, svhn, tiny_imagenet
 from jgen.data.spec import Dataset, Spec, Splits, checked, relabelled, with_label
 from jgen.errors import UserError, choose
 

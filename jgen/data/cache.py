@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from jgen.data.resizing import resize
+from jgen.data.files.resizing import resize
 from jgen.data.unfinished import Piece, Unfinished
 from jgen.errors import UserError
 from jgen.files import expanded

@@ -15,23 +15,23 @@ in `configs/evaluators.py`:
 import dataclasses
 
 from jgen.errors import UserError, choose, nearest
-from jgen.evaluation.attribute_pairs import AttributePairs
 from jgen.evaluation.class_consistency import ClassConsistency
 from jgen.evaluation.code_classes import CodeClasses
-from jgen.evaluation.code_grid import CodeGrid
 from jgen.evaluation.codebook import Codebook
 from jgen.evaluation.critic_outputs import CriticOutputs
 from jgen.evaluation.disentanglement import Disentanglement
 from jgen.evaluation.diversity import Diversity
-from jgen.evaluation.feature_scores import ClassifierFeatures, InceptionFeatures, RandomFeatures
+from jgen.evaluation.features.feature_scores import ClassifierFeatures, InceptionFeatures, RandomFeatures
 from jgen.evaluation.held_out import HeldOut
-from jgen.evaluation.interpolations import Interpolations
-from jgen.evaluation.latent_interpolations import LatentInterpolations
 from jgen.evaluation.ledger import Ledger
-from jgen.evaluation.nearest_images import NearestImages
+from jgen.evaluation.pictures.attribute_pairs import AttributePairs
+from jgen.evaluation.pictures.code_grid import CodeGrid
+from jgen.evaluation.pictures.interpolations import Interpolations
+from jgen.evaluation.pictures.latent_interpolations import LatentInterpolations
+from jgen.evaluation.pictures.nearest_images import NearestImages
+from jgen.evaluation.pictures.reconstructions import Reconstructions
+from jgen.evaluation.pictures.traversals import Traversals
 from jgen.evaluation.reconstruction_quality import ReconstructionQuality
-from jgen.evaluation.reconstructions import Reconstructions
-from jgen.evaluation.traversals import Traversals
 from jgen.evaluation.tsne import Tsne
 
 EVALUATORS = {

@@ -8,8 +8,8 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from jgen.errors import UserError
 from jgen.evaluation.class_consistency import ClassConsistency
-from jgen.evaluation.code_grid import random_codes
 from jgen.evaluation.measured import Measured
+from jgen.evaluation.pictures.code_grid import random_codes
 from jgen.evaluation.shared import check_at_least
 
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from jgen.evaluation.features.neighbours import distances
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.neighbours import distances
 from jgen.evaluation.shared import check_at_least, spread
 
 
@@ -23,7 +23,7 @@ class Diversity:
     check_at_least('diversity', self, num_images=2 * max(1, family.num_classes))
 
   def measure(self, model, splits, seed):
-    """Measured: mean distances, as in `jgen.evaluation.neighbours`, and what the samples' are of the real ones'.
+    """Measured: mean distances as in `jgen.evaluation.features.neighbours`, and their ratio, samples to real images.
 
     'pair' is of all pairs: near 0 where all samples are one picture. 'nearest' is of each image to the nearest other
     one: near 0 also where the samples are a few pictures, each many times. The samples have the real images' labels.

@@ -13,4 +13,4 @@ class Measured:
 
   numbers: Mapping[str, Any]            # plain numbers, strings and lists, ready for JSON
   grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)
-  receipt: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # how was measured, see jgen.evaluation.receipt
+  receipt: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # how was measured, see jgen.run.receipt

@@ -9,8 +9,8 @@ import numpy as np
 
 from jgen.errors import UserError
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.receipt import digest_of
 from jgen.evaluation.shared import check_at_least
+from jgen.run.receipt import digest_of
 
 _PEAK = 255.                            # the largest pixel
 _WINDOW, _SIGMA = 11, 1.5               # pixels: side and standard deviation of the Gaussian window

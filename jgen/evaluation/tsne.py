@@ -15,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from jgen.data.files.tables import few
 from jgen.data.spec import Annotation
-from jgen.data.tables import few
 from jgen.errors import UserError, nearest
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import check_at_least, spread

@@ -12,8 +12,8 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from jgen import optimizers, train_state
 from jgen.errors import UserError
+from jgen.families import optimizers, train_state
 from jgen.families.base import Family
 from jgen.networks.causal_transformer import CausalTransformer
 from jgen.parallel import per_image

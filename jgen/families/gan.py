@@ -9,8 +9,10 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from jgen import networks, optimizers, presentation, train_state
+from jgen import networks
+from jgen.augmentation import critic_inputs as presentation
 from jgen.errors import UserError, choose
+from jgen.families import optimizers, train_state
 from jgen.families.base import Family
 from jgen.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 from jgen.losses.penalties import PENALTIES, Penalty

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jgen import networks, optimizers
+from jgen import networks
 from jgen.errors import UserError
+from jgen.families import optimizers
 from jgen.families.gan import GAN, fields
 from jgen.losses.information import LatentCodes
 from jgen.parallel import per_image

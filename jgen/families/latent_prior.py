@@ -10,14 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgen import checkpoints, networks
+from jgen import networks
 from jgen.errors import UserError
 from jgen.families import autoregressive, mixture, vae, vqvae
 from jgen.families.base import Family
+from jgen.families.train_state import TrainState
 from jgen.images import to_float
 from jgen.losses.likelihoods import LIKELIHOODS, unbounded_mean
 from jgen.parallel import AXIS
-from jgen.train_state import TrainState
+from jgen.run import checkpoints
 
 _CHUNK = 128                            # images that are encoded at a time before the first step
 _DRAW_SEED = 0                          # the same images whatever a run's seed

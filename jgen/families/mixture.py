@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
-from jgen import train_state
 from jgen.errors import UserError
+from jgen.families import train_state
 from jgen.families.base import Family
 from jgen.parallel import per_image
 

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jgen import networks, optimizers, train_state
+from jgen import networks
 from jgen.errors import UserError, choose
+from jgen.families import optimizers, train_state
 from jgen.families.base import Family
 from jgen.losses.likelihoods import LIKELIHOODS, Likelihood, per_image
 from jgen.losses.regularizers import ACTIVE_VARIANCE, REGULARIZERS, Regularizer, kl_per_latent

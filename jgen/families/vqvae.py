@@ -10,8 +10,9 @@ import numpy as np
 import optax
 from sklearn.cluster import kmeans_plusplus
 
-from jgen import networks, optimizers, train_state
+from jgen import networks
 from jgen.errors import UserError, choose
+from jgen.families import optimizers, train_state
 from jgen.families.base import Family
 from jgen.images import to_float
 from jgen.losses.likelihoods import cross_entropy, per_image, sigmoid_mean

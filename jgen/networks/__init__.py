@@ -6,11 +6,11 @@ from jgen.errors import UserError, choose
 from jgen.networks import dcgan
 from jgen.networks import vae as vae_networks
 from jgen.networks import vqvae as vqvae_networks
-from jgen.networks.convolution import Conv
+from jgen.networks.convolution.layers import Conv
+from jgen.networks.convolution.resampling import DOWNSAMPLINGS, UPSAMPLINGS
 from jgen.networks.dense import DenseDecoder, DenseEncoder
 from jgen.networks.layers import KERNEL_INITS, NORMALIZATIONS
 from jgen.networks.quantizer import GROUPINGS, Quantizer
-from jgen.networks.resampling import DOWNSAMPLINGS, UPSAMPLINGS
 
 _LEAST = {'kernel_size': 1, 'last_kernel_size': 1, 'last_stride': 1, 'padding': 0, 'last_padding': 0}   # of a decoder
 

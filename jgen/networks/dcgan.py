@@ -39,7 +39,7 @@ class Generator(Network):
   """Latents [B, Z] to images [B, H, W, C] in [-1, 1]; each of `features` but the first doubles the size."""
 
   image_shape: tuple[int, int, int]
-  resampling: Callable                  # a layer of jgen.networks.resampling
+  resampling: Callable                  # a layer of jgen.networks.convolution.resampling
   dropout_at_sampling: bool             # whether values are dropped in evaluation as in training
 
   @nn.compact

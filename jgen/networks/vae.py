@@ -10,7 +10,7 @@ from collections.abc import Callable
 from flax import linen as nn
 import jax.numpy as jnp
 
-from jgen.networks.convolution import Conv, ConvTranspose
+from jgen.networks.convolution.layers import Conv, ConvTranspose
 
 
 class MapEncoder(nn.Module):

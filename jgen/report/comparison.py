@@ -22,7 +22,7 @@ from jgen.files import replacing, write_text
 from jgen.report.drawing import REFERENCE_STYLE, Curves, draw_curve, set_style, smoothing_note, smoothing_window
 from jgen.report.figures import FIGURES
 from jgen.report.grids import headed, side_by_side
-from jgen.report.records import Record, read_record
+from jgen.run.records import Record, read_record
 
 INDEX = 'study.json'                    # the list of a study's runs, in the folder above theirs
 LAST_STEP = '(last logged step)'        # among the names of numbers, before all others

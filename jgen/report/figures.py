@@ -5,7 +5,7 @@ from pathlib import Path
 from jgen.files import replacing
 from jgen.report.drawing import ClassBars, Curves, Histograms, LatentScatter, SortedBars, draw_figure
 from jgen.report.film import draw_film
-from jgen.report.records import read_record
+from jgen.run.records import read_record
 
 # Of a VAE, 'vae/...' is of training batches and 'ledger/...' of the test images.
 FIGURES = (

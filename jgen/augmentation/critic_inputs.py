@@ -1,0 +1,51 @@
+"""What the critic is shown in the place of images, real and generated: augmented and noisy, at random."""
+
+from collections.abc import Callable
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from jgen.augmentation.diff_augment import POLICIES
+from jgen.errors import UserError, choose
+from jgen.parallel import per_image
+
+
+def unchanged(key, step, images):
+  """The presentation that does nothing, and adds nothing to the step's program."""
+  del key, step
+  return images
+
+
+@dataclasses.dataclass(frozen=True)
+class Presentation:
+  """Differentiable augmentation, then noise from N(0, sigma^2), sigma falling to 0 (Sonderby et al. 2017)."""
+
+  policies: tuple[Callable, ...] = ()   # functions (key, image) -> image, one after the other
+  stddev: float = 0.                    # sigma at step 0, where images are in [-1, 1]
+  decay_steps: int = 0                  # until it is 0; 0 keeps it
+
+  def __call__(self, key, step, images):
+    """[B, H, W, C] as shown at a step. Call it inside a function mapped over `AXIS`."""
+    keys = per_image(key, len(images), lambda key: jax.random.split(key, len(self.policies) + 1))
+    for i, policy in enumerate(self.policies):
+      images = jax.vmap(policy)(keys[:, i], images)
+    noise = lambda key: jax.random.normal(key, images.shape[1:])
+    return images + self.stddev_at(step) * jax.vmap(noise)(keys[:, -1]) if self.stddev else images
+
+  def stddev_at(self, step):
+    """Sigma at a step."""
+    return self.stddev * jnp.maximum(0., 1. - step / self.decay_steps) if self.decay_steps else self.stddev
+
+
+def create(policies, noise):
+  """The function (key, step, images) -> images of `model.diff_augment` and `model.instance_noise`.
+
+  Raises:
+    UserError: an unknown policy; a negative number.
+  """
+  for key, value in noise.items():
+    if value < 0:
+      raise UserError(f'config.model.instance_noise.{key} is {value}; 0 or more is needed')
+  presentation = Presentation(tuple(choose('model.diff_augment', name, POLICIES) for name in policies), **noise)
+  return presentation if presentation.policies or presentation.stddev else unchanged

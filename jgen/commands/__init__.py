@@ -1,0 +1,1 @@
+"""One file per --mode: each has `run`, which launch.py calls."""

@@ -1,0 +1,108 @@
+"""What a data set holds, in numbers and in one picture: images as they are, and as the config augments them."""
+
+import jax
+import numpy as np
+from PIL import Image
+
+from jgen import data, images
+from jgen.augmentation import images as augmentation
+from jgen.files import replacing
+from jgen.parallel import AXIS
+from jgen.report.grids import compose_grid, headed
+
+SIDE = 8                                # rows and columns of each half
+GAP = 24                                # white pixels between the halves
+MAX_LISTED = 20                         # classes that are counted one by one
+
+
+def run(config, workdir, command):
+  """Prints what `config.data` names and writes data.png to `workdir`, where nothing else is needed.
+
+  Raises:
+    UserError: no such data, or an augmentation that cannot be.
+  """
+  del command
+  augment = augmentation.create(config.augmentation)
+  dataset = data.load(config.data)
+  print(table(dataset))
+  path = workdir / 'data.png'
+  with replacing(path) as temporary:
+    Image.fromarray(picture(dataset, augment, config.seed)).save(temporary, format='PNG')
+  print(f'{SIDE * SIDE} images, and the same augmented ({told(augment)}): {path}')
+
+
+def told(augment):
+  """An augmentation in words."""
+  return 'config.augmentation is off' if augment is augmentation.unchanged else ', '.join(
+      f'{key.replace("_", " ")} {value:g}' for key, value in vars(augment).items())
+
+
+# ------------------------------------------------------------------------------------------- numbers
+
+
+def table(dataset):
+  """Lines about count, shape and source, the classes, and each annotation."""
+  spec = dataset.spec
+  lines = [f'{spec.name}: {len(dataset.images):,} images of {"x".join(map(str, spec.image_shape))}',
+           f'source: {dataset.source}',
+           'classes: ' + (_counts(dataset.labels, spec.label_names) if spec.num_classes else 'none')]
+  if dataset.annotations is not None:
+    lines += [f'{annotation.name}: {_distribution(column, annotation.values)}'
+              for annotation, column in zip(spec.annotations, dataset.annotations.T, strict=True)]
+  return '\n'.join(lines)
+
+
+def _counts(column, values):
+  if len(values) > MAX_LISTED:
+    return _distribution(column, values)
+  return ', '.join(f'{value} {count:,}' for value, count in zip(values, _bins(column, values), strict=True))
+
+
+def _distribution(column, values):
+  """How often each value occurs: the rate of the second of two, the range of the counts of three and more."""
+  counts = _bins(column, values)
+  if len(values) == 2:
+    return f'{values[1]} {counts[1] / len(column):.1%}'
+  images_each = f'{counts.min():,}' + (f' to {counts.max():,}' if counts.max() > counts.min() else '')
+  ends = f' ({values[0]} to {values[-1]})' if len(values) > 1 else f' ({values[0]})'
+  return f'{len(values)} value{"s" * (len(values) > 1)}{ends}, {images_each} images each'
+
+
+def _bins(column, values):
+  return np.bincount(column, minlength=len(values))
+
+
+# ------------------------------------------------------------------------------------------- picture
+
+
+def picture(dataset, augment, seed):
+  """Both halves, uint8 [height, width, 3], under their headings; a row shows one class where there are classes."""
+  rows, names = choose(dataset, seed)
+  plain = dataset.images[rows]
+  left = headed(compose_grid(plain, SIDE, names), 'as they are')
+  right = headed(compose_grid(augmented(plain, augment, seed), SIDE), told(augment))
+  return np.concatenate([left, np.full((len(left), GAP, 3), 255, np.uint8), right], axis=1)
+
+
+def choose(dataset, seed):
+  """Which images are shown, int64 [SIDE^2], row by row, and the rows' names: SIDE of the classes, evenly spread."""
+  rng = np.random.default_rng(seed)
+  if not dataset.spec.num_classes:
+    return _sample(rng, np.arange(len(dataset.images)), SIDE * SIDE), ()
+  present = np.unique(dataset.labels)
+  shown = present[np.arange(SIDE) * len(present) // SIDE]
+  rows = [_sample(rng, np.flatnonzero(dataset.labels == label), SIDE) for label in shown]
+  return np.concatenate(rows), [dataset.spec.label_names[label] for label in shown]
+
+
+def _sample(rng, candidates, count):
+  """`count` of the candidates, over and over if there are fewer."""
+  return np.resize(rng.permutation(candidates), count)
+
+
+def augmented(pixels, augment, seed):
+  """What the training step makes of uint8 [n, H, W, C] at step 0, as uint8."""
+  def compute(batch):
+    return images.to_pixels(augment(jax.random.key(seed), 0, images.to_float(batch)))
+  mapped = jax.jit(jax.vmap(compute, axis_name=AXIS))
+  return np.asarray(mapped(pixels[np.newaxis, np.newaxis]))[0, 0]

@@ -1,0 +1,51 @@
+"""The same evaluators and samples as in training, on the checkpoints of a run folder."""
+
+import contextlib
+
+from clu import metric_writers
+from flax import jax_utils
+import jax
+
+from jgen import data, evaluation, families
+from jgen.errors import UserError
+from jgen.model import Compiled
+from jgen.report.figures import draw_figures
+from jgen.run import config as config_lib
+from jgen.run import folder as run_folder
+from jgen.run.checkpoints import Checkpoints
+from jgen.training import actions
+
+
+def run(config, workdir, command):
+  """Evaluates the newest sound checkpoint, and the best one if it is another; prints and stores the results.
+
+  Raises:
+    UserError: the folder holds no run, or one whose config differs in more than its evaluators, or no checkpoint.
+  """
+  del command
+  folder = workdir.absolute()
+  check_same_model(run_folder.read_config(folder), config)
+  spec = data.describe(config.data)
+  family = families.create(config, spec)
+  evaluators = evaluation.create(config.evaluators, spec, family, bool(config.data.test_splits))
+  like = jax.eval_shape(family.init, jax.random.key(0))
+  with contextlib.closing(Checkpoints(folder, config.checkpoints, read_only=True)) as checkpoints:
+    states = checkpoints.newest_and_best(like)
+  if not states:
+    raise UserError(f'{folder} holds no checkpoint yet; train first')
+  splits = data.load_splits(config.data)
+  evaluation.check_data(evaluators, splits)
+  evaluate = actions.Evaluate(0, evaluators, Compiled(family), splits, folder, config.seed,
+                              metric_writers.LoggingWriter())
+  for name, state in states.items():
+    for score, value in evaluate(int(state.step), jax_utils.replicate(state), {}).items():
+      print(f'step {int(state.step):,} ({name})  {score} {value:.4g}')
+  draw_figures(folder)
+
+
+def check_same_model(stored, config):
+  """Raises UserError if what was trained is not what the config describes."""
+  changed = [line for line in config_lib.differences(config_lib.flatten(stored), config_lib.flatten(config))
+             if not line.startswith(('evaluators', 'data.test_splits'))]
+  if changed:
+    raise UserError(f'the run is of another config ({"; ".join(changed)}); leave --config out to take its own')

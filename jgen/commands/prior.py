@@ -1,0 +1,154 @@
+"""Priors over the latents of a trained VQ-VAE: fitted one after the other, and laid side by side.
+
+Each is an ordinary run in `RUN/priors/<name>`, of a family that keeps the frozen VQ-VAE (`families/latent_prior.py`).
+All of them are a study, and their comparison is a study's.
+"""
+
+import dataclasses
+from pathlib import Path
+import re
+
+from flax import jax_utils
+import jax
+from ml_collections import ConfigDict
+import numpy as np
+
+from jgen import data, families
+from jgen.commands import study
+from jgen.commands.evaluate import check_same_model
+from jgen.commands.variations import Variation
+from jgen.errors import UserError, choose
+from jgen.evaluation.shared import spread
+from jgen.families.base import Family
+from jgen.model import Compiled, Model
+from jgen.report.grids import save_grid
+from jgen.run import checkpoints
+from jgen.run import config as config_lib
+from jgen.run import folder as run_folder
+
+COLUMNS = 10                            # images of a row of the picture
+ROWS = 2                                # rows of each kind
+
+
+def run(config, workdir, command):
+  """Fits `config.priors.names` to the VQ-VAE in `workdir`, each from where it stopped, and draws their comparison.
+
+  Others that were fitted before, with the same settings, are compared as well.
+
+  Raises:
+    UserError: the folder holds no trained VQ-VAE, or one of another config; a prior that cannot work (nothing is
+      fitted then) or that was fitted to an earlier state of the VQ-VAE; one failed.
+  """
+  if jax.process_count() > 1:
+    raise UserError('priors are fitted in one process; start --mode=prior without --coordinator')
+  source = Source.read(config, workdir.absolute())
+  priors = {name: study.Run(source.variation(name), source.priors / name, noun='prior')
+            for name in (*names(config), *known(config))}
+  priors = [each for name, each in priors.items()
+            if name in config.priors.names or each.status == 'done' and not changes(each)]   # the others, as they are
+  for each in priors:
+    check(each, config.priors[each.variation.name])
+  study.check_folder(source.priors)
+  with run_folder.locked(source.priors):
+    study.Study(source.priors, priors, command).run()
+    if all(each.status == 'done' for each in priors):
+      print(f'{"samples":<12} {draw(source.priors / "samples.png", config, priors)}')
+
+
+def names(config):
+  """The priors that are asked for; raises UserError if there are none, or one is not known."""
+  for name in config.priors.names:
+    choose('priors.names', name, known(config))
+  if not config.priors.names:
+    raise UserError(f'config.priors.names is empty; name some of: {", ".join(known(config))}')
+  return tuple(config.priors.names)
+
+
+def known(config):
+  """{name: section} of all priors that there are keys of."""
+  return {name: section for name, section in config.priors.items() if hasattr(section, 'items')}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """The VQ-VAE's run that priors are fitted to."""
+
+  config: ConfigDict
+  folder: Path
+  step: int                             # of its newest checkpoint
+
+  @classmethod
+  def read(cls, config, folder):
+    """Raises UserError if the folder holds no trained VQ-VAE of this config."""
+    stored = run_folder.read_config(folder)
+    if stored['family'] != config.family or 'priors' not in config:   # a section of VQ-VAEs alone
+      raise UserError(f"{folder} holds a run of the family '{stored['family']}', no VQ-VAE; name the folder "
+                      'of one with --workdir')
+    check_same_model(stored, config)
+    family = families.create(config, data.describe(config.data))
+    state = checkpoints.newest(folder, jax.eval_shape(family.init, jax.random.key(0)))
+    return cls(config, folder, int(state.step))
+
+  @property
+  def priors(self):
+    """The folder of their runs."""
+    return self.folder / 'priors'
+
+  def variation(self, name):
+    """The run of a prior: the VQ-VAE's data and seed, its own family, steps and evaluators."""
+    config, section = self.config.copy_and_resolve_references(), self.config.priors[name]
+    with config.unlocked():
+      del config['priors']
+      config.update({key: value for key, value in section.items() if key not in ('model', 'evaluators')})
+      config.evaluators = section.evaluators
+      config.model = ConfigDict({'vqvae_dir': str(self.folder), 'vqvae_step': self.step, 'vqvae': self.config.model,
+                                 'prior': section.model})
+    config.study.variations = ()
+    config.checkpoints.best_metric = ''
+    return Variation(name, name, f'family={config.family} num_steps={config.num_steps}',
+                     config.copy_and_resolve_references())
+
+
+def check(prior, section):
+  """Raises UserError if a study.Run cannot work, or its folder holds a prior of other settings or another VQ-VAE."""
+  changed = changes(prior)
+  if changed:
+    raise UserError(f'{prior.folder} holds a prior of other settings ({"; ".join(changed)}); move it away to fit anew')
+  try:
+    prior.check()
+  except UserError as error:            # it names the keys of the run, which are set as those of the section
+    where = f'config.priors.{prior.variation.name}.'
+    raise UserError(re.sub(rf'config\.(?=({"|".join(section)})\b)', where, str(error))) from error
+
+
+def changes(prior):
+  """What the folder of a study.Run holds otherwise, a line each; none where it holds no prior."""
+  if not (prior.folder / 'config.json').exists():
+    return []
+  return config_lib.differences(
+      config_lib.flatten(run_folder.read_config(prior.folder)), config_lib.flatten(prior.variation.config))
+
+
+def draw(path, config, priors):
+  """Writes a picture: real test images, what the VQ-VAE makes of them, and as many samples of each prior, below them.
+
+  A prior that follows labels is asked for those of the real images, which repeat where they are few. Returns the path.
+  """
+  splits = data.load_splits(config.data)
+  dataset = splits.test or splits.train
+  rows = np.resize(spread(ROWS * COLUMNS, dataset), ROWS * COLUMNS)
+  real, labels = dataset.images[rows], dataset.labels[rows]
+  models = {each.variation.name: load(each) for each in priors}
+  kinds = {'real': real, 'reconstructed': next(iter(models.values())).reconstruct(real),
+           **{name: model.sample(labels, config.seed) for name, model in models.items()}}
+  row_names = [name for kind in kinds for name in (kind, *[''] * (ROWS - 1))]
+  save_grid(path, np.concatenate([*kinds.values()]), COLUMNS, tuple(row_names))
+  return path
+
+
+def load(prior):
+  """The Model of the newest checkpoint of a study.Run."""
+  config = prior.variation.config
+  family: Family = families.create(config, data.describe(config.data))
+  state = checkpoints.newest(prior.folder, jax.eval_shape(family.init, jax.random.key(0)))
+  return Model(Compiled(family), jax_utils.replicate(state))

@@ -1,0 +1,84 @@
+"""Scores of two folders of images, for models that were trained elsewhere."""
+
+import copy
+import dataclasses
+import json
+
+import numpy as np
+
+from jgen import data, evaluation
+from jgen.data import cache
+from jgen.data.spec import Splits
+from jgen.errors import UserError
+from jgen.files import write_text
+from jgen.run import receipt
+
+
+def run(config, workdir, command):
+  """Scores `config.score.generated` against `config.score.real` by the evaluators of images; prints and stores.
+
+  Both folders are read as the data set `folder` is: cropped to the square and resized to `config.data.image_size`.
+
+  Raises:
+    UserError: a folder is not named or cannot be read; an evaluator cannot serve; `workdir` is that of a run.
+  """
+  del command
+  folder = workdir.absolute()
+  if (folder / 'config.json').exists():
+    raise UserError(f'{folder} is the folder of a run, which is scored by --mode=evaluate; name another --workdir for '
+                    'the scores of two folders')
+  generated, real = (_load(config, key) for key in ('generated', 'real'))
+  splits = Splits(real, cache_dir=cache.root_of(config.data.cache_dir))
+  evaluators = _evaluators(config.evaluators, real.spec, len(generated.images))
+  evaluation.check_data(evaluators, splits)
+  for name, evaluator in evaluators.items():
+    measured = evaluator.measure(Drawn(generated.images), splits, config.seed)
+    _store(folder, name, measured, evaluator, generated, real, config.seed)
+    for number, value in measured.numbers.items():
+      if isinstance(value, (int, float)):
+        print(f'{name}/{number} {value:.4g}')
+  print(f'stored in {folder / "evaluation"}')
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+  """What an evaluator asks of a Model, for images that are there already."""
+
+  images: np.ndarray                    # uint8 [N, H, W, C]
+
+  def sample_parts(self, labels, seed):
+    """The first of the images, as many as there are labels or as there are, 1,024 at a time."""
+    del seed
+    for start in range(0, min(len(labels), len(self.images)), 1_024):
+      yield self.images[start:min(start + 1_024, len(labels))]
+
+
+def _load(config, key):
+  """The Dataset of the folder that `config.score.<key>` names."""
+  if 'score' not in config or not config.score[key]:
+    raise UserError(f'config.score.{key} names no images; name a folder or zip: python launch.py --mode=score '
+                    '--config.score.generated=FOLDER --config.score.real=FOLDER')
+  section = copy.deepcopy(config.data)
+  with section.unlocked():
+    section.name, section.dir, section.splits = 'folder', config.score[key], ('all',)
+  return data.load(section)
+
+
+def _evaluators(sections, spec, count):
+  """{name: evaluator} of images; those that are to measure 0 generated images measure all `count`."""
+  sections = {name: {**section, 'num_generated': section.get('num_generated') or count}
+              for name, section in sections.items()}
+  for name in sections:
+    if not hasattr(evaluation.EVALUATORS.get(name), 'of_images'):
+      known = [name for name, evaluator in evaluation.EVALUATORS.items() if hasattr(evaluator, 'of_images')]
+      raise UserError(f'config.evaluators.{name} needs a model, not images alone; name others: '
+                      f'--evaluators={",".join(known)}')
+  return evaluation.create(sections, spec, family=None)
+
+
+def _store(folder, name, measured, evaluator, generated, real, seed):
+  record = {'step': 0, 'evaluator': name, 'results': measured.numbers, 'data': real.source,
+            'generated': generated.source, 'settings': dataclasses.asdict(evaluator),
+            'receipt': {**measured.receipt, 'generated_sha256': receipt.digest_of(generated.images), 'seed': seed,
+                        'step': None, 'averaged_parameters': None, 'batch_norm': None, **receipt.of_versions()}}
+  write_text(folder / 'evaluation' / f'{name}_step_{0:08d}.json', json.dumps(record, indent=2) + '\n')

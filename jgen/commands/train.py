@@ -1,0 +1,67 @@
+"""--mode=train: trains a config in a run folder, and says in the end what was done."""
+
+import contextlib
+import json
+import time
+
+import jax
+
+from jgen.progress import duration
+from jgen.report.figures import draw_figures
+from jgen.run.checkpoints import Checkpoints
+from jgen.run.folder import own_folder
+from jgen.run.records import read_record
+from jgen.runtime import StopRequest
+from jgen.training.loop import Trainer
+from jgen.training.setup import build, load
+
+
+def run(config, workdir, command):
+  """Trains to `config.num_steps`, from the newest checkpoint in `workdir` if there is one.
+
+  Ctrl-C and SIGTERM save and return; `command` is shown then, to go on with.
+
+  Returns:
+    Whether a signal asked to stop.
+
+  Raises:
+    UserError: the config cannot work, the folder holds another run, or the training diverged.
+  """
+  family, evaluators, augment = build(config)
+  splits = load(config, family, evaluators)
+  start = time.monotonic()
+  with own_folder(workdir, config) as folder, StopRequest() as stop:
+    with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
+      step = Trainer(config, family, augment, splits, evaluators, folder, checkpoints).run(stop)
+    draw_figures(folder)
+    if jax.process_index() == 0:
+      print(summary(folder, step, config, time.monotonic() - start, command))
+  return stop.requested
+
+
+def summary(folder, step, config, seconds, command):
+  """The last words of a run: what was done, measured, last and at best, and where it all lies."""
+  lines = [f'step {step:,} of {config.num_steps:,}, {duration(seconds)} in this start']
+  for path in sorted(folder.glob(f'evaluation/*_step_{step:08d}.json')):
+    record = json.loads(path.read_text())
+    lines += [f'{record["evaluator"]}: ' + ', '.join(
+        f'{name} {value:.4g}' for name, value in record['results'].items() if isinstance(value, (int, float)))]
+  lines += best_line(folder, config.checkpoints)
+  entries = {'checkpoints': 'checkpoints/', 'samples': 'samples/', 'figures': 'figures/', 'numbers': 'metrics.csv',
+             'evaluations': 'evaluation/', 'TensorBoard': 'tensorboard/'}
+  if ',begins,' in (folder / 'doctor.csv').read_text('utf-8'):
+    entries['doctor'] = 'doctor.csv'
+  lines += [f'{name:<12} {folder / entry}' for name, entry in entries.items()]
+  if step < config.num_steps:
+    lines += [f'stopped and saved; go on with: {command}']
+  return '\n'.join(lines)
+
+
+def best_line(folder, section):
+  """[the best value so far of the number by which the best checkpoint is kept], [] where there is none."""
+  series = read_record(folder).series
+  if section.best_metric not in series:
+    return []
+  steps, values = series[section.best_metric]
+  best = int(values.argmax() if section.best_is_highest else values.argmin())
+  return [f'best {section.best_metric}: {values[best]:.4g} at step {int(steps[best]):,}']

@@ -1,0 +1,22 @@
+"""The Inception's weights as published, or as a folder of layers, to one file that holds arrays and no program."""
+
+from jgen.errors import UserError
+from jgen.evaluation.features.feature_spaces import default_weights
+from jgen.networks.inception import weights as inception_weights
+
+
+def run(paths):
+  """Checks the weights at the first path and writes them to the second, by default where evaluators look for them.
+
+  Raises:
+    UserError: there is not one path or two; the weights are missing, damaged, or not those that were published.
+  """
+  if len(paths) not in (1, 2):
+    raise UserError('--mode=weights takes a file or folder of weights, and where to write them if not into the data '
+                    f'cache; {inception_weights.FETCH}')
+  source, target = paths[0], paths[-1] if len(paths) > 1 else default_weights()
+  if target.suffix != '.npz':
+    raise UserError(f'{target}: weights are written as .npz; name such a file')
+  weights = inception_weights.load(source)
+  inception_weights.save(weights, target)
+  print(f"Inception as far as '{weights.depth}', sha256 {weights.sha256}\nwritten to {target}")

@@ -1,0 +1,1 @@
+"""Archives, lists, decoding and resizing of image files."""

@@ -1,0 +1,153 @@
+"""Image files of any sizes as the original of a prepared data set: read, cropped and resized in parallel."""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+import functools
+from pathlib import Path
+import sys
+from typing import Any
+
+import numpy as np
+
+from jgen.data.files.archive import Folder, Zip
+from jgen.data.files.decoding import SUFFIXES, BadImageError, centre_square, decode
+from jgen.data.files.resizing import resize
+from jgen.data.files.tables import few
+from jgen.data.unfinished import Piece
+from jgen.errors import UserError
+from jgen.files import expanded
+
+_VERSION = 1                            # of decoding and cropping
+_PIECE = 128                            # files of a piece
+_TOGETHER = 1 << 21                     # values of the squares that are resized together, unless one has more
+
+
+def everything(content):
+  """Where all files belong to the split that is asked for."""
+  del content
+  return True
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFiles:
+  """Files of a folder or zip, and what is known of each: as `cache.Original`."""
+
+  source: Folder | Zip
+  names: tuple[str, ...]                # of N files, in order
+  annotations: np.ndarray               # int32 [N, M]
+  lists: tuple[Path, ...]               # the files that say which image is what
+  reader_version: int
+  crop: float                           # the side of the centred square, as a share of the shorter side
+  max_bad_share: float                  # of the images
+  dropped: tuple[tuple[str, str], ...] = ()   # (file, why) left out for want of a row
+  belongs: Callable[[bytes], bool] = everything     # whether a file's bytes put it into the splits that are asked for
+  more_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+  @property
+  def files(self):
+    return (*self.source.files, *self.lists)
+
+  @property
+  def count(self):
+    return len(self.names)
+
+  @property
+  def version(self):
+    return [self.reader_version, _VERSION]
+
+  @property
+  def settings(self):
+    return {'source': str(self.source.path.resolve()), 'listing': self.source.listing(self.names),
+            'crop': self.crop, **self.more_settings}
+
+  def pieces(self, size):
+    for start in range(0, self.count, _PIECE):
+      yield functools.partial(self._piece, start, min(start + _PIECE, self.count), size)
+
+  def _piece(self, start, stop, size):
+    images = np.empty((stop - start, size, size, 3), np.uint8)
+    kept, bad = [], {}
+    for run in _alike(self._squares(range(start, stop), bad)):
+      resize(np.stack(list(run.values())), size, out=images[len(kept):len(kept) + len(run)])
+      kept += run
+    skipped = tuple((self.names[n], why) for n, why in bad.items())
+    return Piece(images[:len(kept)], self.annotations[kept], skipped, stop - start - len(kept) - len(bad))
+
+  def _squares(self, numbers, bad):
+    """Yields (number, square in the middle) of the images that belong to the splits; adds to `bad` {number: why}."""
+    for n in numbers:
+      try:
+        content = self.source.read(self.names[n])
+        if self.belongs(content):
+          yield n, centre_square(decode(content), self.crop)
+      except OSError as error:
+        bad[n] = error.strerror or str(error)
+      except BadImageError as error:
+        bad[n] = str(error)
+
+
+def _alike(squares):
+  """Yields runs of squares of one size, {number: square}, that are few enough for photographs to find room."""
+  run, shape = {}, None
+  for n, square in squares:
+    if run and (square.shape != shape or len(run) * square.size > _TOGETHER):
+      yield run
+      run = {}
+    run[n] = square
+    shape = square.shape
+  if run:
+    yield run
+
+
+def pictures(names):
+  """Those of the names that are images by their extension."""
+  return [name for name in names if name.lower().endswith(SUFFIXES)]
+
+
+def crop_share(section, usual):
+  """config.data.crop, or the data set's usual share where it is 0.
+
+  Raises:
+    UserError: it is not within 0 to 1.
+  """
+  if not 0 <= section.crop <= 1:
+    raise UserError(f'config.data.crop is {section.crop}; expected a share of the shorter side, 0 to 1')
+  return section.crop or usual
+
+
+def bad_share(section):
+  """config.data.max_bad_share.
+
+  Raises:
+    UserError: it is not within 0 to 1.
+  """
+  if not 0 <= section.max_bad_share <= 1:
+    raise UserError(f'config.data.max_bad_share is {section.max_bad_share}; expected a share, 0 to 1')
+  return section.max_bad_share
+
+
+def warn_dropped(dropped, count):
+  """A line on stderr about images that are left out before anything is read; manifest.json names them all."""
+  if dropped:
+    print(f'warning: {len(dropped):,} of {count:,} images are left out: {few(name for name, _ in dropped)}: '
+          f'{dropped[0][1]}', file=sys.stderr, flush=True)
+
+
+def warn_extra(num_extra, num_images):
+  """A line on stderr about rows of images that are not there, as where only a part of a data set is."""
+  if num_extra:
+    print(f'warning: the lists name {num_extra:,} images that are not there; going on with the {num_images:,} that are',
+          file=sys.stderr, flush=True)
+
+
+def list_path(path, root):
+  """The path of a list that a config key names: as given, or within the data's folder.
+
+  Raises:
+    UserError: it is at neither place.
+  """
+  given = expanded(path)
+  for candidate in (given, expanded(root) / given):
+    if candidate.is_file():
+      return candidate
+  raise UserError(f'{path} is not found, neither as given nor in {root}; name the list by its path')

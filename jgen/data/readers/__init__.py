@@ -1,0 +1,1 @@
+"""One file per data set: the published files as uint8 images."""

@@ -1,0 +1,168 @@
+"""CelebA, aligned: 202,599 faces of 178x218 with 40 attributes (Liu et al. 2015).
+
+Read from the published files as they come, folders or zips, with the lists as .txt or as .csv; or from what
+tensorflow_datasets has prepared. Cropped to the usual centred square of 140 of the 178 pixels of width.
+"""
+
+import dataclasses
+from pathlib import Path
+import posixpath
+
+import numpy as np
+
+from jgen.data import cache
+from jgen.data.files import archive, fetched
+from jgen.data.files.decoding import centre_square
+from jgen.data.files.image_files import ImageFiles, bad_share, crop_share, list_path, pictures, warn_dropped, warn_extra
+from jgen.data.files.tables import empty_splits, few, key, read_table, split_numbers
+from jgen.data.spec import Annotation, Dataset, Spec
+from jgen.errors import UserError
+from jgen.files import expanded
+
+SPLITS = ('train', 'valid', 'test')
+ATTRIBUTES = (
+    '5_o_Clock_Shadow', 'Arched_Eyebrows', 'Attractive', 'Bags_Under_Eyes', 'Bald', 'Bangs', 'Big_Lips', 'Big_Nose',
+    'Black_Hair', 'Blond_Hair', 'Blurry', 'Brown_Hair', 'Bushy_Eyebrows', 'Chubby', 'Double_Chin', 'Eyeglasses',
+    'Goatee', 'Gray_Hair', 'Heavy_Makeup', 'High_Cheekbones', 'Male', 'Mouth_Slightly_Open', 'Mustache',
+    'Narrow_Eyes', 'No_Beard', 'Oval_Face', 'Pale_Skin', 'Pointy_Nose', 'Receding_Hairline', 'Rosy_Cheeks',
+    'Sideburns', 'Smiling', 'Straight_Hair', 'Wavy_Hair', 'Wearing_Earrings', 'Wearing_Hat', 'Wearing_Lipstick',
+    'Wearing_Necklace', 'Wearing_Necktie', 'Young')
+_CROP = 140 / 178                       # the usual square, as a share of the width
+_VERSION = 1
+_TFDS_SPLITS = {'train': 'train', 'valid': 'validation', 'test': 'test'}
+_WHERE = ('they are to be had from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (Google Drive, whose daily quota '
+          'is often used up; the Baidu link beside it and the copy on kaggle.com, jessicali9530/celeba-dataset, are '
+          'read as well)')
+
+
+def describe(section):
+  """Three channels, 40 attributes of two values, no class unless config.data.label names one of them."""
+  size = section.image_size
+  return Spec('celeba', (size, size, 3),
+              annotations=tuple(Annotation(name, (f'not {name}', name)) for name in ATTRIBUTES))
+
+
+def load(section):
+  """The splits in the order of the file names; prepared once, then memory-mapped."""
+  prepared_by_tfds = _tfds(section)
+  original, source = prepared_by_tfds or _files(section)
+  spec = describe(section)
+  images, annotations = cache.prepared(section, spec, original)
+  return Dataset(spec, images, np.zeros(len(images), np.int32), source, annotations)
+
+
+def _files(section):
+  if not section.dir:
+    raise UserError('CelebA is not downloaded by itself; name the folder or zip with img_align_celeba, '
+                    f'list_attr_celeba and list_eval_partition with --config.data.dir=PATH; {_WHERE}')
+  root = archive.opened(section.dir)
+  attributes, attribute_files = _list(root, 'list_attr_celeba', None)
+  numbers, partition_files = _partition(section, root)
+  source, names = _images(root)
+  wanted = {SPLITS.index(split) for split in section.splits}
+  in_splits = [stem for stem in names if stem in numbers and numbers[stem] in wanted]
+  if not in_splits:
+    raise UserError(_none_in_splits(_name_of(section, partition_files), section.splits, numbers, names))
+  there = [stem for stem in in_splits if stem in attributes.rows]
+  if not there:
+    raise UserError(f"{attributes.where}: names other images ('{next(iter(attributes.rows))}', ...) than there are "
+                    f"('{names[in_splits[0]]}', ...); expected a list of these images")
+  warn_extra(len((numbers.keys() | attributes.rows.keys()) - names.keys()), len(names))
+  dropped = (*((names[stem], 'is in no partition') for stem in names if stem not in numbers),
+             *((names[stem], f'has no row in {Path(attributes.where).name}')
+               for stem in in_splits if stem not in attributes.rows))
+  warn_dropped(dropped, len(names))
+  original = ImageFiles(
+      source, tuple(names[stem] for stem in there), _codes(attributes, there), (*attribute_files, *partition_files),
+      _VERSION, crop_share(section, _CROP), bad_share(section), dropped)
+  return original, f"{source.path}: {', '.join(section.splits)}"
+
+
+def _none_in_splits(where, splits, numbers, names):
+  held = [numbers[stem] for stem in names if stem in numbers]
+  if held:
+    return empty_splits(where, splits, held)
+  return (f"{where}: puts none of the {len(names):,} images ('{next(iter(names.values()))}', ...) into "
+          f"{', '.join(splits)}; expected a list of these images")
+
+
+def _images(root):
+  """(where the images lie, {key: name}): in the folder or zip itself, else in its img_align_celeba.zip."""
+  names = pictures(root.names)
+  aligned = [name for name in names if 'img_align_celeba' in name]
+  inner = _called(root, 'img_align_celeba.zip')
+  if not aligned and inner and isinstance(root, archive.Folder):   # what else lies there is not of the data set
+    return _images(archive.opened(root.path / inner[0]))
+  if not names:
+    raise UserError(f'{root.path}: holds no image, neither in img_align_celeba/ nor in img_align_celeba.zip; {_WHERE}')
+  once = {key(name): name for name in reversed(aligned or names)}   # of two copies the first
+  return root, dict(sorted(once.items()))
+
+
+def _called(root, *basenames):
+  """The files of these names, at any depth."""
+  return [name for name in root.names if name.endswith(basenames) and posixpath.basename(name) in basenames]
+
+
+def _list(root, stem, header):
+  """(the Table of that name, .txt or .csv, at any depth; the files to watch)."""
+  found = _called(root, f'{stem}.txt', f'{stem}.csv')
+  if not found:
+    raise UserError(f'{root.path}: holds no {stem}.txt or {stem}.csv; {_WHERE}')
+  files = (root.path / found[0],) if isinstance(root, archive.Folder) else ()
+  where = f'{root.path}/{found[0]}'
+  try:
+    content = root.read(found[0])
+  except OSError as error:
+    raise UserError(f'{where}: cannot be read ({error}); fetch it again') from error
+  return read_table(content, where, header=header if found[0].endswith('.txt') else None), files
+
+
+def _partition(section, root):
+  """({key: 0, 1 or 2}, the files to watch) of the published list or of config.data.partition_file."""
+  if not section.partition_file:
+    table, files = _list(root, 'list_eval_partition', ('partition',))
+    return split_numbers(table), files
+  path = list_path(section.partition_file, section.dir)
+  header = ('partition',) if path.suffix.lower() == '.txt' else None
+  return split_numbers(read_table(path.read_bytes(), str(path), header=header)), (path,)
+
+
+def _name_of(section, partition_files):
+  return partition_files[0] if partition_files else f'the partition of {section.dir}'
+
+
+def _codes(table, stems):
+  """int32 [N, 40]: 0 for no, 1 for yes, from -1/1 as well as from 0/1."""
+  missing = [name for name in ATTRIBUTES if name not in table.columns]
+  if missing:
+    raise UserError(f'{table.where}: has no column {few(missing)}; expected the 40 attributes of CelebA')
+  rows = np.array([table.rows[stem] for stem in stems])
+  values = np.stack([np.asarray(table.columns[name])[rows] for name in ATTRIBUTES], axis=1)
+  ones = values == '1'
+  odd = np.argwhere(~(ones | (values == '0') | (values == '-1')))
+  if odd.size:
+    row, column = odd[0]
+    raise UserError(f"{table.where}: '{stems[row]}' has the value '{values[row, column]}' of {ATTRIBUTES[column]}; "
+                    'expected -1, 0 or 1')
+  return ones.astype(np.int32)
+
+
+def _tfds(section):
+  """(Original, source) of `celeb_a` of tensorflow_datasets, if it is prepared; else None."""
+  root = expanded(section.dir or '~/tensorflow_datasets')
+  if not next(root.glob('celeb_a/*/dataset_info.json'), None):
+    return None
+  if section.partition_file:
+    raise UserError('config.data.partition_file is set, but what tensorflow_datasets prepared keeps no file names; '
+                    'leave it out, or name the published files with --config.data.dir=PATH')
+  share = crop_share(section, _CROP)
+
+  def read(batch):
+    images = np.stack([centre_square(image, share) for image in batch['image']])
+    return images, np.stack([batch['attributes'][name] for name in ATTRIBUTES], axis=1)
+
+  published = fetched.Published('CelebA', 'celeb_a', 'img_align_celeba', '', '')
+  original, where = fetched.through_tfds(
+      published, section.dir, [_TFDS_SPLITS[split] for split in section.splits], _VERSION, read)
+  return dataclasses.replace(original, settings={'crop': share}), f"{where}: {', '.join(section.splits)}"

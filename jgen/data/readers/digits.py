@@ -1,0 +1,30 @@
+"""The 1,797 handwritten digits of scikit-learn: 8x8, 10 classes, embedded, no network and no file.
+
+The test part of "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, UCI, 1998).
+"""
+
+import numpy as np
+
+from jgen.data.files import partition
+from jgen.data.files.resizing import resize
+from jgen.data.spec import Annotation, Dataset, Spec
+
+SPLITS = partition.SPLITS
+
+
+def describe(section):
+  """One channel, ten classes; the published size is 8."""
+  size = section.image_size
+  digits = tuple('0123456789')
+  return Spec('digits', (size, size, 1), num_classes=10, label_names=digits, annotations=(Annotation('digit', digits),))
+
+
+def load(section):
+  """The splits, from memory; the published 0..16 becomes 0..255."""
+  from sklearn.datasets import load_digits  # here, because importing it takes a second
+  published = load_digits()
+  chosen = partition.belong(np.arange(len(published.images)), section.splits)
+  images = np.rint(published.images[chosen] * (255 / 16)).astype(np.uint8)[..., np.newaxis]
+  labels = published.target[chosen].astype(np.int32)
+  return Dataset(describe(section), resize(images, section.image_size), labels,
+                 f"sklearn.datasets.load_digits: {', '.join(section.splits)}", labels[:, np.newaxis])

@@ -1,0 +1,128 @@
+"""dSprites: 737,280 binary 64x64 images, one for every combination of six factors (Matthey et al. 2017).
+
+https://github.com/google-deepmind/dsprites-dataset, Apache-2.0. Read from the published .npz where `config.data.dir`
+holds it, through tensorflow_datasets otherwise. The .npz also holds a pickled `metadata`, and unpickling runs whatever
+a file says: that member is never opened.
+"""
+
+import contextlib
+import dataclasses
+import zipfile
+import zlib
+
+import numpy as np
+
+from jgen.data import cache
+from jgen.data.files import fetched, partition
+from jgen.data.readers import sprites
+from jgen.data.spec import Dataset, Spec
+from jgen.errors import UserError
+from jgen.files import expanded
+
+SPLITS = partition.SPLITS
+FILE = 'dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz'
+ORIENTATIONS = np.linspace(0, 2 * np.pi, 40)   # the last is the first again
+
+_URL = f'https://raw.githubusercontent.com/google-deepmind/dsprites-dataset/master/{FILE}'
+_PUBLISHED = fetched.Published('dSprites', 'dsprites', FILE, _URL, _URL)
+_VERSION = 1                            # of what is read out of the same file
+_PART = 4096                            # images that are decoded at one time
+_SIDE = 64
+_LABELS = ('label_shape', 'label_scale', 'label_orientation', 'label_x_position', 'label_y_position')
+
+
+def describe(section):
+  """One channel, three classes (the shapes), six factors; the published size is 64."""
+  size = section.image_size
+  return Spec('dsprites', (size, size, 1), num_classes=3, label_names=sprites.SHAPES,
+              annotations=sprites.factors(ORIENTATIONS), has_factors=True)
+
+
+def load(section):
+  """The splits, black 0 and white 255, prepared once (all of them: 3 GB at 64x64), then memory-mapped."""
+  path = expanded(section.dir) / FILE
+  original, where = (_npz(path), path) if section.dir and path.exists() else fetched.through_tfds(
+      _PUBLISHED, section.dir, ('train',), _VERSION, _read_features)
+  if 'all' not in section.splits:
+    original = dataclasses.replace(original, chosen=lambda classes: partition.belong(_numbers(classes), section.splits),
+                                   settings=partition.settings(section.splits))
+  spec = describe(section)
+  images, annotations = cache.prepared(section, spec, original)
+  return Dataset(spec, images, annotations[:, 1], f"{where}: {', '.join(section.splits)}", annotations)
+
+
+def _numbers(classes):
+  """Places int64 [n] in the published order of the images of these factor classes, [n, 6]: tfds has another order."""
+  return np.ravel_multi_index(classes.T, sprites.SIZES)
+
+
+def _npz(path):
+  """`imgs` uint8 [N, 64, 64] of 0 and 1, `latents_classes` int64 [N, 6]."""
+  with _member(path, 'imgs', 'uint8', (_SIDE, _SIDE)) as (_, count):
+    pass
+  with _member(path, 'latents_classes', 'int64', (len(sprites.SIZES),)) as (_, num_classes):
+    if num_classes != count:
+      raise UserError(f'{path}: {count} images but {num_classes} rows of latents_classes; expected as many; '
+                      f'{fetched.again(path, _URL)}')
+
+  def parts():
+    classes = _classes(path)
+    start = 0
+    for images in _images(path):
+      yield images, classes[start:start + len(images)]
+      start += len(images)
+
+  return cache.Original((path,), count, _VERSION, parts)
+
+
+@contextlib.contextmanager
+def _member(path, name, dtype, shape):
+  """One array of the archive, open behind its header, and its length N: nothing of it is unpickled.
+
+  Raises:
+    UserError: no archive, no such array, not `dtype` [N, *shape]; also for what goes wrong while it is read.
+  """
+  try:
+    with zipfile.ZipFile(path) as archive, archive.open(f'{name}.npy') as file:
+      version = np.lib.format.read_magic(file)
+      read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+      found, by_columns, kind = read_header(file)
+      if kind != dtype or found[1:] != shape or not found or by_columns:
+        expected = f"{dtype} [N, {', '.join(map(str, shape))}]"
+        raise UserError(f'{path}: {name} is {kind} {list(found)}; expected {expected}; {fetched.again(path, _URL)}')
+      yield file, found[0]
+  except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    raise UserError(f'{path}: cannot be read as dSprites ({fetched.in_one_line(error)}); it may be cut short or '
+                    f'another file; {fetched.again(path, _URL)}') from error
+
+
+def _images(path):
+  """uint8 [n, 64, 64, 1] of 0 and 255, part by part: all of it is 3 GB."""
+  with _member(path, 'imgs', 'uint8', (_SIDE, _SIDE)) as (file, count):
+    for start in range(0, count, _PART):
+      images = _array(file, np.uint8, (min(_PART, count - start), _SIDE, _SIDE, 1))
+      if images.max() > 1:
+        raise UserError(f'{path}: imgs holds the value {images.max()}; expected 0 and 1; {fetched.again(path, _URL)}')
+      yield images * np.uint8(255)
+    file.read()                           # to the end, where the archive's checksum is compared
+
+
+def _classes(path):
+  with _member(path, 'latents_classes', 'int64', (len(sprites.SIZES),)) as (file, count):
+    classes = _array(file, np.int64, (count, len(sprites.SIZES)))
+    file.read()
+  if (classes < 0).any() or (classes >= sprites.SIZES).any():
+    raise UserError(f'{path}: latents_classes holds {classes.min(0).tolist()} to {classes.max(0).tolist()}; expected 0 '
+                    f'to {[size - 1 for size in sprites.SIZES]}; {fetched.again(path, _URL)}')
+  return classes
+
+
+def _array(file, dtype, shape):
+  content = file.read(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+  return np.frombuffer(content, dtype).reshape(shape)
+
+
+def _read_features(batch):
+  """The images and factor classes of a batch of the `dsprites` of tensorflow_datasets, which leaves out the colour."""
+  labels = [batch[name] for name in _LABELS]
+  return batch['image'] * np.uint8(255), np.stack([np.zeros_like(labels[0]), *labels], axis=1)

@@ -1,0 +1,136 @@
+"""Anyone's pictures: JPEG, PNG, WebP, BMP or GIF files of any sizes in a folder or a zip, nested or flat.
+
+What is known of them comes from a list (config.data.label_file), else from their folders: where there are at least
+two directly below the root and every image is in one, these are the classes. Splits come from a list
+(config.data.partition_file), else from the images themselves: the first 8 bytes of the sha256 of a file are the hash
+of partition.py. So an image stays where it is when others come or go or are renamed, and copies of it are never in two
+splits.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import hashlib
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from jgen.data import cache
+from jgen.data.files import archive, partition
+from jgen.data.files.image_files import (
+  ImageFiles,
+  bad_share,
+  crop_share,
+  everything,
+  list_path,
+  pictures,
+  warn_dropped,
+  warn_extra,
+)
+from jgen.data.files.tables import annotations as annotations_of
+from jgen.data.files.tables import coded, empty_splits, key, matched, read_table, split_numbers
+from jgen.data.spec import Annotation, Dataset, Spec
+from jgen.errors import UserError
+
+SPLITS = partition.SPLITS
+_VERSION = 2                            # of how lists are read
+
+
+def describe(section):
+  """Three channels; annotations of the list or, with the folders as classes, one. Reads names and the list."""
+  return _known(section).spec
+
+
+def load(section):
+  """The splits in the order of the file names; prepared once, then memory-mapped."""
+  known = _known(section)
+  belongs, settings = everything, {}
+  warn_extra(known.num_extra, len(known.names) + len(known.dropped))
+  if 'all' not in section.splits and section.partition_file:
+    known = _partitioned(section, known)
+  elif 'all' not in section.splits:
+    wanted = {SPLITS.index(split) for split in section.splits}
+    belongs, settings = lambda content: hashed_split(content) in wanted, partition.settings(section.splits)
+  warn_dropped(known.dropped, len(known.names) + len(known.dropped))
+  original = ImageFiles(known.source, tuple(known.names), known.annotations, known.lists, _VERSION,
+                        crop_share(section, 1.), bad_share(section), tuple(known.dropped), belongs, settings)
+  images, annotations = cache.prepared(section, known.spec, original)
+  labels = annotations[:, 0] if known.spec.num_classes else np.zeros(len(images), np.int32)
+  return Dataset(known.spec, images, labels, f"{known.source.path}: {', '.join(section.splits)}", annotations)
+
+
+def hashed_split(content):
+  """0 train, 1 valid, 2 test: a function of the file's bytes."""
+  return int(partition.place(int.from_bytes(hashlib.sha256(content).digest()[:8])))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Known:
+  """All that is known without reading an image."""
+
+  spec: Spec
+  source: archive.Folder | archive.Zip
+  names: Sequence[str]
+  annotations: np.ndarray               # int32 [N, M]
+  lists: tuple[Path, ...] = ()
+  dropped: Sequence[tuple[str, str]] = ()   # (file, why)
+  num_extra: int = 0                    # rows of images that are not there
+
+
+def _known(section):
+  if not section.dir:
+    raise UserError('config.data.dir is empty; name the folder or zip of your pictures with --config.data.dir=PATH')
+  source = archive.opened(section.dir)
+  names = pictures(source.names)
+  if not names:
+    raise UserError(f'{source.path}: holds no image; expected files that end in .jpg, .jpeg, .png, .webp, .bmp or .gif')
+  shape = (section.image_size, section.image_size, 3)
+  if section.label_file:
+    return _from_list(section, source, names, shape)
+  folders = [parts[0] if len(parts := PurePosixPath(name).parts) > 1 else None for name in names]
+  classes = tuple(sorted(set(folders) - {None}))
+  if None in folders or len(classes) < 2:
+    return _Known(Spec('folder', shape), source, names, np.zeros((len(names), 0), np.int32))
+  codes = np.array([classes.index(folder) for folder in folders], np.int32)[:, np.newaxis]
+  return _Known(Spec('folder', shape, len(classes), classes, (Annotation('class', classes),)), source, names, codes)
+
+
+def _from_list(section, source, names, shape):
+  _check_unique(source, names)
+  keys = {key(name) for name in names}
+  table, lists = _list(section, source, section.label_file, keys)
+  there, dropped = matched(table, names)
+  found = annotations_of(table)
+  return _Known(Spec('folder', shape, annotations=found), source, there, coded(table, there, found), lists,
+                dropped, len(table.rows.keys() - keys))
+
+
+def _list(section, source, named, known):
+  """(the Table that a config key names, the files to watch): beside the images, in their zip or anywhere."""
+  if isinstance(source, archive.Zip) and named in source.names:
+    return read_table(source.read(named), f'{source.path}/{named}', known), ()
+  path = list_path(named, section.dir)
+  return read_table(path.read_bytes(), str(path), known), (path,)
+
+
+def _partitioned(section, known):
+  """What is known of the images that a list puts into the wanted splits."""
+  _check_unique(known.source, known.names)
+  path = list_path(section.partition_file, section.dir)
+  table = read_table(path.read_bytes(), str(path), {key(name) for name in known.names})
+  there, unassigned = matched(table, known.names)
+  numbers = split_numbers(table)
+  wanted = {SPLITS.index(split) for split in section.splits}
+  chosen = [n for n, name in enumerate(known.names) if key(name) in numbers and numbers[key(name)] in wanted]
+  if not chosen:
+    raise UserError(empty_splits(path, section.splits, [numbers[key(name)] for name in there]))
+  return dataclasses.replace(known, names=[known.names[n] for n in chosen], annotations=known.annotations[chosen],
+                             lists=(*known.lists, path), dropped=(*known.dropped, *unassigned))
+
+
+def _check_unique(source, names):
+  seen = {}
+  for name in names:
+    if key(name) in seen:
+      raise UserError(f"{source.path}: '{seen[key(name)]}' and '{name}' differ in folder or extension alone, so that a "
+                      'list cannot tell them apart; rename one')
+    seen[key(name)] = name

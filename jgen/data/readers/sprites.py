@@ -1,0 +1,133 @@
+"""Sprites with the six factors of dSprites, drawn by this code: no file, no network.
+
+The geometry was measured on 258 images of dSprites (Matthey et al. 2017): on these, 56 of 1,056,768 pixels come out
+otherwise. It is no copy of that data set, and its `source` says so: what is measured on it is named procedural.
+"""
+
+import functools
+
+import numpy as np
+
+from jgen.data import cache
+from jgen.data.files import partition
+from jgen.data.spec import Annotation, Dataset, Spec
+from jgen.errors import UserError
+
+SPLITS = partition.SPLITS
+SHAPES = ('square', 'ellipse', 'heart')
+SCALES = np.linspace(0.5, 1, 6)
+ORIENTATIONS = np.arange(40) * (2 * np.pi / 40)   # dSprites: linspace(0, 2 pi, 40), whose last is its first again
+POSITIONS = np.linspace(0, 1, 32)
+SIZES = (1, 3, 6, 40, 32, 32)           # values of each factor
+NUM_IMAGES = int(np.prod(SIZES))        # 737,280
+
+_VERSION = 1                            # of what is drawn for the same factors
+_PART = 1024                            # images that are drawn at one time
+_STRIDE = 455_663                       # NUM_IMAGES / golden ratio, to the nearest number that shares no factor with it
+
+# Shares of the image's side, at scale 1.
+_HALF_SIDE = 0.15                       # of the square, and half the width of the heart
+_ELLIPSE = (0.19953, 0.11266)           # semi-axes
+_HEART_UNIT, _HEART_OFFSET = 0.6625 / 64, 1.44 / 64
+
+
+def factors(orientations):
+  """The six Annotations of dSprites; only its `orientations`, radians, are not also those of this module."""
+  return (
+      Annotation('color', ('white',)),
+      Annotation('shape', SHAPES),
+      Annotation('scale', tuple(f'{scale:.1f}' for scale in SCALES)),
+      Annotation('orientation', tuple(f'{angle:.1f} degrees' for angle in np.rad2deg(orientations))),
+      Annotation('posX', tuple(f'{position:.3f}' for position in POSITIONS)),
+      Annotation('posY', tuple(f'{position:.3f}' for position in POSITIONS)))
+
+
+def describe(section):
+  """One channel, three classes (the shapes); drawn at the size that is asked for, not resized."""
+  count = section.sprites.num_images
+  if not 0 <= count <= NUM_IMAGES:
+    raise UserError(f'config.data.sprites.num_images is {count}; expected 1 to {NUM_IMAGES:,}, or 0 for all')
+  size = section.image_size
+  return Spec('sprites', (size, size, 1), num_classes=3, label_names=SHAPES, annotations=factors(ORIENTATIONS),
+              has_factors=True)
+
+
+def load(section):
+  """Those of the images that `subset` names which are in the splits, drawn once, then memory-mapped."""
+  spec = describe(section)
+  numbers, splits = subset(section.sprites.num_images or NUM_IMAGES), ', '.join(section.splits)
+  chosen = numbers[partition.belong(numbers, section.splits)]
+  if not len(chosen):
+    raise UserError(f'none of the {len(numbers)} sprites is in {splits}; raise config.data.sprites.num_images')
+  original = cache.Original((), len(chosen), _VERSION, functools.partial(_parts, chosen, section.image_size),
+                            settings=partition.settings(section.splits))
+  images, annotations = cache.prepared(section, spec, original)
+  source = f'procedural: {splits}, {len(chosen):,} of the {NUM_IMAGES:,} sprites that jgen draws'
+  return Dataset(spec, images, annotations[:, 1], source, annotations)
+
+
+def subset(count):
+  """Numbers of `count` images, int64 [count], ascending: spread over every factor and its combinations.
+
+  The first `count` of the sequence i * _STRIDE mod NUM_IMAGES, which visits every number once and, the stride being
+  near the golden section, leaves no large gap at any count. A larger count adds images and takes none away.
+  """
+  return np.sort(np.arange(count, dtype=np.int64) * _STRIDE % NUM_IMAGES)
+
+
+def classes(numbers):
+  """Factor classes int64 [n, 6] of the images of these numbers: as in dSprites the last factor changes fastest."""
+  return np.stack(np.unravel_index(numbers, SIZES), axis=-1)
+
+
+def render(shapes, scales, angles, x, y, size):
+  """Draws white sprites on black; a pixel is white where its centre lies inside, so there are no greys.
+
+  Args:
+    shapes: int [n], index into SHAPES
+    scales: float [n], 1 for the largest
+    angles: float [n], radians, counterclockwise
+    x, y: float [n], 0 to 1, from left to right and from top to bottom; the centre keeps a quarter of the side away
+      from every border
+    size: pixels of a side
+
+  Returns:
+    uint8 [n, size, size, 1], 0 or 255
+  """
+  centres = (np.arange(size) + 0.5) / size
+  right = centres - (0.25 + 0.5 * x)[:, None]
+  down = (centres - (0.25 + 0.5 * y)[:, None])[..., None]
+  cos, sin = ((f(angles) / scales)[:, None] for f in (np.cos, np.sin))
+  along = (cos * right)[:, None] - sin[..., None] * down    # in the sprite's own axes, [n, size, size]
+  across = (sin * right)[:, None] + cos[..., None] * down
+  white = np.empty(along.shape, bool)
+  for shape, inside in enumerate((_in_square, _in_ellipse, _in_heart)):
+    chosen = shapes == shape
+    white[chosen] = inside(along[chosen], across[chosen])
+  return (white * np.uint8(255))[..., None]
+
+
+def _parts(numbers, size):
+  for start in range(0, len(numbers), _PART):
+    found = classes(numbers[start:start + _PART])
+    _, shape, scale, orientation, x, y = found.T
+    yield render(shape, SCALES[scale], ORIENTATIONS[orientation], POSITIONS[x], POSITIONS[y], size), found
+
+
+def _in_square(right, down):
+  return np.maximum(abs(right), abs(down)) <= _HALF_SIDE
+
+
+def _in_ellipse(right, down):
+  return (right / _ELLIPSE[0])**2 + (down / _ELLIPSE[1])**2 <= 1
+
+
+def _in_heart(right, down):
+  """Inside of x = 16 sin^3 t, y = 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t: between its branches cos t > 0 and < 0."""
+  sin = np.cbrt(np.clip(right / _HALF_SIDE, -1, 1))
+  cos = np.sqrt(1 - sin**2)
+  cos2 = 1 - 2 * sin**2
+  even = 5 * cos2 + 2 * cos2**2 - 1       # 5 cos 2t + cos 4t
+  odd = 19 * cos - 8 * cos**3             # 13 cos t - 2 cos 3t
+  height = -(down + _HEART_OFFSET) / _HEART_UNIT
+  return (abs(right) <= _HALF_SIDE) & (abs(height + even) <= odd)

@@ -1,0 +1,133 @@
+"""Tiny ImageNet: 64x64 RGB, 200 classes with 500 training and 50 validation images each, 10,000 unlabelled ones.
+
+The course data of Stanford's CS231n, http://cs231n.stanford.edu/tiny-imagenet-200.zip, read from that zip or from
+its folder. Classes are in the order of their WordNet ids. The validation images' classes are those of
+val_annotations.txt, or of the folders into which some sort them.
+"""
+
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from jgen.data import cache
+from jgen.data.files import archive
+from jgen.data.files.image_files import ImageFiles, bad_share, crop_share, pictures, warn_dropped
+from jgen.data.files.tables import key
+from jgen.data.spec import Annotation, Dataset, Spec
+from jgen.errors import UserError
+
+SPLITS = ('train', 'val', 'test')
+_VERSION = 1
+_URL = 'http://cs231n.stanford.edu/tiny-imagenet-200.zip'
+
+
+def describe(section):
+  """Three channels and the classes of wnids.txt; the published size is 64. Reads wnids.txt and words.txt."""
+  return _spec(section, _opened(section))
+
+
+def load(section):
+  """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
+  root = _opened(section)
+  spec = _spec(section, root)
+  names, labels, dropped = [], [], []
+  for split in section.splits:
+    of_split = _split(root, split)
+    names += [name for name, label in of_split if label is not None]
+    labels += [label for _, label in of_split if label is not None]
+    dropped += [(name, 'its class is not in wnids.txt') for name, label in of_split if label is None]
+  warn_dropped(dropped, len(names) + len(dropped))
+  if not names:
+    raise UserError(f"{root.source.path}: wnids.txt names the class of none of the {len(dropped):,} images in "
+                    f"{', '.join(section.splits)}; fetch {_URL} again")
+  annotations = np.array(labels, np.int32).reshape(len(names), -1)[:, :len(spec.annotations)]
+  original = ImageFiles(
+      root.source, tuple(names), annotations, root.lists, _VERSION, crop_share(section, 1.), bad_share(section),
+      tuple(dropped), more_settings={'classes': root.wnids})
+  images, annotations = cache.prepared(section, spec, original)
+  labels = annotations[:, 0] if spec.num_classes else np.zeros(len(images), np.int32)
+  return Dataset(spec, images, labels, f"{root.source.path}: {', '.join(section.splits)}", annotations)
+
+
+class _Root:
+  """The folder of wnids.txt within what config.data.dir names."""
+
+  def __init__(self, source):
+    self.source = source
+    lists = [name for name in source.names if PurePosixPath(name).name == 'wnids.txt']
+    if not lists:
+      raise UserError(f'{source.path}: holds no wnids.txt; expected the zip from {_URL} or its folder '
+                      'tiny-imagenet-200')
+    self.prefix = lists[0].removesuffix('wnids.txt')
+    self.wnids = sorted(set(self.text('wnids.txt').split()))
+    self.codes = {wnid: code for code, wnid in enumerate(self.wnids)}
+    is_folder = isinstance(source, archive.Folder)
+    self.lists = tuple(source.path / name for name in source.names if is_folder and name in (
+        f'{self.prefix}wnids.txt', f'{self.prefix}val/val_annotations.txt'))
+    if not self.wnids:
+      raise UserError(f'{source.path}: wnids.txt names no class; fetch {_URL} again')
+
+  def has(self, name):
+    return self.prefix + name in self.source.names
+
+  def text(self, name):
+    try:
+      return self.source.read(self.prefix + name).decode('utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+      raise UserError(f'{self.source.path}: {name} cannot be read ({error}); fetch {_URL} again') from error
+
+
+def _opened(section):
+  if not section.dir:
+    raise UserError('Tiny ImageNet is not downloaded by itself; fetch it with: curl --fail -O '
+                    f'{_URL} and name the zip or its folder with --config.data.dir=PATH')
+  if 'test' in section.splits and len(section.splits) > 1:
+    raise UserError('the test images of tiny_imagenet carry no label; ask for them alone, '
+                    "--config.data.splits=\"('test',)\", or leave them out")
+  return _Root(archive.opened(section.dir))
+
+
+def _spec(section, root):
+  size = section.image_size
+  if 'test' in section.splits:
+    return Spec('tiny_imagenet', (size, size, 3))
+  words = dict(line.split('\t', 1) for line in root.text('words.txt').splitlines() if '\t' in line) if root.has(
+      'words.txt') else {}
+  names = tuple(words.get(wnid, wnid).split(',')[0].strip() for wnid in root.wnids)
+  return Spec('tiny_imagenet', (size, size, 3), len(names), names, (Annotation('class', names),))
+
+
+def _split(root, split):
+  """(name, class) of every image of a split: 0 where it carries no label, None where its class is none of ours.
+
+  Raises:
+    UserError: there is no image; validation images of which nothing says the class.
+  """
+  folder = f'{root.prefix}{split}/'
+  names = [name for name in pictures(root.source.names) if name.startswith(folder)]
+  if not names:
+    raise UserError(f'{root.source.path}: holds no image in {split}/; fetch {_URL} again')
+  if split == 'test':
+    return [(name, 0) for name in names]
+  annotated = _val_annotations(root) if split == 'val' else {}
+  found = []
+  for name in names:
+    parts = PurePosixPath(name.removeprefix(folder)).parts
+    if len(parts) == 1 + (parts[0] == 'images') and key(name) not in annotated:
+      raise UserError(f'{root.source.path}: nothing says the class of {name}; expected it in '
+                      f'{split}/val_annotations.txt; fetch {_URL} again')
+    wnid = annotated[key(name)] if key(name) in annotated else parts[0]
+    found.append((name, root.codes.get(wnid)))
+  return found
+
+
+def _val_annotations(root):
+  """{key of the image: WordNet id}; empty where there is no such file."""
+  if not root.has('val/val_annotations.txt'):
+    return {}
+  rows = [line.split('\t') for line in root.text('val/val_annotations.txt').splitlines() if line.strip()]
+  bad = next((n for n, row in enumerate(rows) if len(row) < 2), None)
+  if bad is not None:
+    raise UserError(f'{root.source.path}: val_annotations.txt, row {bad + 1}: expected a file and its class between '
+                    f'tabs; fetch {_URL} again')
+  return {key(row[0]): row[1] for row in rows}

@@ -1,0 +1,143 @@
+"""Features of any number of images, on all devices of this process, batch by batch."""
+
+import dataclasses
+import functools
+
+from flax import jax_utils
+import jax
+import numpy as np
+
+from jgen.errors import UserError
+from jgen.evaluation.features import moments
+from jgen.evaluation.features.input_protocols import PROTOCOLS
+from jgen.networks.inception import network as inception
+from jgen.networks.inception import weights as inception_weights
+from jgen.parallel import AXIS
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+  """What scores need of a set of images."""
+
+  moments: moments.Moments              # of the features of all
+  features: np.ndarray | None           # float32 [n, F] of some; None where none were to be kept
+  logits: np.ndarray | None             # float32 [n, Y] of the same
+
+
+class Extractor:
+  """A network of features, compiled for each size of images when it comes first.
+
+  Neither the parts in which images arrive nor the number of devices changes a feature beyond rounding.
+  """
+
+  def __init__(self, embed, params, on_host, batch_size):
+    """Of `embed(params, what on_host gives for a batch) -> {name: [B, F]}`.
+
+    Args:
+      embed: can be compiled
+      params: a tree of arrays
+      on_host: uint8 [n, H, W, C] -> array [n, ...]
+      batch_size: images a batch on one device
+    """
+    self._devices = jax.local_devices()
+    self._params = jax_utils.replicate(params, self._devices)
+    self._embed = jax.pmap(embed, axis_name=AXIS, devices=self._devices)
+    self._moments = jax.pmap(moments.of_batch, axis_name=AXIS, devices=self._devices)
+    self._on_host = on_host
+    self._shape = (len(self._devices), batch_size)
+
+  def features(self, parts, names):
+    """{name: float32 [N, F]} on the host of the `names` asked for, of `parts` (an iterable of uint8 [n, H, W, C])."""
+    collected = {name: [] for name in names}
+    for outputs, mask in self._outputs(parts):
+      for name, arrays in collected.items():
+        arrays.append(np.asarray(outputs[name]).reshape(mask.size, -1)[mask.ravel() > 0])
+    return {name: np.concatenate(arrays) for name, arrays in collected.items()}
+
+  def summary(self, parts, name, kept=(), logits=''):
+    """The Summary of the features of one name, in one pass over the images.
+
+    Args:
+      parts: an iterable of uint8 [n, H, W, C], all of one shape but for n
+      name: of the features
+      kept: rising places, from 0, of the images whose features are kept; the memory grows with their number alone
+      logits: the name of the output that is kept of these images too; '' for none
+
+    Raises:
+      UserError: there is no image, or images are no uint8.
+    """
+    total, names = None, [name, *[logits] * bool(logits)]
+    collected = {output: [] for output in names}
+    for outputs, mask in self._outputs(parts):
+      total = moments.none(outputs[name].shape[-1]) if total is None else total
+      seen, total = total.count, moments.collect(total, self._moments(outputs[name], mask))
+      rows = np.asarray(kept, int)[slice(*np.searchsorted(kept, (seen, total.count)))] - seen
+      for output in names if len(rows) else ():
+        collected[output].append(np.asarray(outputs[output]).reshape(mask.size, -1)[rows])
+    if total is None:
+      raise UserError('there is no image to take features of; expected 2 at least')
+    collected = {output: np.concatenate(arrays) for output, arrays in collected.items() if arrays}
+    return Summary(total, collected.get(name), collected.get(logits))
+
+  def _outputs(self, parts):
+    """({name: [D, B, F]} on the devices, mask float32 [D, B]) of each batch; 0 where a row only fills the batch."""
+    for images in _batches(parts, self._shape[0] * self._shape[1]):
+      mask = np.zeros(self._shape, np.float32)
+      mask.ravel()[:len(images)] = 1
+      filled = np.zeros((mask.size, *images.shape[1:]), np.uint8)
+      filled[:len(images)] = images
+      prepared = self._on_host(filled)
+      yield self._embed(self._params, prepared.reshape(*self._shape, *prepared.shape[1:])), mask
+
+
+def inception_extractor(weights, protocol, depth, batch_size, image_size=inception.IMAGE_SIZE):
+  """The Extractor of an Inception with `inception_weights.Weights`.
+
+  Args:
+    weights: Weights
+    protocol: a name in `PROTOCOLS`
+    depth: how far the network is run, a name in `inception.DEPTHS`
+    batch_size: images a batch on one device
+    image_size: pixels of a side that images are resized to; scores are of the default
+
+  Raises:
+    UserError: the weights do not reach that far.
+  """
+  if inception.DEPTHS.index(depth) > inception.DEPTHS.index(weights.depth):
+    raise UserError(f"the Inception weights end at '{weights.depth}'; '{depth}' needs the published file; "
+                    f'{inception_weights.FETCH}')
+  prepare = functools.partial(PROTOCOLS[protocol].on_device, size=image_size)
+  network = inception.Inception(depth)
+  params = {name: weights.params[name] for name in inception.parameter_names(depth)}
+  return Extractor(lambda params, images: network.apply({'params': params}, prepare(images)), params,
+                   functools.partial(PROTOCOLS[protocol].on_host, size=image_size), batch_size)
+
+
+def _batches(parts, size):
+  """The rows of all parts in batches of `size`, in order; the last may be smaller."""
+  waiting = []
+  for part in parts:
+    _check(part, waiting[0] if waiting else part)
+    for start in range(0, len(part), size):
+      waiting.append(part[start:start + size])
+      if sum(map(len, waiting)) >= size:
+        joined = np.concatenate(waiting)
+        yield joined[:size]
+        waiting = [joined[size:]]
+  joined = np.concatenate(waiting) if waiting else ()
+  if len(joined):
+    yield joined
+
+
+def _check(part, before):
+  """Raises UserError unless both are images, uint8, of one shape."""
+  if part.dtype != np.uint8:
+    trouble = ', some of them NaN or infinite' if part.dtype.kind == 'f' and not np.isfinite(part).all() else ''
+    raise UserError(f'images are {part.dtype}{trouble}; expected uint8, 0 to 255')
+  if part.shape[1:] != before.shape[1:]:
+    raise UserError(f'images of {_size(part)} come among images of {_size(before)}; expected one size and one number '
+                    'of channels')
+
+
+def _size(images):
+  return ' x '.join(map(str, images.shape[1:]))

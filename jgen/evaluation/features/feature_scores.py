@@ -1,0 +1,258 @@
+"""Scores of generated images in the space of a network's features: one evaluator for each kind of network.
+
+`inception_features` gives an FID or, of partial weights, an `fid768`; `classifier_features` and `random_features` give
+proxies, which need no download. `SCORES` are what there is beyond the Frechet distance and the diversity.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+import sys
+
+import numpy as np
+
+from jgen.errors import UserError, choose
+from jgen.evaluation.features import feature_spaces, frechet, kernel_distance, precision_recall, proxy_classifier
+from jgen.evaluation.features.inception_score import inception_score
+from jgen.evaluation.features.input_protocols import PROTOCOLS
+from jgen.evaluation.features.reference import evenly, reference
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.shared import check_at_least
+from jgen.networks.inception import weights as inception_weights
+
+_MAX_BLOCK = 1_000        # images of a block of the kernel distance, at most; there are 10 of them at least
+_MIN_BLOCKS = 10
+_LABEL_SEED = 0
+
+
+# -------------------------------------------- functions (space, Summary, Reference, seed) -> {name: number}
+
+
+def kernel(space, generated, real, seed):
+  """KID, and the interval that holds the true value in 95 % of the cases."""
+  count = len(generated.features)
+  size = min(_MAX_BLOCK, min(count, len(real.features)) // _MIN_BLOCKS)
+  found = kernel_distance.estimate(generated.features, real.features, seed, size)
+  return {space.named('kid', count): found.mean, space.named('kid', count, '_low'): found.low,
+          space.named('kid', count, '_high'): found.high}
+
+
+def balls(measure):
+  """A score of `precision_recall`, by its function (real, generated) -> {name: number}."""
+  def scores(space, generated, real, seed):
+    del seed
+    found = measure(real.features, generated.features)
+    return {space.named(name, len(generated.features)): value for name, value in found.items()}
+  return scores
+
+
+def classes(space, generated, real, seed):
+  """The Inception Score of ten splits, and its standard deviation over them."""
+  del real
+  mean, deviation = inception_score(generated.logits, seed)
+  count = len(generated.logits)
+  return {space.named('inception_score', count): mean, space.named('inception_score', count, '_std'): deviation}
+
+
+def extrapolation(space, generated, real, seed):
+  """The Frechet distance at infinitely many generated images."""
+  return {space.named('fid', 'infinity'): frechet.extrapolated(generated.features, real.gaussian, seed)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+  """One of `further`."""
+
+  measure: Callable
+  least: int                            # generated images that it needs
+  least_real: int = frechet.MIN_COUNT
+
+
+SCORES = {
+    'kid': Score(kernel, 2 * _MIN_BLOCKS, 2 * _MIN_BLOCKS),
+    'precision_recall': Score(balls(precision_recall.precision_recall), 4, 4),
+    'density_coverage': Score(balls(precision_recall.density_coverage), 6, 6),
+    'inception_score': Score(classes, 10),
+    'extrapolation': Score(extrapolation, frechet.MIN_EXTRAPOLATED),
+}
+
+
+# -------------------------------------------- evaluators
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureScores:
+  """What the three have in common. A subclass says which `name` it has in configs, and its `space`."""
+
+  num_generated: int
+  num_real: int
+  reference: str
+  further: tuple[str, ...]
+
+  needs = ()
+  of_images = True                      # whether it measures images, wherever they came from
+  name = ''
+  has_logits = True
+
+  @property
+  def needs_test(self):
+    return self.reference == 'test'
+
+  def check(self, spec, family):
+    """Raises UserError where a key cannot be, or weights do not serve."""
+    del family
+    check_at_least(self.name, self, num_generated=frechet.MIN_COUNT, num_real=0)
+    choose(f'evaluators.{self.name}.reference', self.reference, {'train': 0, 'test': 0})
+    for score in self.further:
+      least = choose(f'evaluators.{self.name}.further', score, SCORES).least
+      if self.num_generated < least:
+        raise UserError(f'config.evaluators.{self.name}.num_generated is {self.num_generated:,}, but {score} needs '
+                        f'{least:,} images at least; generate more or leave it out of config.evaluators.{self.name}.'
+                        'further')
+    if 'inception_score' in self.further and not self.has_logits:
+      raise UserError(f'config.evaluators.{self.name}.further names inception_score, which takes a network that knows '
+                      'classes; leave it out')
+    self.check_network(spec)
+
+  def check_network(self, spec):
+    """Raises UserError where the network cannot be had or cannot see images of this Spec."""
+
+  def check_data(self, splits):
+    """Raises UserError where there are fewer real images than asked for."""
+    count = len(getattr(splits, self.reference).images)
+    if count < self.num_real:
+      raise UserError(f'config.evaluators.{self.name}.num_real is {self.num_real:,}, but there are {count:,} '
+                      f'{self.reference} images; set {count} or fewer, 0 for all, or name more splits')
+    for score in self.further:
+      if (self.num_real or count) < SCORES[score].least_real:
+        raise UserError(f'config.evaluators.{self.name}: {score} needs {SCORES[score].least_real} real images at '
+                        f'least; there are {self.num_real or count}; take more or leave it out of its further')
+
+  def measure(self, model, splits, seed):
+    """Measured: scores by the names of `FeatureSpace.named`, a plain warning where images are few, and the receipt.
+
+    Images are generated for labels as frequent as the real images', part by part; the memory does not grow with their
+    number unless `further` needs features to be kept. `diversity` is the root mean square distance between generated
+    features as a share of that between real ones: 1 where they are as varied, 0 where all are one image.
+
+    Raises UserError where generated images are not as many, of the shape or of the kind that they should be.
+    """
+    dataset = getattr(splits, self.reference)
+    space, real = self._space(splits), self._reference(splits)
+    kept = evenly(self.num_generated if self.further else 0, self.num_generated)
+    parts = model.sample_parts(labels_like(dataset.labels, self.num_generated), seed)
+    generated = space.extractor.summary(_checked(parts, dataset.spec), space.features, kept,
+                                        space.logits if 'inception_score' in self.further else '')
+    found = generated.moments.count
+    if found != self.num_generated:
+      raise UserError(f'config.evaluators.{self.name}.num_generated is {self.num_generated:,}, but there are {found:,} '
+                      f'generated images; set {found} or fewer')
+    return Measured(self._numbers(space, generated, real, seed),
+                    receipt={**real.receipt, 'num_generated': found})
+
+  def _numbers(self, space, generated, real, seed):
+    gaussian, count = frechet.of_moments(generated.moments), self.num_generated
+    numbers = {space.named('fid', count): frechet.distance(gaussian, real.gaussian),
+               space.named('diversity', count): float(np.sqrt(np.square(gaussian.factor).sum() / real.variance))}
+    for score in self.further:
+      numbers |= SCORES[score].measure(space, generated, real, seed)
+    numbers |= {'num_generated': count, 'num_real': real.gaussian.count, **space.facts}
+    warning = frechet.warning(min(count, real.gaussian.count))
+    return numbers | ({'warning': self._said(warning)} if warning else {})
+
+  def _said(self, warning):
+    """The warning, which is printed the first time."""
+    if warning not in self._warnings:
+      self._warnings.add(warning)
+      print(f'warning: {self.name}: {warning}', file=sys.stderr, flush=True)
+    return warning
+
+  @functools.cached_property
+  def _warnings(self):
+    return set()
+
+  def space(self, splits):
+    """The FeatureSpace that these images are measured in."""
+    raise NotImplementedError
+
+  def _space(self, splits):
+    return self._kept(('space', id(splits.train)), splits, lambda: self.space(splits))
+
+  def _reference(self, splits):
+    dataset, num_kept = getattr(splits, self.reference), self.num_generated if self.further else 0
+    return self._kept(('reference', id(dataset)), splits, lambda: reference(
+        self._space(splits), dataset, self.reference, self.num_real, num_kept, splits.cache_dir))
+
+  def _kept(self, key, splits, make):
+    """What `make()` gave the first time; the splits are held so that the ids in the keys stay theirs."""
+    if key not in self._memory:
+      self._memory[key] = splits, make()
+    return self._memory[key][1]
+
+  @functools.cached_property
+  def _memory(self):
+    return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class InceptionFeatures(FeatureScores):
+  """FID and its kin; `fid768` and its kin where the weights end at 768 features."""
+
+  weights: str
+  protocol: str
+
+  name = 'inception_features'
+
+  def check_network(self, spec):
+    choose(f'evaluators.{self.name}.protocol', self.protocol, PROTOCOLS)
+    if spec.image_shape[2] not in (1, 3):
+      raise UserError(f'config.evaluators.{self.name}: images have {spec.image_shape[2]} channels; the Inception takes '
+                      '1 or 3; remove the evaluator')
+    self._loaded_space()
+
+  def space(self, splits):
+    return self._loaded_space()
+
+  def _loaded_space(self):
+    return self._kept('space', None, lambda: feature_spaces.inception_space(
+        inception_weights.load(self.weights or feature_spaces.default_weights()), self.protocol,
+        'inception_score' in self.further))
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierFeatures(FeatureScores):
+  """Proxies by a small classifier of the training images' labels, trained when it is first needed."""
+
+  name = 'classifier_features'
+
+  def check_network(self, spec):
+    proxy_classifier.check(spec, self.name)
+
+  def space(self, splits):
+    return feature_spaces.classifier_space(splits.train, splits.cache_dir)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomFeatures(FeatureScores):
+  """Proxies by a network whose weights a fixed seed has drawn."""
+
+  name = 'random_features'
+  has_logits = False
+
+  def space(self, splits):
+    return feature_spaces.random_space(splits.train.spec.image_shape)
+
+
+def labels_like(labels, count):
+  """`count` labels, int32, each as frequent as among `labels` [N] as can be, in an order that mixes them."""
+  return np.resize(np.random.default_rng(_LABEL_SEED).permutation(labels), count)
+
+
+def _checked(parts, spec):
+  """The same parts; raises UserError where one is not of the data set's shape."""
+  for part in parts:
+    if part.shape[1:] != tuple(spec.image_shape):
+      sizes = [' x '.join(map(str, shape)) for shape in (part.shape[1:], spec.image_shape)]
+      raise UserError(f'generated images are {sizes[0]}, the real ones {sizes[1]}; expected one size and one number of '
+                      'channels: grey cannot be measured against colour')
+    yield part

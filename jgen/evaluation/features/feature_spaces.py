@@ -1,0 +1,81 @@
+"""The networks whose features scores are taken in, each with the names that its scores may bear.
+
+Only the whole Inception of 2015-12-05 gives an `fid`. Its 768 features of Mixed_6e give an `fid768`, and every other
+network gives a `proxy_fid[...]`: the name of a number says what it is, wherever it is copied to.
+"""
+
+import dataclasses
+
+from jgen.data import cache
+from jgen.errors import UserError
+from jgen.evaluation.features import proxy_classifier
+from jgen.evaluation.features.extractor import Extractor, inception_extractor
+from jgen.images import to_float
+from jgen.networks.inception import network as inception
+from jgen.networks.inception.weights import digest
+from jgen.networks.small_classifier import SmallClassifier, initial
+
+_INCEPTION_BATCH, _SMALL_BATCH = 32, 128   # images on one device; no score depends on it beyond rounding
+_RANDOM_SEED = 0
+_NATIVE = 'native'                      # the protocol of the small networks: images at their own size, in [-1, 1]
+
+
+def default_weights():
+  """Where `python launch.py --mode=weights` puts the converted Inception: in the folder of the data cache."""
+  return cache.root_of() / 'inception.npz'
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureSpace:
+  """A compiled network of features and what is to be known of it."""
+
+  extractor: Extractor
+  features: str                         # which of the extractor's outputs they are
+  logits: str                           # which of them an Inception Score is taken of; '' where there is none
+  network: str                          # 'inception', '<data set>-cnn' or 'random'
+  form: str                             # the name of a score in this space, to be formatted with its usual name
+  sha256: str                           # of the network's parameters
+  protocol: str
+  facts: dict = dataclasses.field(default_factory=dict)   # numbers that are stored beside the scores
+
+  def named(self, score, count, part=''):
+    """The name under which a score of `count` images is stored: 'fid@10000', 'proxy_kid[random]_low@500'."""
+    return f'{self.form.format(score)}{part}@{count}'
+
+  def receipt(self):
+    """The fields of a receipt that are this space's."""
+    return {'extractor': self.network, 'extractor_sha256': self.sha256, 'features': self.features,
+            'protocol': self.protocol}
+
+
+def inception_space(weights, protocol, with_logits=False):
+  """The FeatureSpace of `inception_weights.Weights`, as deep as they reach; logits cost time, and only some scores ask.
+
+  Raises UserError where the weights end before 768 features, or before the logits that are asked for.
+  """
+  depth = 'logits' if with_logits else min(weights.depth, '2048', key=inception.DEPTHS.index)
+  if inception.DEPTHS.index(depth) < inception.DEPTHS.index('768'):
+    raise UserError(f"the Inception weights end at '{weights.depth}'; scores need '768', the features of Mixed_6e, at "
+                    'least')
+  features = '2048' if with_logits else depth
+  form = '{}' if features == '2048' else f'{{}}{features}'
+  return FeatureSpace(inception_extractor(weights, protocol, depth, _INCEPTION_BATCH), features,
+                      'unbiased_logits' if with_logits else '', 'inception', form, weights.sha256, protocol)
+
+
+def random_space(image_shape):
+  """The FeatureSpace of a network that nobody trained, the same for all runs on images of this shape (H, W, C)."""
+  network = SmallClassifier(1)
+  return _small_space(network, initial(network, image_shape, _RANDOM_SEED), 'random')
+
+
+def classifier_space(dataset, cache_dir):
+  """The FeatureSpace of a classifier of this data set's labels, trained now unless it is in the cache."""
+  network, params, accuracy = proxy_classifier.trained(dataset, cache_dir)
+  return _small_space(network, params, f'{dataset.spec.name}-cnn', 'logits', {'classifier_accuracy': accuracy})
+
+
+def _small_space(network, params, name, logits='', facts=None):
+  extractor = Extractor(lambda params, images: network.apply({'params': params}, to_float(images)), params,
+                        on_host=lambda images: images, batch_size=_SMALL_BATCH)
+  return FeatureSpace(extractor, 'features', logits, name, f'proxy_{{}}[{name}]', digest(params), _NATIVE, facts or {})

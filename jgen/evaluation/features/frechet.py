@@ -1,0 +1,106 @@
+"""The Frechet distance between two Gaussians, without the square root of a matrix.
+
+With factors A [R, F] and B [S, F] of the covariances, A^T A and B^T B, the eigenvalues of their product are the
+squared singular values of A B^T. So tr (A^T A B^T B)^(1/2) is the sum of those singular values: real, not below
+zero, and as exact for covariances without full rank as for others. Fewer features than dimensions
+are their own factor, up to centring.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from jgen.errors import UserError
+
+MIN_COUNT = 2
+FEW = 10_000                            # below it a distance is far above that of many, and says so
+MIN_EXTRAPOLATED = 5_000
+_SUBSETS = 15                           # sizes that the line through the distances is fitted to
+
+
+@dataclasses.dataclass(frozen=True)
+class Gaussian:
+  """A normal distribution, and the number of features that it was estimated from."""
+
+  count: int
+  mean: np.ndarray                      # float64 [F]
+  factor: np.ndarray                    # float64 [R, F], R at most F; covariance = factor^T factor
+
+
+def of_features(features):
+  """The Gaussian with the mean and covariance of features [N, F]; exact and cheap where N is below F.
+
+  Raises UserError on fewer than 2 features, or where one is not a number.
+  """
+  features = _checked(features)
+  mean = features.mean(axis=0)
+  factor = (features - mean) / np.sqrt(len(features) - 1)
+  if len(factor) > factor.shape[1]:
+    factor = _factor(factor.T @ factor)
+  return Gaussian(len(features), mean, factor)
+
+
+def of_moments(moments):
+  """The Gaussian of `jgen.evaluation.features.moments.Moments`. Raises UserError as `of_features` does."""
+  if moments.count < MIN_COUNT:
+    raise UserError(f'a Frechet distance needs {MIN_COUNT} images at least; there are {moments.count}')
+  if not (np.isfinite(moments.mean).all() and np.isfinite(moments.scatter).all()):
+    raise UserError('features are not all finite; images or weights hold NaN')
+  return Gaussian(moments.count, moments.mean, _factor(moments.covariance))
+
+
+def distance(first, second):
+  """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)): Dowson and Landau 1982; Heusel et al. 2017, eq. 6; not below 0."""
+  if first.mean.shape != second.mean.shape:
+    raise UserError(f'features have {len(first.mean)} and {len(second.mean)} dimensions; expected the same')
+  overlap = np.linalg.svd(first.factor @ second.factor.T, compute_uv=False).sum()
+  squares = sum(np.square(a).sum() for a in (first.mean - second.mean, first.factor, second.factor))
+  return max(float(squares - 2 * overlap), 0.)
+
+
+def extrapolated(features, reference, seed):
+  """The distance to the Gaussian `reference` at infinitely many features: Chong and Forsyth 2020.
+
+  The distance falls with 1 / N; the line through it at 15 sizes, of features drawn at random, is read at 0. The
+  sizes go from 5,000, or half of fewer than 10,000, up to all.
+
+  Args:
+    features: [N, F]
+    reference: a Gaussian of many features
+    seed: of the draws
+
+  Raises:
+    UserError: N is below 5,000.
+  """
+  if len(features) < MIN_EXTRAPOLATED:
+    raise UserError(f'extrapolation to infinitely many images starts from {MIN_EXTRAPOLATED:,}; there are '
+                    f'{len(features):,}')
+  random = np.random.default_rng(seed)
+  sizes = np.linspace(min(MIN_EXTRAPOLATED, len(features) // 2), len(features), _SUBSETS).astype(int)
+  distances = [distance(of_features(features[random.choice(len(features), size, replace=False)]), reference)
+               for size in sizes]
+  return float(np.polynomial.Polynomial.fit(1 / sizes, distances, 1)(0))
+
+
+def warning(count):
+  """A plain line on a distance of `count` images, '' where there are enough."""
+  if count >= FEW:
+    return ''
+  return (f'{count:,} images are few: the distance is biased upwards, by more the fewer there are; compare it '
+          f'with distances of as many images only, or take {FEW:,}')
+
+
+def _factor(covariance):
+  values, vectors = np.linalg.eigh(covariance)
+  # What rounding leaves of an eigenvalue 0 would come back as its root, a hundred million times as large.
+  kept = values >= len(values) * np.finfo(np.float64).eps * max(values[-1], 0)
+  return np.sqrt(values[kept])[:, None] * vectors[:, kept].T
+
+
+def _checked(features):
+  features = np.asarray(features, np.float64)
+  if len(features) < MIN_COUNT:
+    raise UserError(f'a Frechet distance needs {MIN_COUNT} images at least; there are {len(features)}')
+  if not np.isfinite(features).all():
+    raise UserError('features are not all finite; images or weights hold NaN')
+  return features

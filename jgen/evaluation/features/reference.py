@@ -1,0 +1,73 @@
+"""What is to be known of the real images before generated ones are scored against them; computed once, then cached."""
+
+import dataclasses
+
+import numpy as np
+
+from jgen.errors import UserError
+from jgen.evaluation.features import frechet
+from jgen.evaluation.features.stored import cached
+from jgen.evaluation.shared import spread
+from jgen.run.receipt import digest_of
+
+_PART = 1_024                           # images that are read at a time
+_FLAT = 1e-12                           # share of the features' squares below which their variance is rounding
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+  """The real images' features."""
+
+  gaussian: frechet.Gaussian
+  features: np.ndarray | None           # float32 [n, F] of some of the images; None where none were asked for
+  receipt: dict
+
+  @property
+  def variance(self):
+    """Sum of the features' variances."""
+    return float(np.square(self.gaussian.factor).sum())
+
+
+def reference(space, dataset, split, num_real, num_kept, cache_dir):
+  """The Reference of a data set in a FeatureSpace.
+
+  Args:
+    space: a FeatureSpace
+    dataset: a Dataset
+    split: what it is called in the receipt
+    num_real: how many of its images, one out of each equal part; 0 for all
+    num_kept: of how many of these the features are kept, at most
+    cache_dir: where they are kept for other runs, or None
+
+  Raises:
+    UserError: the images look all the same to the network.
+  """
+  chosen = np.arange(len(dataset.images)) if not num_real else spread(num_real, dataset)
+  receipt = space.receipt() | {
+      'reference': dataset.spec.name, 'reference_split': split, 'image_shape': list(dataset.spec.image_shape),
+      'reference_sha256': _digest(dataset.images, num_real, chosen), 'num_reference': len(chosen)}
+  arrays = cached(cache_dir, f'reference-{dataset.spec.name}', receipt | {'num_kept': num_kept},
+                  lambda: _measured(space, dataset.images, chosen, num_kept))
+  found = Reference(frechet.Gaussian(int(arrays['count']), arrays['mean'], arrays['factor']), arrays.get('features'),
+                    receipt)
+  if found.variance <= _FLAT * np.square(found.gaussian.mean).sum():
+    raise UserError(f"features of the {len(chosen):,} real images of '{dataset.spec.name}' have zero variance: to the "
+                    f"network '{space.network}' they are all the same, and nothing can be measured; take other images")
+  return found
+
+
+def evenly(count, total):
+  """Rising places of `count` of `total` images, evenly spread; all where there are fewer."""
+  return np.linspace(0, total - 1, min(count, total)).astype(int)
+
+
+def _measured(space, images, chosen, num_kept):
+  parts = (images[chosen[i:i + _PART]] for i in range(0, len(chosen), _PART))
+  summary = space.extractor.summary(parts, space.features, evenly(num_kept, len(chosen)))
+  gaussian = frechet.of_moments(summary.moments)
+  arrays = {'count': np.array(gaussian.count), 'mean': gaussian.mean, 'factor': gaussian.factor}
+  return arrays if summary.features is None else arrays | {'features': summary.features}
+
+
+def _digest(images, num_real, chosen):
+  return digest_of(images[chosen] if num_real else images)

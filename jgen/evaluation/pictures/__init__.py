@@ -1,0 +1,1 @@
+"""Evaluators whose result is a picture: reconstructions, traversals, interpolations, grids."""

@@ -1,0 +1,65 @@
+"""What each code of a model that was given codes does to an image."""
+
+import dataclasses
+
+import numpy as np
+
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.pictures.attribute_pairs import change
+from jgen.evaluation.shared import check_at_least
+from jgen.report.grids import Grid
+
+_DRAW_SEED = 0            # the same values of the other codes at every step, so that pictures compare
+
+
+@dataclasses.dataclass(frozen=True)
+class CodeGrid:
+  """One picture a code: it takes its values along a row, and the noise and all other codes stay."""
+
+  num_rows: int
+  num_values: int
+
+  needs = ('sample_codes',)
+  needs_test = False
+
+  def check(self, spec, family):
+    """Raises UserError where there is no row, or no change."""
+    check_at_least('code_grid', self, num_rows=1, num_values=2)
+
+  def measure(self, model, splits, seed):
+    """Measured: the pictures, and how much each code changes.
+
+    `change_by_code` is a root mean square, in [-1, 1], of what differs from the mean image of a row, code by code.
+    """
+    codes = model.family.latent_codes
+    kinds = (('categorical', range(codes.categorical), np.arange(codes.values)),
+             ('continuous', range(codes.categorical, codes.size), np.linspace(-1, 1, self.num_values)))
+    grids, changes = {}, []
+    for kind, numbers, values in kinds:
+      for number, images in zip(numbers, self.varied(model, numbers, values, seed), strict=True):
+        changes.append(change(images, axis=1))
+        grids[f'code_grid_{number}'] = Grid(
+            images.reshape(-1, *images.shape[2:]), len(values),
+            title=f'{kind} code {number} from {values[0]:g} to {values[-1]:g}; in a row all else stays')
+    return Measured({'change_by_code': changes}, grids)
+
+  def varied(self, model, numbers, values, seed):
+    """Images [codes, rows, values, H, W, C]: in each row the code of that number takes these values."""
+    if not numbers:
+      return []
+    rows = np.tile(random_codes(model.family.latent_codes, self.num_rows), (len(numbers), 1, 1))
+    columns = []
+    for value in values:
+      for i, number in enumerate(numbers):
+        rows[i, :, number] = value
+      # The noise follows the seed and an image's place in a call: the same in every column.
+      columns.append(model.sample_codes(rows.reshape(-1, rows.shape[-1]), seed))
+    images = np.stack(columns, axis=1)
+    return images.reshape(len(numbers), self.num_rows, *images.shape[1:])
+
+
+def random_codes(codes, count):
+  """Codes float32 [count, M + N] of `LatentCodes`, drawn from their prior, the same at every call."""
+  rng = np.random.default_rng(_DRAW_SEED)
+  categorical = rng.integers(0, codes.values, (count, codes.categorical)) if codes.categorical else np.zeros((count, 0))
+  return np.concatenate([categorical, rng.uniform(-1, 1, (count, codes.continuous))], axis=1).astype(np.float32)

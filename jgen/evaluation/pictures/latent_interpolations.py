@@ -1,0 +1,41 @@
+"""Pictures on the way from one latent to another, of a model that draws samples at given latents."""
+
+import dataclasses
+
+import numpy as np
+
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.pictures.interpolations import on_arcs
+from jgen.evaluation.shared import check_at_least
+from jgen.report.grids import Grid
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentInterpolations:
+  """One row a pair of latents from the prior, of one class where the model is told the class.
+
+  The way is on an arc, so that the latents between are as long as those that the model was trained on (White 2016,
+  "Sampling generative networks", sec. 2.1).
+  """
+
+  num_pairs: int
+  num_steps: int
+
+  needs = ('sample_at',)
+  needs_test = False
+
+  def check(self, spec, family):
+    """Raises UserError where there is no pair, or a way without its two ends."""
+    check_at_least('latent_interpolations', self, num_pairs=1, num_steps=2)
+
+  def measure(self, model, splits, seed):
+    """Measured: the picture, and the classes of its rows, if any."""
+    spec, num_classes = splits.train.spec, model.family.num_classes
+    shape = (2, self.num_pairs, model.family.latent_size)
+    ends = np.random.default_rng(seed).standard_normal(shape, np.float32)
+    latents = on_arcs(*ends, self.num_steps)
+    classes = np.arange(self.num_pairs) % max(1, num_classes)
+    images = model.sample_at(latents.reshape(-1, shape[-1]), classes.repeat(self.num_steps), seed)
+    names = tuple(spec.label_names[value] for value in classes) if num_classes else ()
+    return Measured({'num_pairs': self.num_pairs, 'class_names': list(names)}, {
+        'latent_interpolations': Grid(images, self.num_steps, names, 'from one latent to another')})

@@ -1,0 +1,74 @@
+"""Samples beside the training images nearest to them: does the model draw, or does it remember?"""
+
+import dataclasses
+
+import numpy as np
+
+from jgen.errors import UserError
+from jgen.evaluation.features.neighbours import nearest
+from jgen.evaluation.measured import Measured
+from jgen.evaluation.shared import blanks, check_at_least, spread
+from jgen.report.grids import Grid
+
+
+@dataclasses.dataclass(frozen=True)
+class NearestImages:
+  """One row a sample: the sample, and its neighbours among all training images, the nearest first."""
+
+  num_rows: int
+  num_neighbours: int
+  num_generated: int
+  num_real: int
+
+  needs = ()
+  needs_test = False
+
+  def check(self, spec, family):
+    """Raises UserError where a number is below 1, or fewer samples are measured than are shown."""
+    check_at_least('nearest_images', self, num_rows=1, num_neighbours=1, num_generated=self.num_rows, num_real=1)
+
+  def check_data(self, splits):
+    """Raises UserError where there are no more training images than neighbours are asked for."""
+    if len(splits.train.images) <= self.num_neighbours:
+      raise UserError(f'config.evaluators.nearest_images.num_neighbours is {self.num_neighbours}; there are '
+                      f'{len(splits.train.images)} training images, set less')
+
+  def measure(self, model, splits, seed):
+    """Measured: the picture, and distances as in `jgen.evaluation.features.neighbours`, medians over images.
+
+    `ratio` is the distance from samples to their nearest training images over that from real images to theirs: about 1
+    for a model that draws something new, 0 for one that copies; above 1, samples are unlike any real image. The real
+    ones are test images or, where there are none, training images, which are compared with all others.
+    """
+    labels = splits.train.labels[spread(self.num_generated, splits.train)]
+    samples = model.sample(np.resize(labels, self.num_generated), seed)
+    indices, generated = nearest(samples, splits.train.images, self.num_neighbours)
+    real = self._of_real(splits)
+    medians = float(np.median(generated[:, 0])), float(np.median(real))
+    return Measured(
+        {'ratio': medians[0] / medians[1] if medians[1] else 1., 'generated': medians[0], 'real': medians[1],
+         'least_generated': float(generated[:, 0].min()), 'least_real': float(real.min()),
+         'num_generated': len(samples), 'num_real': len(real), 'real_split': 'test' if splits.test else 'train',
+         'training_images': indices[self._shown(generated)].tolist()},
+        {'nearest_images': self._grid(samples, splits.train.images, indices, generated)})
+
+  def _of_real(self, splits):
+    """Distance of each of the real images to its nearest training image, [n]."""
+    dataset = splits.test or splits.train
+    chosen = spread(self.num_real, dataset)
+    left_out = None if splits.test else chosen
+    return nearest(dataset.images[chosen], splits.train.images, 1, left_out)[1][:, 0]
+
+  def _shown(self, distances):
+    """Which samples are shown: as many of those nearest to a training image as of the first ones that were drawn."""
+    suspects = np.argsort(distances[:, 0], kind='stable')[:self.num_rows // 2]
+    others = [i for i in range(len(distances)) if i not in suspects]
+    return np.array([*suspects, *others[:self.num_rows - len(suspects)]], int)
+
+  def _grid(self, samples, images, indices, distances):
+    shown = self._shown(distances)
+    blank = blanks(len(shown), samples.shape[1:])
+    rows = np.concatenate([np.stack([samples[shown], blank], axis=1), images[indices[shown]]], axis=1)
+    return Grid(rows.reshape(-1, *samples.shape[1:]), rows.shape[1],
+                tuple(f'{distance:.3f}' for distance in distances[shown, 0]),
+                'distance | sample | its nearest training images')

@@ -1,0 +1,153 @@
+"""Convolution and transposed convolution of PyTorch's geometry, fast where they run.
+
+Three maps, each linear in each of its two arguments and each other's transposes, so that they are closed
+under reverse-mode differentiation of any order (forward mode is not defined):
+
+  convolve(x, kernel) -> y              x [B, H, W, Ci]
+  transpose_convolve(y, kernel) -> x    y [B, h, w, Co], h = (H + 2 padding - k) // stride + 1
+  kernel_gradient(x, y) -> kernel       kernel [k, k, Ci, Co]
+
+The environment variable JGEN_CONVOLUTION chooses their form when a function is traced: `plain` is XLA's own
+convolution and its derivatives as JAX writes them, right for accelerators and the quickest to compile; `fast` is
+made of what XLA does well on a CPU. Unset, the backend decides. Parameters are the same in both; results differ by
+rounding.
+"""
+
+from collections.abc import Callable
+import functools
+import os
+
+import flax.linen as nn
+import jax
+
+from jgen.errors import UserError
+from jgen.networks.convolution import winograd
+from jgen.networks.convolution.forms import Geometry, phases_form, plain_form
+from jgen.networks.convolution.winograd import mixed_form, winograd_form
+
+
+def convolve(x, kernel, stride=2, padding=1):
+  """x [B, H, W, Ci], kernel [k, k, Ci, Co] -> [B, h, w, Co], h = (H + 2 padding - k) // stride + 1.
+
+  PyTorch's conv2d, its weight being the kernel with axes [Co, Ci, k, k].
+
+  Raises:
+    UserError: the kernel does not fit into the image.
+  """
+  _, height, width, channels = x.shape
+  geometry = Geometry(kernel.shape[0], stride, padding, height, width)
+  if min(geometry.sides) < 1:
+    raise UserError(f'a layer cannot take its {geometry.kernel_size} x {geometry.kernel_size} kernel over an image of '
+                    f'{height} x {width} pixels; choose larger images or fewer layers')
+  return _convolve(_choose_form(geometry, channels), x, kernel)
+
+
+def transpose_convolve(y, kernel, stride=2, padding=1, output_padding=0):
+  """y [B, h, w, Co], kernel [k, k, Ci, Co] -> [B, H, W, Ci], H = stride (h - 1) + k - 2 padding + output_padding.
+
+  PyTorch's conv_transpose2d, its weight being the kernel with axes [Co, Ci, k, k]; the transpose of `convolve`.
+
+  Raises:
+    UserError: output_padding is not below the stride.
+  """
+  if not 0 <= output_padding < stride:
+    raise UserError(f'output_padding is {output_padding}; expected 0 to {stride - 1}, less than the stride')
+  height, width = (stride * (side - 1) + kernel.shape[0] - 2 * padding + output_padding for side in y.shape[1:3])
+  geometry = Geometry(kernel.shape[0], stride, padding, height, width)
+  return _transpose_convolve(_choose_form(geometry, kernel.shape[2]), y, kernel)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _convolve(form, x, kernel):
+  return form.convolve(x, kernel)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _transpose_convolve(form, y, kernel):
+  return form.transpose_convolve(y, kernel)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _kernel_gradient(form, x, y):
+  return form.kernel_gradient(x, y)
+
+
+_convolve.defvjp(
+    lambda form, x, kernel: (form.convolve(x, kernel), (x, kernel)),
+    lambda form, saved, y: (_transpose_convolve(form, y, saved[1]), _kernel_gradient(form, saved[0], y)))
+_transpose_convolve.defvjp(
+    lambda form, y, kernel: (form.transpose_convolve(y, kernel), (y, kernel)),
+    lambda form, saved, x: (_convolve(form, x, saved[1]), _kernel_gradient(form, x, saved[0])))
+_kernel_gradient.defvjp(
+    lambda form, x, y: (form.kernel_gradient(x, y), (x, y)),
+    lambda form, saved, k: (_transpose_convolve(form, saved[1], k), _convolve(form, saved[0], k)))
+
+
+def _fast_form(geometry, channels):
+  """The faster form on CPU for images of Ci channels, as measured on two cores (jaxlib 0.10.2)."""
+  if geometry.stride == 1 or not winograd.serves(geometry):
+    return phases_form(geometry)
+  return (winograd_form if channels >= 64 else mixed_form)(geometry)
+
+
+_FORMS = {
+    'plain': lambda geometry, channels: plain_form(geometry),
+    'fast': _fast_form,
+}
+
+
+def _choose_form(geometry, channels):
+  default = 'fast' if jax.default_backend() == 'cpu' else 'plain'
+  name = os.environ.get('JGEN_CONVOLUTION', default)
+  if name not in _FORMS:
+    raise UserError(f"the environment variable JGEN_CONVOLUTION is '{name}': expected {' or '.join(_FORMS)}; "
+                    'correct it, or unset it for what suits the backend')
+  return _FORMS[name](geometry, channels)
+
+
+class Conv(nn.Module):
+  """The learned `convolve`, PyTorch's Conv2d: [B, H, W, Ci] -> [B, h, w, features].
+
+  Its param `kernel` is [k, k, Ci, features].
+  """
+
+  features: int
+  kernel_size: int = 4
+  stride: int = 2
+  padding: int = 1
+  use_bias: bool = False
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  kernel_norm: Callable | None = None   # axis of the outputs -> a layer that changes the kernel
+
+  @nn.compact
+  def __call__(self, x):
+    size = self.kernel_size
+    kernel = self.param('kernel', self.kernel_init, (size, size, x.shape[-1], self.features))
+    kernel = self.kernel_norm(axis=3)(kernel) if self.kernel_norm else kernel
+    y = convolve(x, kernel, self.stride, self.padding)
+    return y + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else y
+
+
+class ConvTranspose(nn.Module):
+  """The learned `transpose_convolve`, PyTorch's ConvTranspose2d: [B, h, w, Ci] -> [B, H, W, features].
+
+  Its param `kernel` is [k, k, features, Ci]: what it maps from stands last. An initializer that scales with
+  the fan-in takes k k features for it, as in PyTorch's ConvTranspose2d.
+  """
+
+  features: int
+  kernel_size: int = 4
+  stride: int = 2
+  padding: int = 1
+  output_padding: int = 0
+  use_bias: bool = False
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  kernel_norm: Callable | None = None   # axis of the outputs -> a layer that changes the kernel
+
+  @nn.compact
+  def __call__(self, y):
+    size = self.kernel_size
+    kernel = self.param('kernel', self.kernel_init, (size, size, self.features, y.shape[-1]))
+    kernel = self.kernel_norm(axis=2)(kernel) if self.kernel_norm else kernel
+    x = transpose_convolve(y, kernel, self.stride, self.padding, self.output_padding)
+    return x + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else x

@@ -1,0 +1,57 @@
+"""Layers that double or halve an image, by the names that a config gives."""
+
+from collections.abc import Callable
+
+from flax import linen as nn
+
+from jgen.networks.convolution.layers import Conv, ConvTranspose
+
+
+class Resampling(nn.Module):
+  """A 3x3 convolution of stride 1, with what its heirs do before or after."""
+
+  features: int
+  use_bias: bool
+  kernel_init: Callable
+  kernel_norm: Callable | None
+
+  def convolve(self, x, features):
+    return Conv(features, kernel_size=3, stride=1, padding=1, use_bias=self.use_bias, kernel_init=self.kernel_init,
+                kernel_norm=self.kernel_norm, name='convolution')(x)
+
+
+class PixelShuffle(Resampling):
+  """[B, H, W, Ci] -> [B, 2H, 2W, features]: four values for each, laid out as a square (Shi et al. 2016)."""
+
+  @nn.compact
+  def __call__(self, x):
+    return pixel_shuffle(self.convolve(x, 4 * self.features))
+
+
+class ResizeConvolution(Resampling):
+  """[B, H, W, Ci] -> [B, 2H, 2W, features]: each pixel repeated as a square, then convolved (Odena et al. 2016)."""
+
+  @nn.compact
+  def __call__(self, x):
+    return self.convolve(x.repeat(2, axis=1).repeat(2, axis=2), self.features)
+
+
+class PooledConvolution(Resampling):
+  """[B, H, W, Ci] -> [B, H/2, W/2, features]: convolved, then the mean of each square of four pixels."""
+
+  @nn.compact
+  def __call__(self, x):
+    return nn.avg_pool(self.convolve(x, self.features), (2, 2), (2, 2))
+
+
+def pixel_shuffle(x):
+  """[B, H, W, 4C] -> [B, 2H, 2W, C]; of 4 c + 2 i + j, c is the channel, i the row, j the column, as in PyTorch."""
+  batch, height, width, channels = x.shape
+  x = x.reshape(batch, height, width, channels // 4, 2, 2).transpose(0, 1, 4, 2, 5, 3)
+  return x.reshape(batch, 2 * height, 2 * width, channels // 4)
+
+
+# The first of each: the 4x4 convolution of stride 2 and its transpose, Radford et al. 2016.
+UPSAMPLINGS = {'transposed_convolution': ConvTranspose, 'pixel_shuffle': PixelShuffle,
+               'resize_convolution': ResizeConvolution}
+DOWNSAMPLINGS = {'strides': Conv, 'average_pooling': PooledConvolution}

@@ -1,0 +1,165 @@
+"""The Inception's weights: from the published file, or a folder of single layers, to one file without pickles.
+
+The published file is the PyTorch port of the network that TensorFlow's first FID used:
+https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth
+"""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+import zipfile
+
+import numpy as np
+
+from jgen.errors import UserError, choose
+from jgen.files import expanded, replacing
+from jgen.networks.inception import network as inception
+from jgen.networks.inception.torch_file import read_tensors
+
+URL = ('https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/'
+       'pt_inception-2015-12-05-6726825d.pth')
+PUBLISHED_SHA256 = '6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2'
+PUBLISHED_BYTES = 95_628_359
+_EPS = 1e-3                             # of the batch normalisation
+_BRANCHES = ('tower', 'tower_1', 'tower_2')   # TensorFlow's names of the branches of more than one step
+FETCH = f'fetch it with: curl --fail -L -O {URL} && python launch.py --mode=weights {Path(URL).name}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+  """Parameters for `Inception(depth)`, with what a receipt says of them."""
+
+  params: dict                          # {unit or 'fc': {'kernel', 'bias': float32}}
+  depth: str                            # one of inception.DEPTHS: as far as there are weights
+  sha256: str                           # of names, shapes and values, whatever file they came from
+
+
+def load(path):
+  """The Weights in a published `.pth`, in a `.npz` of `save`, or in a folder of `.dat` layers.
+
+  Raises:
+    UserError: there is nothing, it is another kind of file, or not what was published.
+  """
+  path = expanded(path)
+  if not path.exists():
+    raise UserError(f'{path}: no Inception weights there; {FETCH}')
+  kind = 'folder' if path.is_dir() else path.suffix
+  return _weights(choose('evaluators.*.weights', kind, _READERS)(path), path)
+
+
+def save(weights, path):
+  """Writes a `.npz` that `load` reads, whole or not at all."""
+  arrays = {f'{name}/{kind}': array for name, unit in weights.params.items() for kind, array in unit.items()}
+  with replacing(path) as temporary, open(temporary, 'wb') as file:
+    np.savez(file, **arrays)
+
+
+def _weights(params, path):
+  """Weights of all parameters that serve, checked against the network."""
+  served = [depth for depth in inception.DEPTHS if set(inception.parameter_names(depth)) <= params.keys()]
+  if not served:
+    raise UserError(f'{path}: not even the first layers of the Inception are there; {FETCH}')
+  params = {name: params[name] for name in inception.parameter_names(served[-1])}
+  expected = inception.parameter_shapes()
+  for name, unit in params.items():
+    for kind, shape in expected[name].items():
+      if unit[kind].shape != shape or not np.isfinite(unit[kind]).all():
+        raise UserError(f'{path}: {kind} of {name} is {list(unit[kind].shape)}; expected {list(shape)}, all finite')
+  return Weights(params, served[-1], digest(params))
+
+
+def digest(params):
+  """sha256, in hexadecimal, of the parameters {unit: {'kernel', 'bias'}}."""
+  hashed = hashlib.sha256()
+  for name in sorted(params):
+    for kind in sorted(params[name]):
+      array = np.ascontiguousarray(params[name][kind], '<f4')
+      hashed.update(f'{name}/{kind} {array.shape}\n'.encode())
+      hashed.update(array)
+  return hashed.hexdigest()
+
+
+def _from_published(path):
+  data = path.read_bytes()
+  if data.lstrip()[:1] == b'<':
+    raise UserError(f'{path} is a web page, not the weights; {FETCH}')
+  if len(data) != PUBLISHED_BYTES:
+    raise UserError(f'{path} has {len(data):,} bytes; expected {PUBLISHED_BYTES:,}; {FETCH}')
+  found = hashlib.sha256(data).hexdigest()
+  if found != PUBLISHED_SHA256:
+    raise UserError(f'{path}: sha256 is {found}; expected {PUBLISHED_SHA256}; {FETCH}')
+  return from_state(read_tensors(data, path), path)
+
+
+def from_state(state, path):
+  """Parameters from a PyTorch state {key: array} with the published keys, batch normalisation folded in.
+
+  Raises UserError, `path` named, if a key is missing.
+  """
+  try:
+    params = {unit.name: _folded(state, unit.name) for unit in inception.units(list(inception.STAGES.values()))}
+    params['fc'] = {'kernel': np.ascontiguousarray(state['fc.weight'].T), 'bias': state['fc.bias']}
+  except KeyError as error:
+    raise UserError(f'{path}: no {error} among the tensors; {FETCH}') from error
+  return params
+
+
+def _folded(state, name):
+  """Kernel [h, w, in, out] and bias that convolve and normalise at once."""
+  weight, gamma, beta, mean, variance = (
+      state[f'{name}.{key}'].astype(np.float64)
+      for key in ('conv.weight', 'bn.weight', 'bn.bias', 'bn.running_mean', 'bn.running_var'))
+  scale = gamma / np.sqrt(variance + _EPS)
+  kernel = weight.transpose(2, 3, 1, 0) * scale
+  return {'kernel': kernel.astype(np.float32), 'bias': (beta - mean * scale).astype(np.float32)}
+
+
+def _from_npz(path):
+  params = {}
+  try:
+    with np.load(path, allow_pickle=False) as arrays:
+      for key in arrays:
+        name, kind = key.split('/')
+        params.setdefault(name, {})[kind] = arrays[key]
+  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    raise UserError(f'{path}: not weights that jgen stored ({" ".join(str(error).split())}); convert them again'
+                    ) from error
+  return params
+
+
+def _from_layers(path):
+  """Files `weights_*.dat`, `bias_*.dat` a layer: float32, kernels [out][h][w][in], batch normalisation folded in."""
+  shapes = inception.parameter_shapes()
+  return {name: _layer(path, layer, *shapes[name]['kernel']) for name, layer in layer_names().items()
+          if (path / f'weights_{layer}.dat').exists()}
+
+
+def _layer(path, layer, height, width, inputs, outputs):
+  kernel, bias = (np.fromfile(path / f'{kind}_{layer}.dat', '<f4') for kind in ('weights', 'bias'))
+  if kernel.size != height * width * inputs * outputs or bias.size != outputs:
+    raise UserError(f'{path}: layer {layer} has {kernel.size:,} weights and {bias.size:,} biases; expected '
+                    f'{height * width * inputs * outputs:,} and {outputs:,}')
+  return {'kernel': kernel.reshape(outputs, height, width, inputs).transpose(1, 2, 3, 0).copy(), 'bias': bias}
+
+
+def layer_names():
+  """{unit: name in TensorFlow's graph, '_' for '/'} of the units before the first branch that splits again."""
+  stem = inception.units([inception.STAGES['64'], inception.STAGES['192']])
+  names = {unit.name: _numbered('conv', i) for i, unit in enumerate(stem)}
+  for i, block in enumerate(inception.STAGES['768']):
+    towers = iter(_BRANCHES)
+    for branch in block:
+      if isinstance(branch, inception.Unit):
+        names[branch.name] = f'{_numbered("mixed", i)}_conv'
+      elif isinstance(branch, list):
+        tower = next(towers)
+        for k, unit in enumerate(inception.units(branch)):
+          names[unit.name] = f'{_numbered("mixed", i)}_{tower}_{_numbered("conv", k)}'
+  return names
+
+
+def _numbered(name, index):
+  return f'{name}_{index}' if index else name
+
+
+_READERS = {'.pth': _from_published, '.npz': _from_npz, 'folder': _from_layers}

@@ -1,0 +1,149 @@
+"""Checkpoints in Orbax, each with a digest: the last few are kept, and the best."""
+
+import contextlib
+import hashlib
+from pathlib import Path
+import shutil
+import sys
+
+import jax
+from ml_collections import ConfigDict
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from jgen.errors import UserError, choose
+from jgen.run import folder as run_folder
+
+
+def digest(state):
+  """sha256 over the names, types, shapes and bytes of all arrays, in hexadecimal.
+
+  Orbax restores flipped bytes as wrong numbers without a word; the digest catches them.
+  """
+  total = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+    total.update(f'{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}'.encode())
+    total.update(np.ascontiguousarray(leaf).data)
+  return total.hexdigest()
+
+
+class Checkpoints:
+  """The checkpoints of one run folder."""
+
+  def __init__(self, folder, section, read_only=False):
+    """`section` is `config.checkpoints`."""
+    self._folder = folder / 'checkpoints'
+    self._best_metric = section.best_metric
+    self._sign = 1 if section.best_is_highest else -1   # a best that is lowest is the highest of the negated
+    policies = [checkpoint_managers.LatestN(section.keep_last)]
+    if section.best_metric:
+      policies.append(checkpoint_managers.BestN(get_metric_fn=lambda metrics: self._sign * metrics['best_metric'],
+                                                n=1, keep_checkpoints_without_metrics=False))
+    self._manager = ocp.CheckpointManager(self._folder, options=ocp.CheckpointManagerOptions(
+        create=not read_only, read_only=read_only, cleanup_tmp_directories=not read_only,
+        preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies)))
+
+  def save(self, step, state, scores):
+    """Starts writing `state`, numpy arrays that nobody changes, unless this step is there already.
+
+    `scores` is {name: number} of this step's evaluation, empty if there was none.
+
+    Raises:
+      UserError: no room; the evaluation did not measure the number by which the best is kept.
+    """
+    if scores and self._best_metric:
+      choose('checkpoints.best_metric', self._best_metric, scores)
+    if step in self._manager.all_steps():
+      return
+    self._wait()
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    free = shutil.disk_usage(self._folder).free
+    if free < 1.1 * size + 2**20:
+      raise UserError(f'no room for the checkpoint of step {step}: {size / 1e6:.1f} MB are needed and '
+                      f'{free / 1e6:.1f} MB free at {self._folder}; the earlier checkpoints are kept, free some space '
+                      'and run the same command again')
+    metrics = {'best_metric': float(scores[self._best_metric])} if self._best_metric in scores else None
+    self._manager.save(step, metrics=metrics, args=ocp.args.Composite(
+        state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave({'digest': digest(state)})))
+
+  def restore(self, like):
+    """The newest sound checkpoint as numpy arrays, or None where there is none at all.
+
+    Args:
+      like: a TrainState of shapes.
+
+    Returns:
+      (state, [(step, why) of newer checkpoints that are damaged])
+
+    Raises:
+      UserError: there are checkpoints, but none can be read.
+    """
+    damaged = []
+    for step in sorted(self._manager.all_steps(), reverse=True):
+      try:
+        return self.read(step, like), damaged
+      except Exception as error:  # Orbax raises bare Exceptions for damaged files
+        damaged.append((step, ' '.join(str(error).split())[:120]))
+    if damaged:
+      raise UserError(f'none of the checkpoints in {self._folder} can be read (step {damaged[0][0]}: {damaged[0][1]}); '
+                      'name another --workdir to start anew')
+    return None, damaged
+
+  def newest_and_best(self, like):
+    """{'newest': state, 'best': state}, without the best where it is the newest or none is known."""
+    state, damaged = self.restore(like)
+    states = {} if state is None else {'newest': state}
+    scores = {step: self._manager.metrics(step) for step in self._manager.all_steps()}
+    scores = {step: self._sign * metrics['best_metric'] for step, metrics in scores.items() if metrics}
+    best = max(scores, key=scores.get, default=None)
+    if best not in (None, *(step for step, _ in damaged)) and best != int(state.step):
+      states['best'] = self.read(best, like)
+    return states
+
+  def read(self, step, like):
+    """The state saved at `step`; raises an Exception if it is damaged."""
+    empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+    restored = self._manager.restore(step, args=ocp.args.Composite(
+        state=ocp.args.StandardRestore(empty), meta=ocp.args.JsonRestore()))
+    if digest(restored['state']) != restored['meta']['digest']:
+      raise ValueError('its numbers do not match their digest')
+    return restored['state']
+
+  def set_aside(self, damaged):
+    """Moves damaged checkpoints out of the way, to `checkpoints_damaged/`, and says so."""
+    for step, why in damaged:
+      aside = self._folder.with_name('checkpoints_damaged') / str(step)
+      aside.parent.mkdir(exist_ok=True)
+      shutil.rmtree(aside, ignore_errors=True)
+      shutil.move(self._folder / str(step), aside)
+      print(f'warning: the checkpoint of step {step} is damaged ({why}); it was moved to {aside} and the one before '
+            'is used', file=sys.stderr)
+    if damaged:
+      self._manager.reload()
+
+  def _wait(self):
+    try:
+      self._manager.wait_until_finished()
+    except Exception as error:   # of the disk, in as many kinds as there are layers
+      raise UserError(
+          f'a checkpoint could not be written to {self._folder}: {error}; the earlier ones are kept') from error
+
+  def close(self):
+    self._wait()
+    self._manager.close()
+
+
+def newest(folder, like):
+  """The newest sound checkpoint of a run folder, for a TrainState of shapes; changes nothing there.
+
+  Raises:
+    UserError: the folder holds no run, or no checkpoint, or none that can be read.
+  """
+  folder = Path(folder).absolute()
+  section = ConfigDict(run_folder.read_config(folder)['checkpoints'])
+  with contextlib.closing(Checkpoints(folder, section, read_only=True)) as checkpoints:
+    state, _ = checkpoints.restore(like)
+  if state is None:
+    raise UserError(f'{folder} holds no checkpoint yet; train first')
+  return state

@@ -1,0 +1,144 @@
+"""What happens between steps: draw, evaluate, save.
+
+An action is called with (step, replicated state, scores of this step so far) and returns new scores.
+"""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from flax import jax_utils
+import jax
+from matplotlib.image import imread
+import numpy as np
+
+from jgen.data.spec import Splits
+from jgen.errors import UserError
+from jgen.files import write_text
+from jgen.model import Compiled, Model
+from jgen.report.comparison import HIGHEST_IS_BEST
+from jgen.report.grids import save_grid
+from jgen.run import receipt
+from jgen.run.checkpoints import Checkpoints
+
+
+@dataclasses.dataclass
+class Action:
+  """Due every so many steps (0: never) and at the last one."""
+
+  every_steps: int
+
+  def due(self, step, last, stopping):
+    """Whether to act after `step`, the `last` of the run or one after which it is `stopping` for now."""
+    del stopping
+    return last or bool(self.every_steps) and step % self.every_steps == 0
+
+
+@dataclasses.dataclass
+class DrawSamples(Action):
+  """Draws a grid of samples, one row a class, from the same latents each time."""
+
+  compiled: Compiled
+  folder: Path
+  row_names: tuple[str, ...]            # one a class; empty where the labels are ignored
+  columns: int
+  seed: int
+  writer: Any                           # a clu metric writer
+
+  def __call__(self, step, state, scores):
+    rows = len(self.row_names) or self.columns
+    images = Model(self.compiled, state).sample(np.repeat(np.arange(rows), self.columns), self.seed)
+    path = self.folder / 'samples' / f'step_{step:08d}.png'
+    save_grid(path, images, self.columns, self.row_names)
+    self.writer.write_images(step, {'samples': imread(path)[None, :, :, :3]})
+    return {}
+
+
+@dataclasses.dataclass
+class Evaluate(Action):
+  """Runs the evaluators and stores what they measured: a JSON file each, with its receipt, and their pictures."""
+
+  evaluators: Mapping[str, Any]         # {name: evaluator}
+  compiled: Compiled
+  splits: Splits
+  folder: Path
+  seed: int
+  writer: Any                           # a clu metric writer
+  show: Callable = lambda step, scores: None   # called with the scores, {name: number}, of a step
+
+  def __call__(self, step, state, scores):
+    scores = {}
+    for name, evaluator in self.evaluators.items():
+      measured = evaluator.measure(Model(self.compiled, state), self.splits, self.seed)
+      self.store(step, name, measured, dataclasses.asdict(evaluator), state)
+      self.draw(step, measured.grids)
+      scores.update({f'{name}/{key}': value for key, value in measured.numbers.items()
+                     if isinstance(value, (int, float))})
+    self.writer.write_scalars(step, scores)
+    self.show(step, scores)
+    return scores
+
+  def complete(self, step, state):
+    """Runs those whose numbers of this step are not there, as where a run was killed while it measured."""
+    left = {name: evaluator for name, evaluator in self.evaluators.items() if not self.record(step, name).exists()}
+    if left:
+      dataclasses.replace(self, evaluators=left)(step, state, {})
+
+  def record(self, step, name):
+    """The file of what the evaluator `name` measures after a step."""
+    return self.folder / 'evaluation' / f'{name}_step_{step:08d}.json'
+
+  def store(self, step, name, measured, settings, state):
+    """Writes what the evaluator `name` measured, with its receipt."""
+    model = receipt.of_state(state, self.seed, step)
+    record = {'step': step, 'evaluator': name, 'results': measured.numbers, 'seed': self.seed,
+              'averaged_parameters': model['averaged_parameters'],
+              'data': self.splits.train.source, 'test_data': self.splits.test and self.splits.test.source,
+              'settings': settings}
+    if measured.receipt:
+      record['receipt'] = {**measured.receipt, **model, **receipt.of_versions()}
+    write_text(self.record(step, name), json.dumps(record, indent=2) + '\n')
+
+  def draw(self, step, grids):
+    """Writes the pictures {name: Grid}."""
+    for name, grid in grids.items():
+      path = self.folder / 'evaluation' / f'{name}_step_{step:08d}.png'
+      save_grid(path, grid.images, grid.columns, grid.row_names, grid.title)
+      self.writer.write_images(step, {name: imread(path)[None, :, :, :3]})
+
+
+@dataclasses.dataclass
+class Save(Action):
+  """Saves a checkpoint, also where a run is interrupted."""
+
+  checkpoints: Checkpoints
+
+  def due(self, step, last, stopping):
+    return stopping or super().due(step, last, stopping)
+
+  def __call__(self, step, state, scores):
+    # A copy: on CPU the arrays' memory is the devices', which the next step reuses while Orbax still writes.
+    self.checkpoints.save(step, jax.tree.map(lambda x: np.array(jax_utils.unreplicate(x)), state), scores)
+    return {}
+
+
+def check_evaluators(config, evaluators):
+  """Raises UserError if an evaluator that is to run at the end, or to tell the best checkpoint, does not run.
+
+  Also where the worst would be kept for the best.
+  """
+  for name in config.evaluators_at_end:
+    if name not in evaluators:
+      raise UserError(f"config.evaluators_at_end names '{name}', which is none of config.evaluators; known: "
+                      f"{', '.join(evaluators) or 'none'}")
+  metric, all_along = config.checkpoints.best_metric, [
+      name for name in evaluators if name not in config.evaluators_at_end]
+  if metric and metric.split('/')[0] not in all_along:
+    raise UserError(f"config.checkpoints.best_metric is '{metric}', but no such evaluator runs all along; known: "
+                    f"{', '.join(all_along) or 'none'}")
+  highest = HIGHEST_IS_BEST.get(metric, config.checkpoints.best_is_highest)
+  if highest != config.checkpoints.best_is_highest:
+    raise UserError(f"config.checkpoints.best_metric is '{metric}', which is best where it is "
+                    f"{'highest' if highest else 'lowest'}; set --config.checkpoints.best_is_highest={highest}")

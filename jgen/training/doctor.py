@@ -1,0 +1,208 @@
+"""Watches the numbers of an adversarial training for signs that it fails, says so, and what to try.
+
+The signs are those of Chintala et al. 2016, "How to train a GAN? Tips and tricks to make GANs work", no. 10, and mode
+collapse. All that the doctor knows is what a run stores, so that a resumed run is told what an uninterrupted one is.
+"""
+
+import collections
+from collections.abc import Callable
+import csv
+import dataclasses
+import io
+import operator
+import os
+
+import numpy as np
+
+from jgen.files import write_text
+from jgen.run.records import read_record
+
+_LEAST_ROWS = 10                        # that a window holds, be it longer than asked for
+_PARTS = 5                              # of a window, of which each is below the one before where a loss falls steadily
+_HEADER = ('step', 'sign', 'event', 'value', 'threshold', 'advice')
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+  """What config.doctor holds."""
+
+  window_steps: int
+  least_critic_loss: float
+  largest_gradient_norm: float
+  largest_loss_variation: float
+  largest_generator_fall: float
+  least_diversity: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Sign:
+  """One way in which a training may be seen to fail."""
+
+  name: str
+  metrics: tuple[str, ...]              # all that it reads; a run that lacks one of them cannot show the sign
+  measure: Callable                     # (values [R] of each of the metrics in the window) -> number
+  beyond: Callable                      # (number, threshold) -> whether the sign is there
+  threshold: str                        # one of Limits
+  meaning: str                          # about the number, after it
+  advice: str
+  windowed: bool = True                 # whether the window is looked at, or the last row alone
+
+
+def mean(values, *_):
+  return values.mean()
+
+
+def median(values):
+  return np.median(values)
+
+
+def least(*values):
+  return min(value[-1] for value in values)
+
+
+def variation(values, *_):
+  """Standard deviation as a share of the mean; 0 for a loss of 0."""
+  return values.std() / abs(values.mean()) if values.any() else 0.
+
+
+def fall_while_fooled(losses, accuracies):
+  """By how much a loss has fallen from the first to the last part of the window, if it fell from each to the next.
+
+  0 if it did not, or if the critic still tells most generated images right in the last part.
+  """
+  parts = [part.mean() for part in np.array_split(losses, _PARTS)]
+  fooled = np.array_split(accuracies, _PARTS)[-1].mean() < 0.5
+  return parts[0] - parts[-1] if fooled and (np.diff(parts) < 0).all() else 0.
+
+
+# A Wasserstein critic has no boundary between real and generated images, and so logs no accuracy. Its loss, which has
+# no least value either and may well be 0, shows none of the signs that read an accuracy.
+SIGNS = (
+    Sign('critic loss near 0', ('critic/adversarial', 'critic/real_accuracy'), mean, operator.lt, 'least_critic_loss',
+         'on average, without a penalty: the critic has won, and the generator has little to learn from',
+         'lower model.critic_optimizer.learning_rate, raise model.generator_steps, or make it harder to tell: '
+         'model.instance_noise, model.diff_augment, model.critic_targets, augmentation'),
+    Sign("critic's gradient too large", ('critic/gradient_norm',), median, operator.gt, 'largest_gradient_norm',
+         'is the median of its norm',
+         'lower model.critic_optimizer.learning_rate, set model.critic.spectral_norm, or choose a model.penalty'),
+    Sign("generator's gradient too large", ('generator/gradient_norm',), median, operator.gt, 'largest_gradient_norm',
+         'is the median of its norm: what the critic says changes steeply with the image',
+         'lower model.generator_optimizer.learning_rate, set model.critic.spectral_norm, or choose a model.penalty'),
+    Sign('critic loss varies much', ('critic/adversarial', 'critic/real_accuracy'), variation, operator.gt,
+         'largest_loss_variation', 'is its standard deviation as a share of its mean: none of the two gains ground',
+         'lower both learning rates or b1, raise batch_size, or smooth the labels: model.critic_targets.real=0.9'),
+    Sign('generator loss falls steadily', ('generator/adversarial', 'critic/fake_accuracy'), fall_while_fooled,
+         operator.gt, 'largest_generator_fall',
+         'is how far it fell while the critic took most samples for real: it may be fooled by rubbish',
+         'raise model.critic_optimizer.learning_rate, model.critic_steps or the channels in model.critic.features'),
+    Sign('mode collapse', ('diversity/pair_ratio', 'diversity/nearest_ratio'), least, operator.lt, 'least_diversity',
+         'is the distance between samples as a share of that between real images: they look alike',
+         "set model.loss='wasserstein' with model.penalty='gradient_penalty', lower "
+         'model.generator_optimizer.learning_rate, raise batch_size or model.critic_steps', windowed=False))
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+  """A sign that begins or ends."""
+
+  step: int
+  sign: Sign
+  begins: bool
+  value: float
+  threshold: float
+
+  def __str__(self):
+    if not self.begins:
+      return f'doctor, step {self.step:,}: no longer: {self.sign.name}'
+    return (f'doctor, step {self.step:,}: {self.sign.name}: {self.value:.3g} {self.sign.meaning} (limit '
+            f'{self.threshold:g}). Try: {self.sign.advice}')
+
+  def row(self):
+    """As a line of doctor.csv."""
+    text = io.StringIO()
+    event = 'begins' if self.begins else 'ends'
+    advice = self.sign.advice if self.begins else ''
+    csv.writer(text, lineterminator='\n').writerow(
+        (self.step, self.sign.name, event, repr(self.value), repr(self.threshold), advice))
+    return text.getvalue()
+
+
+class Watch:
+  """One sign, looked for in row after row."""
+
+  def __init__(self, sign, threshold, window_steps):
+    self._sign, self._threshold, self._window = sign, threshold, window_steps
+    self._rows = collections.deque()    # (step, *values of the sign's metrics)
+    self._last_seen = None              # step at which the sign was there last; None once it has ended
+
+  def add(self, step, numbers):
+    """The Finding that the numbers {metric: value} of a step bring about, or None."""
+    if any(name not in numbers for name in self._sign.metrics):
+      return None
+    self._rows.append((step, *(numbers[name] for name in self._sign.metrics)))
+    while len(self._rows) > self._least_rows and self._rows[0][0] <= step - self._window:
+      self._rows.popleft()
+    if step < self._window or len(self._rows) < self._least_rows:
+      return None                       # every training begins with odd numbers
+    return self._judge(step)
+
+  @property
+  def _least_rows(self):
+    return _LEAST_ROWS if self._sign.windowed else 1
+
+  def _judge(self, step):
+    _, *values = np.array(self._rows, np.float64).T
+    value, known = float(self._sign.measure(*values)), self._last_seen is not None
+    there = bool(self._sign.beyond(value, self._threshold))
+    if there:
+      self._last_seen = step
+    elif known and step - self._last_seen >= self._window:   # not at the first row without it: it would come and go
+      self._last_seen = None
+    now = self._last_seen is not None
+    return None if now == known else Finding(step, self._sign, now, value, self._threshold)
+
+
+class Doctor:
+  """Tells what is found where it is looked for: on the terminal, in TensorBoard and in doctor.csv."""
+
+  def __init__(self, section, folder, step, writer, say):
+    """Goes on after `step` of the run in `folder`, from what is stored of it until then.
+
+    Args:
+      section: config.doctor
+      folder: the run's
+      step: of the checkpoint that the run goes on from
+      writer: a clu metric writer
+      say: called with each line for the terminal
+    """
+    limits = Limits(**section)
+    self._watches = [Watch(sign, getattr(limits, sign.threshold), limits.window_steps) for sign in SIGNS]
+    self._writer, self._say = writer, say
+    before = ''.join(finding.row() for finding in self._replay(read_record(folder).series, step))
+    path = folder / 'doctor.csv'
+    write_text(path, ','.join(_HEADER) + '\n' + before)
+    self._file = path.open('a', encoding='utf-8')
+
+  def _replay(self, series, last):
+    """All findings of stored series {name: (steps, values)} up to the step `last`."""
+    rows = collections.defaultdict(dict)
+    for name, (steps, values) in series.items():
+      for step, value in zip(steps.astype(int).tolist(), values.tolist(), strict=True):
+        rows[step][name] = value
+    return [finding for step in sorted(rows) if step <= last for finding in self._look(step, rows[step])]
+
+  def _look(self, step, numbers):
+    found = [watch.add(step, numbers) for watch in self._watches]
+    return [finding for finding in found if finding]
+
+  def add(self, step, numbers):
+    """Looks at numbers {name: value}, logged or evaluated, of a step no earlier than those before."""
+    for finding in self._look(step, numbers):
+      self._file.write(finding.row())
+      self._file.flush()
+      self._writer.write_texts(step, {'doctor': str(finding)})
+      self._say(str(finding))
+
+  def close(self):
+    os.fsync(self._file.fileno())
+    self._file.close()

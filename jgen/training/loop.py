@@ -1,0 +1,111 @@
+"""The training loop. It knows a Family, and no model by name."""
+
+from collections.abc import Callable, Mapping
+import contextlib
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from clu import metric_writers
+from flax import jax_utils
+import jax
+from ml_collections import ConfigDict
+
+from jgen.data.spec import Splits
+from jgen.families.base import Family
+from jgen.model import Compiled
+from jgen.progress import Progress
+from jgen.run import folder as run_folder
+from jgen.run.checkpoints import Checkpoints
+from jgen.training import actions, feed
+from jgen.training.doctor import Doctor
+from jgen.training.monitor import Monitor
+from jgen.training.step import make_dispatch
+
+_INIT = 2**31                           # folded into the key for the initial values; no step has this number
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+  """A run: what is trained, on what, and where it is kept."""
+
+  config: ConfigDict
+  family: Family
+  augment: Callable                     # an augmentation, see jgen.augmentation.images.create
+  splits: Splits
+  evaluators: Mapping[str, Any]         # {name: evaluator}
+  folder: Path                          # that this process writes to
+  checkpoints: Checkpoints
+
+  def run(self, stop):
+    """Trains until `config.num_steps` or until `stop` asks to; returns the last step done."""
+    state, first_step = self.begin()
+    run_folder.record_start(self.folder, first_step, self.splits.train.source)
+    progress = Progress(self.config.num_steps, self.config.batch_size * self.family.batches_per_step,
+                        quiet=jax.process_index() > 0 or first_step == self.config.num_steps)
+    writer = metric_writers.SummaryWriter(str(self.folder / 'tensorboard'))
+    with (contextlib.closing(run_folder.MetricsFile(self.folder / 'metrics.csv', first_step)) as metrics_file,
+          contextlib.closing(Doctor(self.config.doctor, self.folder, first_step, writer, progress.say)) as doctor):
+      monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress, doctor)
+      todo = self.actions(writer, doctor)
+      step = self.loop(state, first_step, monitor, todo, stop)
+      if first_step >= self.config.num_steps and jax.process_count() == 1:   # of several, one alone sees what is there
+        todo[-1].complete(step, state)
+      monitor.flush()
+    writer.close()
+    return step
+
+  def begin(self):
+    """(replicated state, its step): the newest sound checkpoint's, or a new one."""
+    init_key = jax.random.fold_in(jax.random.key(self.config.seed), _INIT)
+    state, damaged = self.checkpoints.restore(jax.eval_shape(self.family.init, init_key))
+    self.checkpoints.set_aside(damaged)
+    if state is None:
+      state = self.family.adapt(jax.jit(self.family.init)(init_key), self.splits.train)
+    return jax_utils.replicate(state), int(state.step)
+
+  def actions(self, writer, doctor):
+    """What is done between steps, in this order: what takes long at the end comes after the state is saved."""
+    config, compiled = self.config, Compiled(self.family)
+    row_names = self.splits.train.spec.label_names if self.family.num_classes else ()
+    all_along, at_end = (
+        actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder, config.seed, writer, doctor.add)
+        for every_steps, evaluators in self.evaluations())
+    return (
+        actions.DrawSamples(config.sample_every_steps, compiled, self.folder, row_names, config.samples_per_class,
+                            config.seed, writer),
+        all_along, actions.Save(config.checkpoint_every_steps, self.checkpoints), at_end)
+
+  def evaluations(self):
+    """(every how many steps, evaluators) of those that run all along and of those that run at the end."""
+    at_end = {name: self.evaluators[name] for name in self.config.evaluators_at_end}
+    others = {name: evaluator for name, evaluator in self.evaluators.items() if name not in at_end}
+    return (self.config.evaluate_every_steps, others), (0, at_end)
+
+  def loop(self, state, first_step, monitor, todo, stop):
+    """The steps after `first_step`; returns the last one done."""
+    config, key = self.config, jax.random.key(self.config.seed)
+    dispatch = make_dispatch(self.family, self.augment)
+    step = first_step
+    for batches in self.batches(first_step):
+      state, metrics = dispatch(state, batches, key)
+      step += config.steps_per_dispatch
+      monitor.add(step, metrics)
+      stopping = stop.requested_at(step // config.steps_per_dispatch)
+      due = [action for action in todo if action.due(step, step == config.num_steps, stopping)]
+      if due:
+        monitor.flush()                 # so that nothing is drawn from, or saved of, a run that has diverged
+        scores = {}
+        for action in due:
+          scores.update(action(step, state, scores))
+      if stopping:
+        break
+    return step
+
+  def batches(self, first_step):
+    """The batches of the steps after `first_step`, {name: [D, S, K, B, ...]} a dispatch."""
+    config = self.config
+    return feed.batches(
+        self.splits.train, on_device=config.data.on_device, seed=config.seed, first_step=first_step,
+        num_steps=config.num_steps, steps_per_dispatch=config.steps_per_dispatch,
+        batches_per_step=self.family.batches_per_step, batch_size=config.batch_size)

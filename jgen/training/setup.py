@@ -1,0 +1,36 @@
+"""The objects that a config describes: family, evaluators, augmentation, images. Built before anything is trained."""
+
+import jax
+
+from jgen import data, evaluation, families
+from jgen.augmentation import images as augmentation
+from jgen.errors import UserError
+from jgen.training import actions, feed
+
+
+def check_devices(config):
+  """Raises UserError unless the batch divides evenly over all devices."""
+  if config.batch_size % jax.device_count():
+    raise UserError(f'config.batch_size is {config.batch_size}, which does not divide over {jax.device_count()} '
+                    f'devices; use a multiple of {jax.device_count()}')
+
+
+def build(config):
+  """(family, evaluators, augmentation) of a config; raises UserError if it cannot work."""
+  check_devices(config)
+  spec = data.describe(config.data)
+  family = families.create(config, spec)
+  evaluators = evaluation.create(config.evaluators, spec, family, bool(config.data.test_splits))
+  augment = augmentation.create(config.augmentation)
+  actions.check_evaluators(config, evaluators)
+  return family, evaluators, augment
+
+
+def load(config, family, evaluators):
+  """The images of a config, as Splits; raises UserError if it cannot work on them."""
+  splits = data.load_splits(config.data)
+  family.check_data(splits.train)
+  evaluation.check_data(evaluators, splits)
+  if config.data.on_device:
+    feed.check_room(splits.train)
+  return splits

@@ -1,0 +1,59 @@
+"""What README.md, docs/ and the configs tell the reader to type: each key is known, each data set has its splits."""
+
+import ast
+import importlib
+from pathlib import Path
+import re
+import shlex
+
+from helpers import published
+import pytest
+
+from jgen import data
+from jgen.run import config as config_lib
+import launch
+
+ROOT = Path(__file__).parent.parent.parent
+TEXTS = [ROOT / 'README.md', *(ROOT / 'docs').rglob('*.md'), *(ROOT / 'configs').glob('*.py')]
+
+
+def commands():
+  """Every command line of launch.py that names its config, or takes the usual one, with the file it stands in."""
+  for path in TEXTS:
+    text = re.sub(r'\\\n\s*', '', path.read_text(encoding='utf-8'))
+    for found in re.finditer(r'^.*python launch\.py ?(.*)$', text, re.MULTILINE):
+      arguments = shlex.split(found[1].partition('`')[0], comments=True)
+      if '--workdir=runs/NAME' not in arguments and 'compare' not in found[1]:
+        yield pytest.param(arguments, id=f'{path.name}: {" ".join(arguments)}')
+
+
+def config_of(arguments):
+  """The config with the command's keys set."""
+  file, _, argument = launch.with_config(['launch.py', *arguments])[1].removeprefix('--config=').partition(':')
+  make = importlib.import_module(f'configs.{Path(file).stem}').get_config
+  config = make(argument) if argument else make()
+  for key, text in re.findall(r'--config\.(\S+?)=(.*)', '\n'.join(arguments)):
+    usual = config_lib.flatten(config)[key]
+    value = text if isinstance(usual, str) else ast.literal_eval(text)
+    config.update_from_flattened_dict({key: float(value) if isinstance(usual, float) else value})
+  return config
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('published')
+  return {name: write(folder / name) for name, write in published.WRITERS.items()}
+
+
+@pytest.mark.parametrize('arguments', list(commands()))
+def test_every_command_names_keys_and_splits_that_are(arguments, files):
+  config = config_of(arguments)
+  if config.data.name == 'NAME' or config.data.label_file:
+    return                              # the reader's own, or a list that is not here
+  config.data.dir = str(files.get(config.data.name, ''))
+  spec = data.describe(config.data)
+  if config.data.test_splits:
+    config.data.splits = config.data.test_splits
+    data.describe(config.data)
+  trains = not any(argument.startswith('--mode') for argument in arguments)
+  assert not (trains and config.model.get('conditional')) or spec.num_classes

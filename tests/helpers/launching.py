@@ -1,0 +1,32 @@
+"""Starts launch.py as a user does: a process of its own."""
+
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+ROOT = Path(__file__).parent.parent.parent
+
+# The quickstart with networks and counts that take seconds.
+TINY = (
+    '--config.num_steps=60', '--config.batch_size=16', '--config.steps_per_dispatch=2', '--config.log_every_steps=3',
+    '--config.checkpoint_every_steps=4', '--config.sample_every_steps=30', '--config.evaluate_every_steps=0',
+    '--config.samples_per_class=2', '--config.model.critic_steps=2', '--config.model.latent_size=4',
+    '--config.data.image_size=8', '--config.model.generator.features=(8,8)', '--config.model.critic.features=(8,8)',
+    '--config.evaluators.class_consistency.num_generated=20')
+
+
+def environment(devices=1):
+  return {**os.environ, 'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}'}
+
+
+def start(*arguments, env=None):
+  return subprocess.Popen([sys.executable, ROOT / 'launch.py', *map(str, arguments)], env=env or environment(),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def launch(*arguments, env=None):
+  """The CompletedProcess of a launch that is waited for."""
+  process = start(*arguments, env=env)
+  out, err = process.communicate(timeout=300)
+  return subprocess.CompletedProcess(process.args, process.returncode, out, err)

@@ -1,0 +1,95 @@
+"""Small files in a published layout, ways to spoil them, and what is said of it."""
+
+from types import SimpleNamespace
+
+from helpers.pictures import encoded, put, smooth
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from jgen.data.readers import celeba, dsprites, sprites
+from jgen.errors import UserError
+
+
+def section(name='svhn', folder='', splits=('train',), image_size=32, cache_dir='', **others):
+  """A config.data."""
+  usual = dict(label='', crop=0., label_file='', partition_file='', max_bad_share=0.01)
+  return SimpleNamespace(
+      name=name, dir=str(folder), splits=splits, image_size=image_size, cache_dir=str(cache_dir), **usual | others)
+
+
+def refusal(call, *arguments):
+  """The one line that a UserError says."""
+  with pytest.raises(UserError) as caught:
+    call(*arguments)
+  line = str(caught.value)
+  assert '\n' not in line
+  return line
+
+
+def write_mat(path, count=12, **other):
+  """A file in the published layout, of random images; returns them as [N, 32, 32, 3] and the digits."""
+  rng = np.random.default_rng(count)
+  images = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+  y = (np.arange(count) % 10 + 1).astype(np.uint8)[:, None]
+  variables = {'X': images.transpose(1, 2, 3, 0), 'y': y} | other
+  savemat(path, {name: value for name, value in variables.items() if value is not None}, do_compression=True)
+  return images, y[:, 0] % 10
+
+
+def cut(path, share):
+  """Leaves the first part of a file, as a broken download does."""
+  whole = path.read_bytes()
+  path.write_bytes(whole[:int(len(whole) * share)])
+
+
+def write_svhn(folder):
+  folder.mkdir()
+  for split, count in (('train', 60), ('test', 20), ('extra', 20)):
+    write_mat(folder / f'{split}_32x32.mat', count)
+  return folder
+
+
+def write_celeba(folder):
+  """60 faces' worth of pictures, 40 to train on and 20 to test with."""
+  names = [f'{n + 1:06d}.jpg' for n in range(60)]
+  yes = np.random.default_rng(0).integers(0, 2, (60, 40)) * 2 - 1
+  rows = [f"{name} {' '.join(map(str, row))}" for name, row in zip(names, yes, strict=True)]
+  put(folder, {f'img_align_celeba/{name}': encoded(smooth(n, 109, 89)) for n, name in enumerate(names)} | {
+      'list_attr_celeba.txt': '\n'.join(['60', ' '.join(celeba.ATTRIBUTES), *rows]) + '\n',
+      'list_eval_partition.txt': ''.join(f'{name} {2 * (n >= 40)}\n' for n, name in enumerate(names))})
+  return folder
+
+
+def write_dsprites(folder, count=400):
+  folder.mkdir()
+  numbers = np.arange(count) * (sprites.NUM_IMAGES // count)
+  classes = sprites.classes(numbers)
+  _, shape, scale, orientation, x, y = classes.T
+  images = sprites.render(shape, sprites.SCALES[scale], sprites.ORIENTATIONS[orientation], sprites.POSITIONS[x],
+                          sprites.POSITIONS[y], 64)
+  np.savez_compressed(folder / dsprites.FILE, imgs=images[..., 0] // 255, latents_classes=classes,
+                      latents_values=classes / 7.)
+  return folder
+
+
+def write_pictures(folder):
+  put(folder, {f'{n}.jpg': encoded(smooth(n, 96, 96)) for n in range(80)})
+  return folder
+
+
+def write_tiny_imagenet(folder):
+  """Two classes, 8 training and 2 validation images each."""
+  wnids = ('n01', 'n02')
+  train = [f'train/{wnid}/images/{wnid}_{n}.JPEG' for wnid in wnids for n in range(8)]
+  val = [(f'val_{n}.JPEG', wnids[n % 2]) for n in range(4)]
+  put(folder, {name: encoded(smooth(n, 64, 64)) for n, name in enumerate(
+      [*train, *(f'val/images/{name}' for name, _ in val)])} | {
+          'wnids.txt': '\n'.join(wnids) + '\n',
+          'val/val_annotations.txt': ''.join(f'{name}\t{wnid}\t0\t0\t9\t9\n' for name, wnid in val)})
+  return folder
+
+
+# {data set: what writes small files in its published format into a folder, and returns it}
+WRITERS = {'celeba': write_celeba, 'dsprites': write_dsprites, 'folder': write_pictures, 'svhn': write_svhn,
+           'tiny_imagenet': write_tiny_imagenet}

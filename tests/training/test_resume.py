@@ -1,0 +1,85 @@
+"""Exact resume, with real processes: killed anywhere and started again, a run is the run that was not."""
+
+import json
+from pathlib import Path
+import random
+import signal
+import time
+
+from helpers.launching import TINY, environment, launch, start
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+
+def last_checkpoint(workdir):
+  """(step, {name: array}, stored digest) of the newest checkpoint, read by Orbax alone."""
+  with ocp.CheckpointManager(workdir / 'checkpoints') as manager:
+    step = manager.latest_step()
+    restored = manager.restore(step, args=ocp.args.Composite(
+        state=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore()))
+  flat = {}
+  def visit(prefix, node):
+    if isinstance(node, dict):
+      for key, value in node.items():
+        visit(f'{prefix}/{key}', value)
+    elif isinstance(node, (list, tuple)):
+      visit(prefix, dict(enumerate(node)))
+    elif node is not None:
+      flat[prefix] = np.asarray(node)
+  visit('', restored['state'])
+  return step, flat, restored['meta']['digest']
+
+
+@pytest.mark.parametrize('devices', [1, 4])
+def test_killed_and_resumed_equals_uninterrupted(devices, tmp_path):
+  env = environment(devices)
+  whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+  result = launch(f'--workdir={whole}', *TINY, env=env)
+  assert result.returncode == 0, result.stderr
+
+  process = start(f'--workdir={killed}', *TINY, env=env)
+  rows_before = random.randrange(1, 12)   # of the 20 rows: killed at another moment in every test run
+  wait_for(lambda: rows(killed) >= rows_before or process.poll() is not None)
+  time.sleep(random.random() / 20)
+  process.send_signal(signal.SIGKILL)
+  process.communicate()
+  assert not (killed / 'checkpoints' / '60').exists(), 'the run ended before it was killed'
+  result = launch(f'--workdir={killed}', env=env)   # the folder alone: its own config
+  assert result.returncode == 0, result.stderr
+
+  assert (whole / 'metrics.csv').read_bytes() == (killed / 'metrics.csv').read_bytes()
+  steps = [int(row.split(',')[0]) for row in (killed / 'metrics.csv').read_text().splitlines()[1:]]
+  assert steps == list(range(3, 61, 3))
+  (step, expected, digest), (resumed_step, resumed, resumed_digest) = last_checkpoint(whole), last_checkpoint(killed)
+  assert step == resumed_step == 60 and digest == resumed_digest
+  assert {name.split('/')[1] for name in expected} >= {'params', 'opt_state', 'model_state', 'ema_params', 'step'}
+  for name, array in expected.items():
+    np.testing.assert_array_equal(resumed[name], array, err_msg=name)
+  starts = json.loads((killed / 'environment.json').read_text())['starts']
+  assert len(starts) == 2 and 0 <= starts[1]['step'] < 60
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_save_and_tell_how_to_go_on(number, tmp_path):
+  process = start(f'--workdir={tmp_path / "run"}', *TINY, '--config.num_steps=200000',
+                  '--config.checkpoint_every_steps=100000')
+  wait_for(lambda: rows(tmp_path / 'run') >= 2 or process.poll() is not None)
+  process.send_signal(number)
+  out, err = process.communicate(timeout=120)
+  assert process.returncode == 0, err
+  assert 'go on with: python ' in out and '--config.num_steps=200000' in out
+  step, _, _ = last_checkpoint(tmp_path / 'run')
+  assert f'step {step:,} of 200,000' in out
+
+
+def rows(workdir):
+  path = Path(workdir) / 'metrics.csv'
+  return path.read_text().count('\n') if path.exists() else 0
+
+
+def wait_for(condition, seconds=200):
+  deadline = time.monotonic() + seconds
+  while not condition():
+    assert time.monotonic() < deadline, 'nothing happened'
+    time.sleep(0.01)
