@@ -82,13 +82,5 @@ def main(arguments):
 
 if __name__ == '__main__':
   runtime.prepare()
-  try:
+  with runtime.exit_status():
     app.run(main, flags_parser=parse)
-  except (UserError, OSError) as error:
-    if isinstance(error, OSError) and error.errno not in runtime.DISK_TROUBLE:
-      raise
-    print(f'error: {error}', file=sys.stderr)
-    sys.exit(2)
-  except KeyboardInterrupt:
-    print('interrupted; what was saved before is kept', file=sys.stderr)
-    sys.exit(130)

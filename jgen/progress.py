@@ -1,8 +1,8 @@
 """One line about how far the training is: rewritten in place on a terminal, now and then elsewhere."""
 
-import shutil
-import sys
 import time
+
+from jgen import terminal
 
 _TERMINAL_SECONDS, _PLAIN_SECONDS = 0.5, 15.
 
@@ -19,9 +19,9 @@ class Progress:
   """Shows step, share, speed, time to go and the losses."""
 
   def __init__(self, num_steps, images_per_step, quiet=False):
-    self._stream, self._quiet = sys.stdout, quiet
+    self._quiet = quiet
     self._num_steps, self._images_per_step = num_steps, images_per_step
-    self._terminal = self._stream.isatty()
+    self._terminal = terminal.is_terminal()
     self._start = None                  # (step, time) after the first, compiling, dispatch
     self._shown = time.monotonic()
     if not quiet:
@@ -55,9 +55,7 @@ class Progress:
 
   def write(self, line, keep=True):
     """Writes a line; on a terminal one that is not kept is overwritten by the next."""
-    if not self._terminal:
-      print(line, file=self._stream, flush=True)
-      return
-    width = shutil.get_terminal_size().columns - 1
-    self._stream.write(f'\r\033[K{line if keep else line[:width]}' + ('\n' if keep else ''))
-    self._stream.flush()
+    if self._terminal:
+      terminal.rewrite(line, keep)
+    else:
+      terminal.say(line)

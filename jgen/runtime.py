@@ -1,11 +1,15 @@
 """The process: its environment before the heavy imports, its signals, and the processes beside it."""
 
+import contextlib
 import errno
 import importlib.metadata
 import os
 import platform
 import signal
 import sys
+
+from jgen import terminal
+from jgen.errors import UserError
 
 # XLA frees its temporaries after every step; by default glibc hands them back to the kernel and pays for the
 # pages again. Keeping them makes a step on CPU 10 to 25 % faster. glibc reads these when a process starts.
@@ -20,8 +24,8 @@ _QUIET = {'TF_CPP_MIN_LOG_LEVEL': '3', 'GRPC_VERBOSITY': 'ERROR', 'TF_ENABLE_ONE
 _CPU_FLAG, _FLAG_VERSION = '--xla_cpu_experimental_ynn_fusion_type', '0.10.'
 _CPU_FLAG_VALUE = '-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'
 
-# What the person at the terminal can mend: no room, no permission, a disk that takes no writing.
-DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+# What the person at the terminal can mend: no room, no permission, a disk that takes no writing, a path that cannot be.
+_DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def prepare():
@@ -30,8 +34,7 @@ def prepare():
   That last, on Linux with glibc, starts the process again. Call it before jax is imported. Variables that are set
   already are left alone; JGEN_MALLOC=0 in the environment keeps the process as it is.
   """
-  for stream in (sys.stdout, sys.stderr):
-    stream.reconfigure(errors='backslashreplace')   # a file's name may be in any encoding
+  terminal.prepare()
   for name, value in _QUIET.items():
     os.environ.setdefault(name, value)
   _set_xla_flag()
@@ -47,6 +50,23 @@ def _set_xla_flag():
   flags = os.environ.get('XLA_FLAGS', '')
   if importlib.metadata.version('jaxlib').startswith(_FLAG_VERSION) and _CPU_FLAG not in flags:
     os.environ['XLA_FLAGS'] = f'{flags} {_CPU_FLAG}={_CPU_FLAG_VALUE}'.strip()
+
+
+@contextlib.contextmanager
+def exit_status():
+  """Within it, an error that the user can mend ends the process with one line and status 2, Ctrl-C with 130."""
+  try:
+    yield
+  except (UserError, OSError) as error:
+    if isinstance(error, OSError) and error.errno not in _DISK_TROUBLE:
+      raise
+    terminal.tell(f'error: {error}')
+    sys.exit(2)
+  except KeyboardInterrupt:
+    terminal.tell('interrupted; what was saved before is kept')
+    sys.exit(130)
+  finally:
+    terminal.finish()
 
 
 def start_jax(coordinator='', num_processes=1, process_id=0):

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 import re
 
+from jgen import terminal
 from jgen.errors import UserError
 from jgen.run.receipt import MEASURE, MODEL, differing
 
@@ -48,7 +49,7 @@ def run(paths):
     evaluations = {path: stored[name] for path, stored in runs.items()}
     why = unlike(name, evaluations)
     refused += [why] if why else []
-    print('' if why else table(name, evaluations), end='')
+    terminal.say('' if why else table(name, evaluations), end='')
   if refused:
     raise UserError('; '.join(refused))
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from jgen import data, images
+from jgen import data, images, terminal
 from jgen.augmentation import images as augmentation
 from jgen.files import replacing
 from jgen.parallel import AXIS
@@ -24,11 +24,11 @@ def run(config, workdir, command):
   del command
   augment = augmentation.create(config.augmentation)
   dataset = data.load(config.data)
-  print(table(dataset))
+  terminal.say(table(dataset))
   path = workdir / 'data.png'
   with replacing(path) as temporary:
     Image.fromarray(picture(dataset, augment, config.seed)).save(temporary, format='PNG')
-  print(f'{SIDE * SIDE} images, and the same augmented ({told(augment)}): {path}')
+  terminal.say(f'{SIDE * SIDE} images, and the same augmented ({told(augment)}): {path}')
 
 
 def told(augment):

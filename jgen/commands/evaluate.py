@@ -6,7 +6,7 @@ from clu import metric_writers
 from flax import jax_utils
 import jax
 
-from jgen import data, evaluation, families
+from jgen import data, evaluation, families, terminal
 from jgen.errors import UserError
 from jgen.model import Compiled
 from jgen.report.figures import draw_figures
@@ -39,7 +39,7 @@ def run(config, workdir, command):
                               metric_writers.LoggingWriter())
   for name, state in states.items():
     for score, value in evaluate(int(state.step), jax_utils.replicate(state), {}).items():
-      print(f'step {int(state.step):,} ({name})  {score} {value:.4g}')
+      terminal.say(f'step {int(state.step):,} ({name})  {score} {value:.4g}')
   draw_figures(folder)
 
 

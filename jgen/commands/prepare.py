@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from jgen import data
+from jgen import data, terminal
 from jgen.data import cache
 from jgen.errors import UserError
 from jgen.progress import duration
@@ -31,8 +31,8 @@ def run(config, workdir, command):
   except KeyboardInterrupt as error:
     raise UserError(f'stopped; what is prepared is kept, go on with: {command}') from error
   for dataset in filter(None, (splits.train, splits.test)):
-    print(summary(dataset))
-  print(f'done in {duration(time.monotonic() - start)}')
+    terminal.say(summary(dataset))
+  terminal.say(f'done in {duration(time.monotonic() - start)}')
 
 
 def summary(dataset):

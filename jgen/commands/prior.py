@@ -13,7 +13,7 @@ import jax
 from ml_collections import ConfigDict
 import numpy as np
 
-from jgen import data, families
+from jgen import data, families, terminal
 from jgen.commands import study
 from jgen.commands.evaluate import check_same_model
 from jgen.commands.variations import Variation
@@ -52,7 +52,7 @@ def run(config, workdir, command):
   with run_folder.locked(source.priors):
     study.Study(source.priors, priors, command).run()
     if all(each.status == 'done' for each in priors):
-      print(f'{"samples":<12} {draw(source.priors / "samples.png", config, priors)}')
+      terminal.say(f'{"samples":<12} {draw(source.priors / "samples.png", config, priors)}')
 
 
 def names(config):

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from jgen import data, evaluation
+from jgen import data, evaluation, terminal
 from jgen.data import cache
 from jgen.data.spec import Splits
 from jgen.errors import UserError
@@ -36,8 +36,8 @@ def run(config, workdir, command):
     _store(folder, name, measured, evaluator, generated, real, config.seed)
     for number, value in measured.numbers.items():
       if isinstance(value, (int, float)):
-        print(f'{name}/{number} {value:.4g}')
-  print(f'stored in {folder / "evaluation"}')
+        terminal.say(f'{name}/{number} {value:.4g}')
+  terminal.say(f'stored in {folder / "evaluation"}')
 
 
 @dataclasses.dataclass(frozen=True)

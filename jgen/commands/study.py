@@ -8,10 +8,10 @@ import dataclasses
 import gc
 import json
 from pathlib import Path
-import sys
 
 import jax
 
+from jgen import terminal
 from jgen.commands import train, variations
 from jgen.commands.variations import Variation
 from jgen.errors import UserError
@@ -91,7 +91,7 @@ class Run:
       self.status = 'done' if self.done() else 'stopped'
     except (UserError, jax.errors.JaxRuntimeError) as error:   # the latter: no room in the device's memory
       self.status, self.error = 'failed', ' '.join(str(error).split())[:400]
-      print(f'failed: {self.error}', file=sys.stderr, flush=True)
+      terminal.tell(f'failed: {self.error}')
     gc.collect()                        # the arrays and compiled steps of this run, before the next one's
     return stopping
 
@@ -115,13 +115,13 @@ class Study:
     stopping = False
     for number, each in enumerate(self.runs, start=1):
       already = ', done already' if each.status == 'done' else ''
-      print(f'{each.noun} {number} of {len(self.runs)}: {each.variation.name}{already}', flush=True)
+      terminal.say(f'{each.noun} {number} of {len(self.runs)}: {each.variation.name}{already}')
       if not already:
         stopping = self.train(each)
       if stopping:
         break
     draw_comparison(self.folder)
-    print(self.summary())
+    terminal.say(self.summary())
     failed = self.named('failed')
     if failed:
       raise UserError(f'{len(failed)} of {len(self.runs)} {self.runs[0].noun}s failed: {", ".join(failed)}; see '

@@ -4,13 +4,13 @@ import math
 
 import jax
 
-from jgen import data, families
+from jgen import data, families, terminal
 
 
 def run(config, workdir, command):
   """Prints each parameter's shape and size and, last, their total. Needs no data and no run folder."""
   del workdir, command
-  print(table(families.create(config, data.describe(config.data)).networks()))
+  terminal.say(table(families.create(config, data.describe(config.data)).networks()))
 
 
 def table(params):

@@ -6,6 +6,7 @@ import time
 
 import jax
 
+from jgen import terminal
 from jgen.progress import duration
 from jgen.report.figures import draw_figures
 from jgen.run.checkpoints import Checkpoints
@@ -35,7 +36,7 @@ def run(config, workdir, command):
       step = Trainer(config, family, augment, splits, evaluators, folder, checkpoints).run(stop)
     draw_figures(folder)
     if jax.process_index() == 0:
-      print(summary(folder, step, config, time.monotonic() - start, command))
+      terminal.say(summary(folder, step, config, time.monotonic() - start, command))
   return stop.requested
 
 

@@ -1,5 +1,6 @@
 """The Inception's weights as published, or as a folder of layers, to one file that holds arrays and no program."""
 
+from jgen import terminal
 from jgen.errors import UserError
 from jgen.evaluation.features.feature_spaces import default_weights
 from jgen.networks.inception import weights as inception_weights
@@ -19,4 +20,4 @@ def run(paths):
     raise UserError(f'{target}: weights are written as .npz; name such a file')
   weights = inception_weights.load(source)
   inception_weights.save(weights, target)
-  print(f"Inception as far as '{weights.depth}', sha256 {weights.sha256}\nwritten to {target}")
+  terminal.say(f"Inception as far as '{weights.depth}', sha256 {weights.sha256}\nwritten to {target}")

@@ -23,13 +23,13 @@ import json
 import os
 from pathlib import Path
 import shutil
-import sys
 import time
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from jgen import terminal
 from jgen.data.files.resizing import resize
 from jgen.data.unfinished import Piece, Unfinished
 from jgen.errors import UserError
@@ -153,7 +153,7 @@ def _alone(folder):
       try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
       except BlockingIOError:
-        print(f'waiting for the process that prepares {folder}', file=sys.stderr, flush=True)
+        terminal.tell(f'waiting for the process that prepares {folder}')
         fcntl.flock(file, fcntl.LOCK_EX)
       with contextlib.suppress(FileNotFoundError):   # the one that was waited for has removed it, so once more
         if os.path.samestat(os.fstat(file.fileno()), path.stat()):
@@ -197,9 +197,9 @@ def _fill(unfinished, folder, spec, original):
     _check_share(spec, original, skipped, original.count, report.done)   # of all: bytes may say which are of the splits
   _check_share(spec, original, skipped, unfinished.count + len(skipped), report.done)
   for file, why in skipped[:3]:
-    print(f'warning: {file}: {why}: skipped', file=sys.stderr, flush=True)
+    terminal.warn(f'{file}: {why}: skipped')
   if len(skipped) > 3:
-    print(f'warning: {len(skipped)} bad images are skipped in all; manifest.json names them', file=sys.stderr)
+    terminal.warn(f'{len(skipped)} bad images are skipped in all; manifest.json names them')
   return skipped
 
 
@@ -258,7 +258,7 @@ class _Progress:
     self._first = self._first or (self.done, now)
     if now > self._next:
       self._next = now + 10
-      print(f'{self._what}: {self.done:,} of {self._total:,} images{self._speed(now)}', file=sys.stderr, flush=True)
+      terminal.tell(f'{self._what}: {self.done:,} of {self._total:,} images{self._speed(now)}')
 
   def _speed(self, now):
     images, seconds = self.done - self._first[0], now - self._first[1]

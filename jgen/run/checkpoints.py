@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 from pathlib import Path
 import shutil
-import sys
 
 import jax
 from ml_collections import ConfigDict
@@ -12,6 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from jgen import terminal
 from jgen.errors import UserError, choose
 from jgen.run import folder as run_folder
 
@@ -117,8 +117,8 @@ class Checkpoints:
       aside.parent.mkdir(exist_ok=True)
       shutil.rmtree(aside, ignore_errors=True)
       shutil.move(self._folder / str(step), aside)
-      print(f'warning: the checkpoint of step {step} is damaged ({why}); it was moved to {aside} and the one before '
-            'is used', file=sys.stderr)
+      terminal.warn(f'the checkpoint of step {step} is damaged ({why}); it was moved to {aside} and the one before '
+                    'is used')
     if damaged:
       self._manager.reload()
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 import subprocess
 import sys
+import time
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -30,3 +31,17 @@ def launch(*arguments, env=None):
   process = start(*arguments, env=env)
   out, err = process.communicate(timeout=300)
   return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def wait_for(condition, seconds=200):
+  """Waits until `condition()` holds."""
+  deadline = time.monotonic() + seconds
+  while not condition():
+    assert time.monotonic() < deadline, 'nothing happened'
+    time.sleep(0.01)
+
+
+def rows(workdir):
+  """The lines of a run's metrics.csv."""
+  path = Path(workdir) / 'metrics.csv'
+  return path.read_text().count('\n') if path.exists() else 0

@@ -1,12 +1,11 @@
 """Exact resume, with real processes: killed anywhere and started again, a run is the run that was not."""
 
 import json
-from pathlib import Path
 import random
 import signal
 import time
 
-from helpers.launching import TINY, environment, launch, start
+from helpers.launching import TINY, environment, launch, rows, start, wait_for
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
@@ -71,15 +70,3 @@ def test_signals_save_and_tell_how_to_go_on(number, tmp_path):
   assert 'go on with: python ' in out and '--config.num_steps=200000' in out
   step, _, _ = last_checkpoint(tmp_path / 'run')
   assert f'step {step:,} of 200,000' in out
-
-
-def rows(workdir):
-  path = Path(workdir) / 'metrics.csv'
-  return path.read_text().count('\n') if path.exists() else 0
-
-
-def wait_for(condition, seconds=200):
-  deadline = time.monotonic() + seconds
-  while not condition():
-    assert time.monotonic() < deadline, 'nothing happened'
-    time.sleep(0.01)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 import dataclasses
 import functools
 from pathlib import Path
-import sys
 from typing import Any
 
 import numpy as np
 
+from jgen import terminal
 from jgen.data.files.archive import Folder, Zip
 from jgen.data.files.decoding import SUFFIXES, BadImageError, centre_square, decode
 from jgen.data.files.resizing import resize
@@ -129,15 +129,14 @@ def bad_share(section):
 def warn_dropped(dropped, count):
   """A line on stderr about images that are left out before anything is read; manifest.json names them all."""
   if dropped:
-    print(f'warning: {len(dropped):,} of {count:,} images are left out: {few(name for name, _ in dropped)}: '
-          f'{dropped[0][1]}', file=sys.stderr, flush=True)
+    terminal.warn(f'{len(dropped):,} of {count:,} images are left out: {few(name for name, _ in dropped)}: '
+                  f'{dropped[0][1]}')
 
 
 def warn_extra(num_extra, num_images):
   """A line on stderr about rows of images that are not there, as where only a part of a data set is."""
   if num_extra:
-    print(f'warning: the lists name {num_extra:,} images that are not there; going on with the {num_images:,} that are',
-          file=sys.stderr, flush=True)
+    terminal.warn(f'the lists name {num_extra:,} images that are not there; going on with the {num_images:,} that are')
 
 
 def list_path(path, root):

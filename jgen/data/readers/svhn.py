@@ -4,10 +4,10 @@ train 73,257, test 26,032 and extra 531,131 images, http://ufldl.stanford.edu/ho
 the published .mat files where `config.data.dir` holds them, through tensorflow_datasets otherwise.
 """
 
-import sys
 
 import numpy as np
 
+from jgen import terminal
 from jgen.data import cache
 from jgen.data.files import fetched
 from jgen.data.spec import Annotation, Dataset, Spec
@@ -57,7 +57,7 @@ def _mat_files(folder, splits):
   if not there:
     raise UserError(f'{missing} not found in {folder}; {fetched.remedy(_published(splits), folder)}')
   if missing:
-    print(f'warning: {missing} not found in {folder}: going on without', file=sys.stderr, flush=True)
+    terminal.warn(f'{missing} not found in {folder}: going on without')
   count = sum(_mat_count(path) for path in there)
   labels = [_mat_labels(path) for path in there]
 

@@ -7,10 +7,10 @@ proxies, which need no download. `SCORES` are what there is beyond the Frechet d
 from collections.abc import Callable
 import dataclasses
 import functools
-import sys
 
 import numpy as np
 
+from jgen import terminal
 from jgen.errors import UserError, choose
 from jgen.evaluation.features import feature_spaces, frechet, kernel_distance, precision_recall, proxy_classifier
 from jgen.evaluation.features.inception_score import inception_score
@@ -164,7 +164,7 @@ class FeatureScores:
     """The warning, which is printed the first time."""
     if warning not in self._warnings:
       self._warnings.add(warning)
-      print(f'warning: {self.name}: {warning}', file=sys.stderr, flush=True)
+      terminal.warn(f'{self.name}: {warning}')
     return warning
 
   @functools.cached_property

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import sys
 import zipfile
 
 import numpy as np
 
+from jgen import terminal
 from jgen.files import replacing
 
 _FOLDER, _RECEIPT = 'evaluation', 'receipt'
@@ -43,7 +43,7 @@ def _read(path, text):
     if str(arrays.pop(_RECEIPT)) != text:
       raise ValueError('its receipt is another')
   except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-    print(f'warning: {path} is damaged ({" ".join(str(error).split())}); it is made anew', file=sys.stderr, flush=True)
+    terminal.warn(f'{path} is damaged ({error}); it is computed again')
     return None
   return arrays
 
@@ -53,5 +53,4 @@ def _write(path, text, arrays):
     with replacing(path) as temporary, open(temporary, 'wb') as file:
       np.savez(file, **arrays, **{_RECEIPT: np.array(text)})
   except OSError as error:
-    print(f'warning: {path} cannot be kept ({error.strerror or error}); it will be computed again', file=sys.stderr,
-          flush=True)
+    terminal.warn(f'{path} cannot be written ({error.strerror or error}); it will be computed again')

@@ -1,0 +1,91 @@
+"""The writer to the terminal: silent whatever state the streams are in; names cannot control the terminal."""
+
+import io
+import os
+from pathlib import Path
+import subprocess
+import sys
+import time
+
+from helpers.launching import ROOT, TINY, environment, start
+import pytest
+
+from jgen import progress, terminal
+
+SAYS = 'from jgen import terminal; terminal.prepare(); terminal.say("a\\n" * 30_000); terminal.warn("b"); ' \
+       'open("done", "w").close(); terminal.say("c"); terminal.finish()'
+
+
+@pytest.mark.parametrize('redirection', [
+    '| true', '>&-', '2>&-', '>&- 2>&-', '<&- >&- 2>&-', '>/dev/full', '2>/dev/full', '>/dev/full 2>&1',
+    '2>&1 | head -1'])
+def test_a_program_ends_well_whatever_its_streams_are(redirection, tmp_path):
+  shell = f"set -o pipefail; {sys.executable} -c '{SAYS}' {redirection}"
+  done = subprocess.run(['bash', '-c', shell], cwd=tmp_path, env={**os.environ, 'PYTHONPATH': str(ROOT)}, text=True,
+                        capture_output=True)
+  assert done.returncode == 0 and (tmp_path / 'done').exists(), done.stderr
+  assert (tmp_path / 'done').stat().st_size == 0   # a closed stream's number is not given to a file
+  assert 'Traceback' not in done.stderr and 'Exception ignored' not in done.stderr
+  if redirection == '>/dev/full':
+    assert done.stderr.splitlines()[0].startswith('warning: standard output takes no more') and 'b' in done.stderr
+
+
+def test_a_pipe_that_answers_at_once_is_waited_for():
+  reader, writer = os.pipe()
+  os.set_blocking(writer, False)        # the state that another program may leave a shared pipe in
+  program = subprocess.Popen([sys.executable, '-c', SAYS.replace('open("done", "w").close(); ', '')], cwd=ROOT,
+                             stdout=writer)
+  os.close(writer)
+  time.sleep(0.5)                       # until the pipe is full
+  with open(reader) as pipe:
+    lines = pipe.read().splitlines()
+  assert program.wait() == 0 and lines.count('a') == 30_000 and lines[-1] == 'c'
+
+
+class Broken(io.StringIO):
+  """A stream that raises what it is given."""
+
+  def __init__(self, error):
+    super().__init__()
+    self.error = error
+
+  def write(self, text):
+    raise self.error
+
+
+@pytest.mark.parametrize('stream', [
+    None, Broken(BrokenPipeError()), Broken(OSError(5, 'terminal hung up')), Broken(ValueError('closed file')),
+    Broken(RuntimeError('reentrant call'))], ids=str)
+def test_any_state_of_a_stream_is_survived(stream, monkeypatch):
+  monkeypatch.setattr(sys, 'stdout', stream)
+  monkeypatch.setattr(sys, 'stderr', stream)
+  terminal.say('x')
+  terminal.warn('x')
+  terminal.finish()
+  progress.Progress(num_steps=1, images_per_step=1).update(1, {'loss': 1.})
+
+
+@pytest.mark.parametrize('name, shown', [
+    ('\x1b[31mred', r'\x1b[31mred'), ('a\x07b', r'a\x07b'), ('\x9b2J', r'\x9b2J'), ('gpj.\u202eexe', r'gpj.\u202eexe'),
+    ('over\rwritten', r'over\x0dwritten'.replace(r'\x0d', r'\r')), ('tab\tbed', r'tab\tbed'), ('日本語 é', '日本語 é')])
+def test_control_characters_are_shown_and_not_obeyed(name, shown, capsys):
+  terminal.say(f'class {name}\nnext line')
+  assert capsys.readouterr().out == f'class {shown}\nnext line\n'
+  terminal.warn(f'{name}\nand more')
+  assert capsys.readouterr().err.count('\n') == 1
+
+
+def test_everything_that_is_printed_passes_here():
+  for path in (ROOT / 'jgen').rglob('*.py'):
+    if path.name != 'terminal.py':
+      text = Path(path).read_text()
+      assert 'sys.stdout' not in text and 'sys.stderr' not in text and ' print(' not in text, path
+
+
+def test_a_run_outlives_the_reader_of_its_output(tmp_path):
+  process = start(f'--workdir={tmp_path / "run"}', *TINY, env=environment())
+  process.stdout.readline()
+  process.stdout.close()
+  process.stderr.close()
+  assert process.wait(300) == 0
+  assert (tmp_path / 'run/checkpoints/60').is_dir() and (tmp_path / 'run/figures/losses.png').exists()
