@@ -9,10 +9,36 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 import numpy as np
 
+DPI = 150                 # of the PNG files: 17 cm on paper at 170 dots an inch
 REFERENCE_STYLE = {'color': '0.25', 'linestyle': '--', 'linewidth': 1}
 MAX_COLORS = 20           # values that are told apart by a colour each; of more, a colour bar tells the order
 _MAX_NAME = 24            # letters of a value's name
 _MAX_LABEL = 38           # letters of a curve's label, of which two fit side by side
+_MAX_BARS = 100           # classes that have a bar each; more are shown as a sorted outline
+
+# What the numbers of an evaluator or a family are measured on, where several stand in one figure.
+_MEASURED_ON = {'vae': 'training batches', 'vqvae': 'training batches', 'prior': 'training batches',
+                'ledger': 'test images', 'codebook': 'test images', 'held_out': 'test images'}
+_NETWORKS = ('critic', 'generator')
+
+
+def label(name):
+  """How the series `name`, '<source>/<entry>', is called in a legend: 'codebook/mse' is 'mse (test images)'."""
+  source, _, entry = name.rpartition('/')
+  source, entry = source.partition('/')[0], entry.replace('_', ' ')
+  if source in _NETWORKS:
+    return f'{source} {entry}'
+  where = _MEASURED_ON.get(source)
+  if where == 'test images' and entry.startswith('train '):
+    entry, where = entry.removeprefix('train '), 'training images'
+  return f'{entry} ({where})' if where else entry
+
+
+def number_text(value):
+  """A number as a reader wants it: '12,345', '0.02917', '3.1e-05'; at least four digits, and no e+04."""
+  if isinstance(value, int) or abs(value) >= 10_000 and np.isfinite(value):
+    return f'{value:,.0f}'
+  return f'{value:.4g}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +53,9 @@ class Curves:
   limits: tuple[float, float] | None = None    # of the y axis; None for what the values need
   reference: float | str | None = None         # a level: a number, or the series that ends at it
   reference_label: str = ''
+  ylabel_by: tuple[str, dict] = ('', {})       # (config key, {its value: the ylabel that it needs}); else `ylabel`
+  units: tuple[str, ...] = ()                  # config keys that the unit depends on: runs that differ do not compare
+  caption: str = ''                            # what it shows and how to read it
 
   def shown(self, names):
     """Those of the names that are in `columns`, in this order."""
@@ -38,14 +67,20 @@ class Curves:
   def draw(self, axes, record):
     shown = {column: record.series[column] for column in self.shown(record.series)}
     windows = [smoothing_window(len(steps)) for steps, _ in shown.values()]
-    for index, (label, (steps, values)) in enumerate(shown.items()):
-      draw_curve(axes, steps, values, windows[index], label=label, color=f'C{index}')
+    for index, (name, (steps, values)) in enumerate(shown.items()):
+      draw_curve(axes, steps, values, windows[index], label=label(name), color=f'C{index}')
+    axes.set_ylabel(self.ylabel_of(record))
     if self.reference is not None:
       level = record.series[self.reference][1][-1] if isinstance(self.reference, str) else self.reference
       axes.axhline(level, label=self.reference_label, **REFERENCE_STYLE)
     self.set_ranges(axes, shown.values())
-    ncols = 2 if max(map(len, shown)) <= _MAX_LABEL else 1
+    ncols = 2 if max(len(label(name)) for name in shown) <= _MAX_LABEL else 1
     axes.figure.legend(loc='outside lower center', ncols=ncols, frameon=False, title=smoothing_note(*windows))
+
+  def ylabel_of(self, record):
+    """The label of the y axis, which may depend on the run's config."""
+    key, labels = self.ylabel_by
+    return labels.get(record.config.get(key), self.ylabel)
 
   def set_ranges(self, axes, curves):
     """Both axes' ranges and scales for `curves`, (steps, values) each."""
@@ -73,6 +108,7 @@ class ClassBars:
   reference: str                               # the list to compare with
   reference_label: str
   names: str                                   # the list of the classes' names
+  caption: str = ''
 
   def has_data(self, record):
     return f'{self.evaluator}/{self.entry}' in record.latest
@@ -80,6 +116,9 @@ class ClassBars:
   def draw(self, axes, record):
     entries = (self.entry, self.reference, self.names, 'step')
     values, reference, names, step = (record.latest[f'{self.evaluator}/{entry}'] for entry in entries)
+    if len(values) > _MAX_BARS:
+      self._draw_sorted(axes, values, reference, step)
+      return
     places = np.arange(len(values))
     axes.bar(places, values, color='C0', label=f'{self.entry_label}, after {step:,} steps')
     axes.hlines(reference, places - 0.3, places + 0.3, color='0.1', linewidth=2, label=self.reference_label)
@@ -89,6 +128,15 @@ class ClassBars:
     if sum(map(len, names[::every])) > 50:
       axes.tick_params('x', rotation=90)
     axes.set(xlabel='class', ylim=(0, 1.02))
+    axes.figure.legend(loc='outside lower center', ncols=2, frameon=False)
+
+  def _draw_sorted(self, axes, values, reference, step):
+    """Both lists as outlines, each sorted by itself."""
+    edges = np.arange(len(values) + 1)
+    axes.stairs(np.sort(values), edges, fill=True, color='C0', label=f'{self.entry_label}, after {step:,} steps')
+    axes.stairs(np.sort(reference), edges, color='0.1', linewidth=1.5, label=self.reference_label)
+    axes.set(xlabel=f'{len(values):,} classes, the lowest share first (each curve sorted by itself)',
+             xlim=(0, len(values)), ylim=(0, 1.02))
     axes.figure.legend(loc='outside lower center', ncols=2, frameon=False)
 
 
@@ -102,6 +150,7 @@ class SortedBars:
   xlabel: str
   evaluator: str
   entry: str
+  caption: str = ''
 
   def has_data(self, record):
     return f'{self.evaluator}/{self.entry}' in record.latest
@@ -109,9 +158,12 @@ class SortedBars:
   def draw(self, axes, record):
     values = np.sort(record.latest[f'{self.evaluator}/{self.entry}'])[::-1]
     step = record.latest[f'{self.evaluator}/step']
-    # Wide bars without a gap from where gaps would be thinner than a pixel.
-    axes.bar(np.arange(1, len(values) + 1), values, width=0.8 if len(values) <= 64 else 1, color='C0',
-             label=f'after {step:,} steps, in all {values.sum():.4g}')
+    # Wide bars without a gap from where gaps would be thinner than a pixel; one outline where bars would be.
+    text = f'after {step:,} steps, in all {number_text(values.sum())}'
+    if len(values) <= 1_000:
+      axes.bar(np.arange(1, len(values) + 1), values, width=0.8 if len(values) <= 64 else 1, color='C0', label=text)
+    else:
+      axes.stairs(values, np.arange(len(values) + 1) + 0.5, fill=True, color='C0', label=text)
     axes.set_xlim(0.4, len(values) + 0.6)
     axes.set_xlabel(self.xlabel)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=(1, 2, 2.5, 5, 10), integer=True))
@@ -130,6 +182,7 @@ class Histograms:
   edges: str                                   # a list, the bins' ends
   counts: str                                  # {kind: a list, images in each bin}
   labels: tuple[tuple[str, str], ...]          # (kind, what it is called); kinds that a run lacks are left out
+  caption: str = ''
 
   def has_data(self, record):
     return f'{self.evaluator}/{self.counts}' in record.latest
@@ -153,6 +206,7 @@ class LatentScatter:
   title: str
   xlabel: str
   ylabel: str
+  caption: str = ''
 
   def has_data(self, record):
     return 'tsne/x' in record.latest
@@ -174,7 +228,7 @@ class LatentScatter:
 
 def draw_figure(row, record):
   """The Figure that `row`, one of the kinds above with data in `record`, describes."""
-  figure = Figure(figsize=(7.5, 4.8), dpi=120, layout='constrained')
+  figure = Figure(figsize=(7.5, 4.8), dpi=DPI, layout='constrained')
   axes = figure.add_subplot()
   axes.set_title(row.title)
   axes.set_ylabel(row.ylabel)

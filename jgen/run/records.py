@@ -1,4 +1,4 @@
-"""What a run has stored: the scalars of `metrics.csv` and of `evaluation/*.json`."""
+"""What a run has stored: the scalars of `metrics.csv`, `speed.csv` and `evaluation/*.json`, and the config."""
 
 import dataclasses
 import json
@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.run.config import flatten
+from jgen.run.folder import read_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,6 +17,7 @@ class Record:
 
   series: dict[str, tuple[np.ndarray, np.ndarray]]   # name: (rising training steps [R], values [R])
   latest: dict[str, object]                          # entries of each evaluator's last evaluation, lists too
+  config: dict[str, object] = dataclasses.field(default_factory=dict)   # {dotted key: value} of config.json
 
 
 def read_record(workdir):
@@ -22,8 +25,12 @@ def read_record(workdir):
 
   Raises UserError, naming the file, where one of the files is damaged.
   """
-  series, latest = _read_evaluations(Path(workdir) / 'evaluation')
-  return Record(series | _read_metrics(Path(workdir) / 'metrics.csv'), latest)
+  workdir = Path(workdir)
+  series, latest = _read_evaluations(workdir / 'evaluation')
+  for name in ('metrics.csv', 'speed.csv'):
+    series |= _read_metrics(workdir / name)
+  config = flatten(read_config(workdir)) if (workdir / 'config.json').exists() else {}
+  return Record(series, latest, config)
 
 
 def _read_metrics(path):

@@ -26,7 +26,7 @@ def make_up(folder, accuracies, states, best_metric='', highest=True):
       (folder / name / 'evaluation').mkdir(parents=True)
       (folder / name / 'metrics.csv').write_text(f'step,critic/loss\n10,{accuracy}\n')
       (folder / name / 'config.json').write_text(json.dumps(
-          {'checkpoints': {'best_metric': best_metric, 'best_is_highest': highest}}))
+          {'family': 'gan', 'checkpoints': {'best_metric': best_metric, 'best_is_highest': highest}}))
       (folder / name / 'evaluation/class_consistency_step_10.json').write_text(json.dumps(
           {'step': 10, 'evaluator': 'class_consistency', 'results': {'accuracy': accuracy, 'distance': accuracy}}))
   (folder / 'study.json').write_text(json.dumps({'variations': entries}))

@@ -27,7 +27,7 @@ COLUMNS = ('critic/loss', 'generator/loss', 'critic/adversarial', 'critic/wasser
            'generator/code_accuracy')
 REFERENCES = ('generator/information_maximum',)   # drawn as levels
 EVALUATED = ('class_consistency/accuracy', 'critic_outputs/told_apart', 'diversity/pair_ratio',
-             'diversity/nearest_ratio', 'ledger/loss', 'ledger/mse', 'ledger/mse_sampled', 'ledger/elbo',
+             'diversity/nearest_ratio', 'speed/images_per_second', 'ledger/loss', 'ledger/mse', 'ledger/mse_sampled', 'ledger/elbo',
              'ledger/importance_bound', 'ledger/reconstruction_nats', 'ledger/kl', 'ledger/bits_per_dimension',
              'ledger/active_units', 'inception_features/fid@500', 'inception_features/fid768@500',
              'inception_features/kid_low@500', 'inception_features/precision768@500', 'inception_features/recall@500',
@@ -88,6 +88,7 @@ def workdir(tmp_path_factory):
     store(folder, step, 'codebook', {name.removeprefix('codebook/'): accuracy * random.random() for name in EVALUATED
                                      if name.startswith('codebook/')} | {'train_usage': [7, 0, 2]})
   store(folder, 6_000, 'tsne', latents(['not Bangs', 'Bangs']))
+  (folder / 'speed.csv').write_text('step,speed/images_per_second\n100,90.5\n200,99.5\n')
   draw_figures(folder)
   return folder
 
@@ -195,7 +196,7 @@ def test_curves_are_drawn_raw_and_smoothed(workdir):
   assert figure.axes[0].get_xlabel() == 'training steps'
   legend, = figure.legends
   assert 'moving average over 3 logged rows' in legend.get_title().get_text()
-  assert [text.get_text() for text in legend.get_texts()] == ['critic/loss', 'generator/loss']
+  assert [text.get_text() for text in legend.get_texts()] == ['critic loss', 'generator loss']
 
 
 def test_the_test_images_are_points_over_the_training_curve(workdir):
@@ -207,7 +208,7 @@ def test_the_test_images_are_points_over_the_training_curve(workdir):
   np.testing.assert_array_equal(tested.get_xydata(), [[900, 900.2], [1_000, 1_000.4], [6_000, 6_000.8]])
   assert tested.get_marker() == 'o' and tested.get_zorder() >= smooth.get_zorder()
   legend, = figure.legends
-  assert [text.get_text() for text in legend.get_texts()] == ['vae/kl', 'ledger/kl']
+  assert [text.get_text() for text in legend.get_texts()] == ['kl (training batches)', 'kl (test images)']
   assert 'over 3 logged rows' in legend.get_title().get_text()   # of the 60; the three are not smoothed
 
 
