@@ -2,7 +2,6 @@
 
 import contextlib
 
-from clu import metric_writers
 from flax import jax_utils
 import jax
 
@@ -36,7 +35,7 @@ def run(config, workdir, command):
   splits = data.load_splits(config.data)
   evaluation.check_data(evaluators, splits)
   evaluate = actions.Evaluate(0, evaluators, Compiled(family), splits, folder, config.seed,
-                              metric_writers.LoggingWriter())
+                              actions.NoWriter())
   for name, state in states.items():
     for score, value in evaluate(int(state.step), jax_utils.replicate(state), {}).items():
       terminal.say(f'step {int(state.step):,} ({name})  {score} {value:.4g}')

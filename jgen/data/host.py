@@ -1,8 +1,10 @@
 """TensorFlow, the host's tool for reading, resizing and feeding images."""
 
+import contextlib
 import functools
 import gc
 import os
+import threading
 
 
 @functools.cache
@@ -14,3 +16,14 @@ def tensorflow():
   tf.config.set_visible_devices([], 'GPU')
   gc.freeze()   # what it defines lives on; each full collection would look at all of it, for 0.3 s
   return tf
+
+
+@contextlib.contextmanager
+def importing_tensorflow():
+  """Imports TensorFlow in a thread of its own meanwhile, so that what compiles in this one need not wait for it."""
+  thread = threading.Thread(target=tensorflow)
+  thread.start()
+  try:
+    yield
+  finally:
+    thread.join()

@@ -24,6 +24,16 @@ from jgen.run import receipt
 from jgen.run.checkpoints import Checkpoints
 
 
+class NoWriter:
+  """In the place of a clu metric writer, where nothing goes to TensorBoard."""
+
+  def write_scalars(self, step, scalars):
+    pass
+
+  def write_images(self, step, images):
+    pass
+
+
 @dataclasses.dataclass
 class Action:
   """Due every so many steps (0: never) and at the last one."""

@@ -33,6 +33,14 @@ def batches(dataset, *, on_device, **position):
   return served if jax.default_backend() == 'cpu' else ahead(served)
 
 
+def shapes(dataset, steps_per_dispatch, batches_per_step, batch_size):
+  """The shapes and types of a dispatch's input in a run of one process, as `batches` gives it."""
+  devices = jax.local_device_count()
+  rows = (devices, steps_per_dispatch, batches_per_step, batch_size // devices)
+  return {'image': jax.ShapeDtypeStruct((*rows, *dataset.images.shape[1:]), np.uint8),
+          'label': jax.ShapeDtypeStruct(rows, np.int32)}
+
+
 def ahead(served):
   """The same batches on the devices, the next one on its way there before one is handed out."""
   sent = (jax.device_put(batch, _sharding(AXIS)) for batch in served)

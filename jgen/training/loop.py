@@ -6,21 +6,21 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from clu import metric_writers
 from flax import jax_utils
 import jax
 from ml_collections import ConfigDict
 
+from jgen.data.host import importing_tensorflow
 from jgen.data.spec import Splits
 from jgen.families.base import Family
 from jgen.model import Compiled
 from jgen.progress import Progress
 from jgen.run import folder as run_folder
 from jgen.run.checkpoints import Checkpoints
-from jgen.training import actions, feed
+from jgen.training import actions, cost, feed
 from jgen.training.doctor import Doctor
 from jgen.training.monitor import Monitor
-from jgen.training.step import make_dispatch
+from jgen.training.step import compiled_dispatch, make_dispatch
 
 _INIT = 2**31                           # folded into the key for the initial values; no step has this number
 
@@ -39,16 +39,19 @@ class Trainer:
 
   def run(self, stop):
     """Trains until `config.num_steps` or until `stop` asks to; returns the last step done."""
-    state, first_step = self.begin()
-    run_folder.record_start(self.folder, first_step, self.splits.train.source)
-    progress = Progress(self.config.num_steps, self.config.batch_size * self.family.batches_per_step,
-                        quiet=jax.process_index() > 0 or first_step == self.config.num_steps)
+    with importing_tensorflow():
+      state, first_step = self.begin()
+      progress = Progress(self.config.num_steps, self.config.batch_size * self.family.batches_per_step,
+                          quiet=jax.process_index() > 0 or first_step == self.config.num_steps)
+      run_folder.record_start(self.folder, first_step, self.splits.train.source)
+      dispatch = self.dispatch(state, progress.say) if first_step < self.config.num_steps else None
+    from clu import metric_writers  # imports TensorFlow
     writer = metric_writers.SummaryWriter(str(self.folder / 'tensorboard'))
     with (contextlib.closing(run_folder.MetricsFile(self.folder / 'metrics.csv', first_step)) as metrics_file,
           contextlib.closing(Doctor(self.config.doctor, self.folder, first_step, writer, progress.say)) as doctor):
       monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress, doctor)
       todo = self.actions(writer, doctor)
-      step = self.loop(state, first_step, monitor, todo, stop)
+      step = self.loop(dispatch, state, first_step, monitor, todo, stop)
       if first_step >= self.config.num_steps and jax.process_count() == 1:   # of several, one alone sees what is there
         todo[-1].complete(step, state)
       monitor.flush()
@@ -63,6 +66,20 @@ class Trainer:
     if state is None:
       state = self.family.adapt(jax.jit(self.family.init)(init_key), self.splits.train)
     return jax_utils.replicate(state), int(state.step)
+
+  def dispatch(self, state, say):
+    """The compiled training steps of a dispatch; says what they cost, and raises UserError where they cannot fit."""
+    dispatch = make_dispatch(self.family, self.augment)
+    if jax.process_count() > 1:         # which compile together, at the first call
+      return dispatch
+    config = self.config
+    shapes = feed.shapes(self.splits.train, config.steps_per_dispatch, self.family.batches_per_step, config.batch_size)
+    arguments = state, shapes, jax.random.key(config.seed)
+    compiled = compiled_dispatch(dispatch, *arguments)
+    step_cost = cost.of(dispatch, compiled, *arguments)
+    cost.check_room(step_cost, config.batch_size)
+    say(str(step_cost))
+    return compiled
 
   def actions(self, writer, doctor):
     """What is done between steps, in this order: what takes long at the end comes after the state is saved."""
@@ -82,10 +99,9 @@ class Trainer:
     others = {name: evaluator for name, evaluator in self.evaluators.items() if name not in at_end}
     return (self.config.evaluate_every_steps, others), (0, at_end)
 
-  def loop(self, state, first_step, monitor, todo, stop):
+  def loop(self, dispatch, state, first_step, monitor, todo, stop):
     """The steps after `first_step`; returns the last one done."""
     config, key = self.config, jax.random.key(self.config.seed)
-    dispatch = make_dispatch(self.family, self.augment)
     step = first_step
     for batches in self.batches(first_step):
       state, metrics = dispatch(state, batches, key)

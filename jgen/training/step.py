@@ -22,3 +22,8 @@ def make_dispatch(family, augment=augmentation.unchanged, devices=None):
   def dispatch(state, batches, key):
     return lax.scan(functools.partial(step_on_device, family, augment, key), state, batches)
   return jax.pmap(dispatch, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0, devices=devices)
+
+
+def compiled_dispatch(dispatch, state, batches, key):
+  """`dispatch` compiled for these arguments before the first batch is there; arrays may be ShapeDtypeStructs."""
+  return dispatch.lower(state, batches, key).compile()

@@ -27,7 +27,8 @@ COLUMNS = ('critic/loss', 'generator/loss', 'critic/adversarial', 'critic/wasser
            'generator/code_accuracy')
 REFERENCES = ('generator/information_maximum',)   # drawn as levels
 EVALUATED = ('class_consistency/accuracy', 'critic_outputs/told_apart', 'diversity/pair_ratio',
-             'diversity/nearest_ratio', 'speed/images_per_second', 'ledger/loss', 'ledger/mse', 'ledger/mse_sampled', 'ledger/elbo',
+             'diversity/nearest_ratio', 'speed/images_per_second', 'ledger/loss', 'ledger/mse', 'ledger/mse_sampled',
+             'ledger/elbo',
              'ledger/importance_bound', 'ledger/reconstruction_nats', 'ledger/kl', 'ledger/bits_per_dimension',
              'ledger/active_units', 'inception_features/fid@500', 'inception_features/fid768@500',
              'inception_features/kid_low@500', 'inception_features/precision768@500', 'inception_features/recall@500',

@@ -1,0 +1,93 @@
+"""What a training step costs, as XLA's compiler tells before the first one is done."""
+
+import dataclasses
+import math
+import os
+
+import jax
+
+from jgen.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+  """The size of the model, and what a device needs for a training step."""
+
+  parameters: int
+  flops: float                          # floating-point operations of a step's products on one device
+  memory: int                           # bytes on one device: state, batches and temporaries
+
+  def __str__(self):
+    return (f'{self.parameters:,} parameters; on each device a step takes {in_bytes(self.memory)} of memory and '
+            f'{self.flops / 1e9:.3g} GFLOP')
+
+
+def of(dispatch, compiled, state, batches, key):
+  """The Cost of a step of `dispatch`, which was compiled for a replicated TrainState, batches [D, S, ...] and a key."""
+  memory = compiled.memory_analysis()
+  needed = (memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+            + memory.temp_size_in_bytes)
+  parameters = sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(state.params))
+  steps_per_dispatch = jax.tree.leaves(batches)[0].shape[1]
+  flops = product_flops(jax.make_jaxpr(dispatch)(state, batches, key).jaxpr) / steps_per_dispatch
+  return Cost(parameters, flops, needed)
+
+
+def product_flops(jaxpr):
+  """Floating-point operations of the matrix products and convolutions of a jaxpr: additions and multiplications.
+
+  XLA's own count takes the body of a loop once, however often it runs. Here a scan counts as often as it is long; of
+  the branches of a condition the dearest counts, and a loop of unknown length once.
+  """
+  return sum(_flops(equation) for equation in jaxpr.eqns)
+
+
+def _flops(equation):
+  count = _PRODUCTS.get(equation.primitive.name)
+  if count:
+    return 2 * equation.outvars[0].aval.size * count(equation)
+  parts = [product_flops(jaxpr) for jaxpr in _inner(equation.params)]
+  if equation.primitive.name == 'cond':
+    return max(parts)
+  return sum(parts) * (equation.params['length'] if equation.primitive.name == 'scan' else 1)
+
+
+def _inner(params):
+  """The jaxprs among an equation's parameters."""
+  for value in params.values():
+    for entry in value if isinstance(value, tuple | list) else (value,):
+      jaxpr = getattr(entry, 'jaxpr', entry)   # that of a ClosedJaxpr
+      if hasattr(jaxpr, 'eqns'):
+        yield jaxpr
+
+
+def _of_dot(equation):
+  """Multiplications for one number of a matrix product."""
+  (contracted, _), _ = equation.params['dimension_numbers']
+  return math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+
+
+def _of_convolution(equation):
+  """Multiplications for one number of a convolution, without those by the zeros of a dilated input."""
+  kernel, numbers = equation.invars[1].aval, equation.params['dimension_numbers']
+  return kernel.size / kernel.shape[numbers.rhs_spec[0]] / math.prod(equation.params['lhs_dilation'])
+
+
+_PRODUCTS = {'dot_general': _of_dot, 'conv_general_dilated': _of_convolution}
+
+
+def check_room(cost, batch_size):
+  """Raises UserError where a step needs more than a device's memory, or all of them more than the host's on a CPU."""
+  devices = jax.local_devices()
+  stats = devices[0].memory_stats()
+  room = stats['bytes_limit'] if stats else os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // len(devices)
+  if cost.memory > room:
+    raise UserError(
+        f'a training step needs {in_bytes(cost.memory)} of memory on each of {len(devices)} devices, which have '
+        f'{in_bytes(room)} each; lower config.batch_size, now {batch_size}: about '
+        f'{max(len(devices), int(batch_size * 0.9 * room / cost.memory) // len(devices) * len(devices))} would fit')
+
+
+def in_bytes(count):
+  """'1.23 GB' or '45 MB'."""
+  return f'{count / 1e9:.3g} GB' if count >= 1e9 else f'{count / 1e6:.3g} MB'
