@@ -1,0 +1,104 @@
+"""The systems of five course reports: what each trains on, at which size where, and what is told of it.
+
+`benchmarks.gallery` trains them, `benchmarks.gallery_table` tells of them.
+"""
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+  """A row of the table."""
+
+  report: str
+  config: str                           # in configs/
+  data: str                             # folder of its images below --data
+  published: str                        # the report's number, '' where it has none
+  numbers: tuple[str, ...]              # ours: '<evaluator>/<entry>' as in a Record, patterns of fnmatch
+  pictures: tuple[str, ...]             # files in the run folder, patterns; of each the last by name is shown
+  weight: float = 1.                    # its share of the time, beside the others'
+  small: dict[str, Any] = dataclasses.field(default_factory=dict)   # keys of its config on a CPU
+  large: dict[str, Any] = dataclasses.field(default_factory=dict)   # keys of its config on a GPU or TPU
+  needs: str = ''                       # the system whose run it continues by --mode=prior; '' for a run of its own
+
+
+# Of every run, by what its family is: how often it is logged and drawn.
+SMALL = {'log_every_steps': 20, 'sample_every_steps': 250, 'checkpoint_every_steps': 500}
+LARGE = {'log_every_steps': 50, 'sample_every_steps': 1_000, 'checkpoint_every_steps': 5_000, 'data.on_device': True}
+
+# A few minutes of a CPU: small batches, an eighth to a half of the features, samples of the averaged generator.
+_GAN = {'batch_size': 16, 'augmentation.horizontal_flip': 0.5, 'model.ema_decay': 0.99, 'evaluate_every_steps': 1_000,
+        'model.generator.features': (128, 64, 32, 16), 'model.critic.features': (16, 32, 64, 128)}
+_VAE = {'batch_size': 32, 'evaluate_every_steps': 1_000}
+_ACGAN = {'model.class_weight': 2.}
+# On thousands of images instead of hundreds of thousands; the averages follow within a few hundred steps.
+_LARGE_GAN = {'augmentation.horizontal_flip': 0.5, 'model.ema_decay': 0.99, 'evaluate_every_steps': 1_000}
+_PROXIES = {f'evaluators.{name}.{key}': count for name in ('random_features', 'classifier_features')
+            for key, count in (('num_generated', 1_000), ('num_real', 2_000))}
+_DIGITS = {'batch_size': 16, 'evaluate_every_steps': 500, 'model.ema_decay': 0.995, **_PROXIES,
+           'evaluators.critic_outputs.num_images': 256,
+           'model.generator.features': (64, 32, 16, 8), 'model.critic.features': (8, 16, 32, 64)}
+_LARGE_DIGITS = {'batch_size': 64, 'evaluate_every_steps': 500, 'model.ema_decay': 0.995, **_PROXIES}
+_QUICK = {f'model.{network}_optimizer.learning_rate': 1e-3 for network in ('generator', 'critic')}
+
+_ERROR, _ELBO = 'ledger/mse', 'ledger/elbo'
+_CLASSES, _DIVERSITY, _APART = 'class_consistency/accuracy', 'diversity/nearest_ratio', 'critic_outputs/told_apart'
+_PROXY_FID = ('classifier_features/proxy_fid*@*', 'random_features/proxy_fid*@*')
+_SAMPLES, _PAIRS = 'samples/step_*.png', 'evaluation/attribute_pairs_step_*.png'
+_BACK = 'evaluation/reconstructions_step_*.png'
+
+
+def _vae(report, config, data, published, numbers=(_ERROR,), **others):
+  return System(report, config, data, published, numbers, (_BACK, _SAMPLES), **{'small': _VAE} | others)
+
+
+def _gan(report, config, data, published='', numbers=(_DIVERSITY, _APART), small=(), large=(), **others):
+  return System(report, config, data, published, numbers, (_SAMPLES,), small={**_GAN, **dict(small)},
+                large={**_LARGE_GAN, **dict(large)}, **others)
+
+
+def _acgan(report, config, small=()):
+  return System(report, config, 'celeba', '', (_CLASSES, _DIVERSITY, _APART), (_PAIRS,), 1.5,
+                {**_GAN, **_ACGAN, **dict(small)}, {**_LARGE_GAN, **_ACGAN})
+
+
+def _digits(config, published, more):
+  return System('R5', config, 'svhn', published, (_CLASSES, *_PROXY_FID, _DIVERSITY), (_SAMPLES,), 1.5,
+                {**_DIGITS, **more}, {**_LARGE_DIGITS, **more})
+
+
+SYSTEMS = {system.config: system for system in (
+    _vae('R1', 'vae_celeba', 'celeba', 'squared error 0.0291'),
+    _gan('R1', 'dcgan_celeba', 'celeba'),
+    _acgan('R1', 'acgan_celeba_smiling', {
+        'batch_size': 32, 'model.generator.features': (192, 96, 48, 24), 'model.critic.dropout': 0.2,
+        'model.critic.features': (16, 32, 64, 64, 128, 256)}),
+    _vae('R2', 'vae_celeba_small', 'celeba', 'squared error 0.075'),
+    _gan('R2', 'dcgan_celeba_small', 'celeba', small={
+        'model.generator.features': (128, 64, 32), 'model.critic.features': (32, 64, 128)}),
+    _acgan('R2', 'acgan_celeba_male', {
+        'model.generator.features': (128, 64, 32), 'model.critic.features': (32, 64, 128)}),
+    _vae('R3', 'vae_celeba_fullyconv', 'celeba', 'squared error 0.089'),
+    _gan('R3', 'dcgan_celeba_wide', 'celeba'),
+    _acgan('R3', 'acgan_celeba_wide', {'model.critic.features': (16, 32, 64, 128, 64)}),
+    _gan('R3', 'infogan_celeba', 'celeba', numbers=(_DIVERSITY, _APART), small={
+        'model.generator.features': (112, 128, 64, 32, 16)}),
+    _vae('R4', 'vae_anime', 'anime', '', (_ERROR, _ELBO)),
+    _gan('R4', 'dcgan_anime', 'anime'),
+    _gan('R4', 'lsgan_anime', 'anime'),
+    _vae('R5', 'vae_celeba_gaussian', 'celeba', '', (_ERROR, _ELBO)),
+    _vae('R5', 'vae_dsprites', 'dsprites', '', (_ERROR, _ELBO)),
+    _vae('R5', 'vqvae_tiny_imagenet', 'tiny-imagenet-200', '', ('codebook/mse', 'codebook/perplexity')),
+    System('R5', 'priors', 'tiny-imagenet-200', '', (), ('priors/samples.png',), needs='vqvae_tiny_imagenet'),
+    _gan('R5', 'dcgan_bitmoji', 'bitmoji', 'FID 120', large={'batch_size': 128}),
+    _digits('cdcgan_svhn', 'FID above 100', {}),
+    _digits('wgan_svhn', 'FID below 100', {
+        **_QUICK, 'model.critic.use_bias': True, 'model.critic.kernel_init': 'he'}),
+)}
+
+# Evaluators in the place of the config's own: those that take an hour are left out, the proxies of FID are put in.
+_VAES = ('ledger', 'reconstructions', 'interpolations', 'traversals')
+EVALUATORS = {'vae_dsprites': _VAES} | dict.fromkeys(
+    ('cdcgan_svhn', 'wgan_svhn'),
+    ('class_consistency', 'random_features', 'classifier_features', 'critic_outputs', 'diversity'))

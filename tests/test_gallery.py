@@ -1,0 +1,108 @@
+"""The gallery: tiny systems in processes of their own, the table, and the sharing of the time."""
+
+import importlib
+import json
+from pathlib import Path
+import subprocess
+import time
+
+from helpers.launching import TINY, environment
+import numpy as np
+from PIL import Image
+import pytest
+
+from benchmarks import gallery, gallery_systems, gallery_table
+from benchmarks.gallery_systems import System
+from jgen.errors import UserError
+from jgen.run import config as config_lib
+
+KEYS = dict(flag.removeprefix('--config.').split('=') for flag in TINY) | {
+    'sample_every_steps': 4, 'log_every_steps': 2, 'num_steps': 8, 'steps_per_dispatch': 1}
+NUMBERS, PICTURES = ('class_consistency/accuracy',), ('samples/step_*.png',)
+SYSTEMS = {
+    'long': System('R0', 'quickstart', 'digits', 'FID 7', NUMBERS, PICTURES,
+                   small=KEYS | {'num_steps': 10**6, 'seed': 3}),
+    'wrong': System('R0', 'quickstart', 'digits', '', NUMBERS, PICTURES, small=KEYS | {'batch_size': 0})}
+
+
+class OutOfTimeAtStep10(subprocess.Popen):
+  """A process with a time limit that is over when metrics.csv has the tenth step, however fast the machine is."""
+
+  def wait(self, timeout=None):
+    while timeout not in (None, gallery.GRACE) and self.poll() is None:
+      run, = (flag.removeprefix('--workdir=') for flag in map(str, self.args) if flag.startswith('--workdir='))
+      rows = Path(run) / 'metrics.csv'
+      if rows.exists() and '\n10,' in rows.read_text():
+        raise subprocess.TimeoutExpired(self.args, timeout)
+      time.sleep(0.1)
+    return super().wait()
+
+
+def main(folder, *more):
+  gallery.main([f'--data={folder}', f'--runs={folder}', '--minutes=30', '--hardware=a toy', *more])
+
+
+@pytest.fixture
+def toys(monkeypatch):
+  for module in (gallery, gallery_table):
+    monkeypatch.setattr(module, 'SYSTEMS', SYSTEMS)
+    monkeypatch.setattr(module, 'EVALUATORS', dict.fromkeys(SYSTEMS, ('class_consistency',)))
+  monkeypatch.setattr(gallery, 'SMALL', {})
+  monkeypatch.setattr(gallery.subprocess, 'Popen', OutOfTimeAtStep10)
+  for name, value in environment().items():
+    monkeypatch.setenv(name, value)
+  monkeypatch.setenv('JGEN_MALLOC', '0')
+
+
+def test_one_is_trained_stopped_and_measured_another_fails_and_both_are_told(toys, tmp_path, capsys):
+  about, page = tmp_path / 'about.json', tmp_path / 'page.md'
+  about.write_text(json.dumps({
+      'data': {'digits': {'about': '8x8 digits'}}, 'remarks': {'long': 'noise'}, 'quoted': {'wrong': {'ours': '7'}}}))
+  page.write_text('\n'.join(['before', *gallery_table.MARKS, 'after']))
+  main(tmp_path, '--systems=wrong,long', f'--about={about}', f'--page={page}')
+  said = capsys.readouterr().out
+  assert '1 of 2: long: trained' in said and 'wrong: failed: error: config.batch_size is 0' in said
+  long, wrong = json.loads((tmp_path / 'results.json').read_text())
+  assert 8 < long['steps'] < 10**6 and (long['data'], long['remark']) == ('8x8 digits', 'noise')
+  assert '--config.seed=3' in long['command'] and wrong['ours'] == '7'
+  stored, = (tmp_path / 'long/evaluation').glob('class_consistency*.json')
+  results, (number,) = json.loads(stored.read_text())['results'], long['numbers']
+  p, n = results['accuracy'], results['num_generated']
+  assert number['value'] == p and number['error'] == pytest.approx(np.sqrt(p * (1 - p) / n))
+  assert Image.open(tmp_path / 'pictures/results/long.jpg').format == 'JPEG'
+  text = page.read_text()
+  assert text.startswith('before\n') and text.endswith('after') and '| FID 7 | class consistency ' in text
+  before = (tmp_path / 'long/metrics.csv').stat().st_mtime_ns
+  main(tmp_path, '--systems=long')      # done already
+  assert before == (tmp_path / 'long/metrics.csv').stat().st_mtime_ns
+  assert 'long' not in capsys.readouterr().out
+
+
+def test_the_time_is_shared_by_weight(monkeypatch):
+  now = [0.]
+  monkeypatch.setattr(gallery.time, 'monotonic', lambda: now[0])
+  clock = gallery.Clock(100., 2, {'a': 1., 'b': 1., 'c': 2.})
+  assert clock.begin('a') == 50. and clock.begin('b') == 50.   # of 200 seconds of two workers
+  now[0] = 60.                                                 # both took longer
+  clock.finish('a')
+  assert clock.begin('c') == 80.
+
+
+def test_what_cannot_be_is_one_line(toys, tmp_path):
+  for flags, words in ((['--systems=none'], 'there are long'), (['--minutes=1'], '--data is not given'), (
+      [f'--from={tmp_path}', f'--page={tmp_path}/page.md'], 'put the lines')):
+    with pytest.raises(UserError, match=words):
+      gallery.main(flags)
+
+
+def test_every_system_has_its_config_and_known_keys():
+  for name, system in gallery_systems.SYSTEMS.items():
+    if system.needs:
+      assert system.needs in gallery_systems.SYSTEMS
+      continue
+    config = importlib.import_module(f'configs.{name}').get_config()
+    for keys in (system.small, system.large):
+      with config.unlocked():
+        known = config_lib.flatten(config)
+      assert not [key for key in keys if key not in known and not key.startswith('evaluators.')]
+      config.update_from_flattened_dict({key: value for key, value in keys.items() if key in known})
