@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import hashlib
 import json
@@ -29,7 +28,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from jgen import terminal
+from jgen import locks, terminal
 from jgen.data.files.resizing import resize
 from jgen.data.unfinished import Piece, Unfinished
 from jgen.errors import UserError
@@ -147,17 +146,7 @@ def _alone(folder):
   """Holds the lock on a folder that is to be made; waits for the process that has it."""
   folder.parent.mkdir(parents=True, exist_ok=True)
   path = folder.with_name(f'{folder.name}.lock')
-  with contextlib.ExitStack() as stack:
-    while True:
-      file = stack.enter_context(open(path, 'a'))
-      try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      except BlockingIOError:
-        terminal.tell(f'waiting for the process that prepares {folder}')
-        fcntl.flock(file, fcntl.LOCK_EX)
-      with contextlib.suppress(FileNotFoundError):   # the one that was waited for has removed it, so once more
-        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-          break
+  with locks.held(path, waiting=f'waiting for the process that prepares {folder}'):
     try:
       yield
     finally:

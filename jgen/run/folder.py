@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import datetime
-import fcntl
 import importlib.metadata
 import io
 import json
@@ -14,15 +13,17 @@ import subprocess
 import sys
 import tempfile
 
+import filelock
 import jax
 
+from jgen import locks
 from jgen.errors import UserError
 from jgen.files import write_text
 from jgen.run import config as config_lib
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scikit-learn', 'clu')
 
-_BEFORE_A_RUN = ('.lock', 'data.png')   # what may lie in a folder that holds no run yet
+_BEFORE_A_RUN = ('.lock', '.lock.owner', 'data.png')   # what may lie in a folder that holds no run yet
 
 
 @contextlib.contextmanager
@@ -56,11 +57,12 @@ def own_folder(workdir, config):
 def locked(folder):
   """Makes the folder, if need be, and keeps a second process out of it; raises UserError if one is there."""
   folder.mkdir(parents=True, exist_ok=True)
-  with open(folder / '.lock', 'w') as lock:
+  with contextlib.ExitStack() as stack:
     try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      raise UserError(f'{folder} is in use by another process; wait for it or name another --workdir') from None
+      stack.enter_context(locks.held(folder / '.lock'))
+    except filelock.Timeout as error:
+      raise UserError(f'{folder} is in use by another process ({error.lock_file} is locked); wait for it or name '
+                      'another --workdir') from None
     yield
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from configs import common, evaluators
+from jgen import locks
 from jgen.commands import data as data_sheet
 from jgen.commands import evaluate, train
 from jgen.errors import UserError
@@ -197,11 +198,8 @@ def test_a_sheet_of_the_data_does_not_keep_a_run_out(tmp_path):
 
 
 def test_a_folder_in_use_is_refused(copy):
-  import fcntl
-  with open(copy / '.lock', 'w') as lock:
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    with pytest.raises(UserError, match='in use by another process'):
-      run(copy, with_evaluator(tiny.wgan(**BEST)))
+  with locks.held(copy / '.lock'), pytest.raises(UserError, match='in use by another process'):
+    run(copy, with_evaluator(tiny.wgan(**BEST)))
 
 
 def largest_file(folder):
