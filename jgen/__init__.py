@@ -10,3 +10,17 @@ Letters for shapes, used in every docstring:
 Images are float32 in [-1, 1] inside the compiled step and uint8 in [0, 255] at every border: files,
 batches on their way to the device, samples on their way to a picture or a classifier.
 """
+
+_API = ('Run', 'config', 'grid', 'load', 'train')
+
+
+def __getattr__(name):
+  """The Python API of `jgen.api`, imported when it is first asked for: `import jgen` alone takes no time."""
+  if name not in _API:
+    raise AttributeError(f"module 'jgen' has no attribute '{name}'")
+  from jgen import api
+  return getattr(api, name)
+
+
+def __dir__():
+  return sorted([*globals(), *_API])

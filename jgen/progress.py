@@ -15,6 +15,34 @@ def duration(seconds):
   return f'{seconds // 60}m{seconds % 60:02d}s' if seconds >= 60 else f'{seconds}s'
 
 
+class Counter:
+  """Shows how many of many images are done, how fast, and the time to go; nothing where it takes a moment."""
+
+  def __init__(self, total, noun='images'):
+    self._total, self._noun = total, noun
+    self._start = self._shown = time.monotonic()
+    self._terminal = terminal.is_terminal()
+
+  def update(self, done):
+    """`done` of the images are there."""
+    now = time.monotonic()
+    if now - self._shown < (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
+      return
+    self._shown = now
+    rate = done / (now - self._start)
+    line = (f'{done:,} of {self._total:,} {self._noun} ({done / self._total:.0%})  {rate:,.0f} {self._noun}/s  '
+            f'{duration((self._total - done) / rate)} to go')
+    if self._terminal:
+      terminal.rewrite(line, keep=False)
+    else:
+      terminal.say(line)
+
+  def close(self):
+    """Clears the line."""
+    if self._terminal:
+      terminal.rewrite('', keep=False)
+
+
 class Progress:
   """Shows step, share, speed, time to go and the losses."""
 

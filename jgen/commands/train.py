@@ -9,6 +9,7 @@ import jax
 from jgen import terminal
 from jgen.progress import duration
 from jgen.report.figures import draw_figures
+from jgen.run import data_spec
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.folder import own_folder
 from jgen.run.records import read_record
@@ -32,6 +33,7 @@ def run(config, workdir, command):
   splits = load(config, family, evaluators)
   start = time.monotonic()
   with own_folder(workdir, config) as folder, StopRequest() as stop:
+    data_spec.store(folder, splits)
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
       step = Trainer(config, family, augment, splits, evaluators, folder, checkpoints).run(stop)
     draw_figures(folder)

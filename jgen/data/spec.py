@@ -27,6 +27,19 @@ class Spec:
   annotations: tuple[Annotation, ...] = ()   # M of them; the label is one of them, or there is none
   has_factors: bool = False             # whether the annotations are all the factors that images were made from
 
+  def to_json(self):
+    """A dict that JSON can hold."""
+    return dataclasses.asdict(self)
+
+  @classmethod
+  def from_json(cls, stored):
+    """The Spec of which `to_json` gave `stored`; raises TypeError, KeyError or ValueError where that is damaged."""
+    annotations = tuple(Annotation(str(entry['name']), tuple(map(str, entry['values'])))
+                        for entry in stored['annotations'])
+    height, width, channels = map(int, stored['image_shape'])
+    return cls(str(stored['name']), (height, width, channels), int(stored['num_classes']),
+               tuple(map(str, stored['label_names'])), annotations, bool(stored['has_factors']))
+
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:

@@ -9,7 +9,7 @@ and, where latents are a map [B, h, w, c] that is replaced by N discrete codes a
   `latents(state, images) -> [B, h, w, c]`, `decode` of these, `codes(state, images) -> int32 [B, N]`
   `decode_codes(state, codes) -> [B, H, W, C]`
   `sample_at(state, key, latents [B, Z], labels [B]) -> [B, H, W, C]`, of latents from the standard normal distribution
-    of `latent_size` entries
+    of `latent_size` entries; where there are `latent_codes`, `codes [B, M + N]` may follow
   `sample_codes(state, key, codes [B, M + N]) -> [B, H, W, C]`, of codes as its `latent_codes` are, and of noise that
     follows the key
   `trust(state, images, labels) -> [B]`, how sure the model is that each image is real, in units of its own

@@ -89,7 +89,7 @@ class GAN(Family):
     if not self.num_classes:
       return x
     one_hot = jax.nn.one_hot(labels, self.num_classes, dtype=x.dtype)
-    one_hot = one_hot.reshape(len(x), *(1,) * (x.ndim - 2), self.num_classes)
+    one_hot = one_hot.reshape(x.shape[0], *(1,) * (x.ndim - 2), self.num_classes)
     return jnp.concatenate([x, jnp.broadcast_to(one_hot, (*x.shape[:-1], self.num_classes))], axis=-1)
 
   def latents(self, key, labels):

@@ -85,10 +85,12 @@ class InfoGAN(GAN):
     """Images [B, H, W, C] of random codes; of `labels` [B] the number counts."""
     return super().sample(state, key, self.draw_codes(key, len(labels)))
 
-  def sample_at(self, state, key, latents, labels):
-    """Images of latents [B, Z], all with the same random codes: an interpolation is between latents alone."""
-    codes = self.latent_codes.draw(jax.random.fold_in(key, _CODES))
-    return super().sample_at(state, key, latents, jnp.broadcast_to(codes, (len(labels), self.latent_codes.size)))
+  def sample_at(self, state, key, latents, labels, codes=None):
+    """Images of latents [B, Z] with codes [B, M + N]; without, all with the same random ones."""
+    if codes is None:                   # so that an interpolation is between latents alone
+      codes = self.latent_codes.draw(jax.random.fold_in(key, _CODES))
+      codes = jnp.broadcast_to(codes, (len(labels), self.latent_codes.size))
+    return super().sample_at(state, key, latents, codes)
 
   def sample_codes(self, state, key, codes):
     """Images [B, H, W, C] of codes [B, M + N], from the same noise for the same key and place."""

@@ -132,6 +132,11 @@ class VAE(Family):
   def sample(self, state, key, labels):
     return self.decode(state, self.noise(key, len(labels)))
 
+  def sample_at(self, state, key, latents, labels):
+    """Images [B, H, W, C] of latents [B, Z]."""
+    del key, labels
+    return self.decode(state, latents)
+
   def _evaluate(self, state, inputs, method):
     variables = {'params': state.params['vae'], **state.model_state['vae']}
     return self.network.apply(variables, inputs, train=False, method=method)

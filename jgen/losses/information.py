@@ -43,7 +43,7 @@ class LatentCodes:
   def as_input(self, codes):
     """What a generator is given for codes [B, M + N]: [B, M V + N], the categorical ones as one-hot."""
     numbers, continuous = self.split(codes)
-    return jnp.concatenate([jax.nn.one_hot(numbers, self.values).reshape(len(codes), -1), continuous], axis=-1)
+    return jnp.concatenate([jax.nn.one_hot(numbers, self.values).reshape(codes.shape[0], -1), continuous], axis=-1)
 
   def split(self, codes):
     """(int32 [B, M], float32 [B, N])."""

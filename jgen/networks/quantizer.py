@@ -18,20 +18,20 @@ class Grouping(NamedTuple):
 
 
 def split_positions(latents, size):
-  return latents.reshape(len(latents), -1, size)
+  return latents.reshape(latents.shape[0], -1, size)
 
 
 def join_positions(vectors, shape):
-  return vectors.reshape(len(vectors), *shape)
+  return vectors.reshape(vectors.shape[0], *shape)
 
 
 def split_maps(latents, size):
-  return jnp.moveaxis(latents, 3, 1).reshape(len(latents), -1, size)
+  return jnp.moveaxis(latents, 3, 1).reshape(latents.shape[0], -1, size)
 
 
 def join_maps(vectors, shape):
   height, width, channels = shape
-  return jnp.moveaxis(vectors.reshape(len(vectors), channels, height, width), 1, 3)
+  return jnp.moveaxis(vectors.reshape(vectors.shape[0], channels, height, width), 1, 3)
 
 
 GROUPINGS = {

@@ -44,7 +44,7 @@ class Encoder(MapEncoder):
   @nn.compact
   def __call__(self, images, train):
     x = self.to_map(images, train)
-    x = x.reshape(len(x), -1)
+    x = x.reshape(x.shape[0], -1)   # not len(x): an export has a batch of any length
     head = lambda name: nn.Dense(self.latent_size, kernel_init=self.kernel_init, name=name)(x)
     return head('mean'), head('log_variance')
 

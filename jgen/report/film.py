@@ -22,7 +22,7 @@ def draw_film(folder):
     return []
   film, strip = folder / 'figures' / 'samples.gif', folder / 'figures' / 'filmstrip.png'
   with replacing(film) as temporary:
-    _save_film(temporary, [_frame(pictures, step) for step in _spread(sorted(pictures), MAX_FRAMES)])
+    save_film(temporary, [_frame(pictures, step) for step in _spread(sorted(pictures), MAX_FRAMES)])
   with replacing(strip) as temporary:
     shown = [_frame(pictures, step, STRIP_WIDTH) for step in _spread(sorted(pictures), MAX_STRIP)]
     Image.fromarray(side_by_side(shown)).save(temporary, format='PNG')
@@ -44,7 +44,8 @@ def _frame(pictures, step, max_width=None):
   return headed(np.asarray(picture), f'step {step:,}')
 
 
-def _save_film(path, frames):
+def save_film(path, frames):
+  """Writes pictures uint8 [height, width, 3] of one size as a GIF that repeats; the last one stays longer."""
   durations = [round(1_000 * FRAME_SECONDS)] * (len(frames) - 1) + [round(1_000 * LAST_SECONDS)]
   first, *others = map(Image.fromarray, frames)
   first.save(path, format='GIF', save_all=True, append_images=others, duration=durations, loop=0)

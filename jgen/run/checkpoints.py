@@ -15,6 +15,8 @@ from jgen import terminal
 from jgen.errors import UserError, choose
 from jgen.run import folder as run_folder
 
+_OTHER_ARRAYS = 'its arrays are not those of this model: another version of jgen wrote it, or config.json was changed'
+
 
 def digest(state):
   """sha256 over the names, types, shapes and bytes of all arrays, in hexadecimal.
@@ -84,7 +86,7 @@ class Checkpoints:
       try:
         return self.read(step, like), damaged
       except Exception as error:  # Orbax raises bare Exceptions for damaged files
-        damaged.append((step, ' '.join(str(error).split())[:120]))
+        damaged.append((step, _why(error)))
     if damaged:
       raise UserError(f'none of the checkpoints in {self._folder} can be read (step {damaged[0][0]}: {damaged[0][1]}); '
                       'name another --workdir to start anew')
@@ -108,7 +110,22 @@ class Checkpoints:
         state=ocp.args.StandardRestore(empty), meta=ocp.args.JsonRestore()))
     if digest(restored['state']) != restored['meta']['digest']:
       raise ValueError('its numbers do not match their digest')
+    # Orbax gives arrays of the shapes that it finds.
+    if [leaf.shape for leaf in jax.tree.leaves(restored['state'])] != [leaf.shape for leaf in jax.tree.leaves(empty)]:
+      raise ValueError(_OTHER_ARRAYS)
     return restored['state']
+
+  def of_step(self, step, like):
+    """The state saved at `step`; raises UserError if there is none, or it is damaged."""
+    steps = sorted(self._manager.all_steps())
+    if step not in steps:
+      raise UserError(f'{self._folder} holds no checkpoint of step {step}; it holds: '
+                      f'{", ".join(map(str, steps)) or "none"}')
+    try:
+      return self.read(step, like)
+    except Exception as error:  # Orbax raises bare Exceptions for damaged files
+      raise UserError(f'the checkpoint of step {step} in {self._folder} cannot be read: {_why(error)}; take another '
+                      f'of: {", ".join(map(str, steps))}') from error
 
   def set_aside(self, damaged):
     """Moves damaged checkpoints out of the way, to `checkpoints_damaged/`, and says so."""
@@ -134,16 +151,47 @@ class Checkpoints:
     self._manager.close()
 
 
+def _why(error):
+  """What Orbax says, in a few words."""
+  text = ' '.join(str(error).split())
+  return _OTHER_ARRAYS if 'tree structures do not match' in text else text[:120]
+
+
+NEWEST, BEST = 'newest', 'best'
+
+
 def newest(folder, like):
   """The newest sound checkpoint of a run folder, for a TrainState of shapes; changes nothing there.
 
   Raises:
     UserError: the folder holds no run, or no checkpoint, or none that can be read.
   """
+  return chosen(folder, like, NEWEST)
+
+
+def chosen(folder, like, which):
+  """A checkpoint of a run folder as numpy arrays; changes nothing there.
+
+  Args:
+    folder: the run folder.
+    like: a TrainState of shapes.
+    which: NEWEST for the newest sound one, BEST for the one that `config.checkpoints.best_metric` kept, or a step.
+
+  Raises:
+    UserError: the folder holds no run, or no checkpoint, or not this one, or it cannot be read.
+  """
   folder = Path(folder).absolute()
   section = ConfigDict(run_folder.read_config(folder)['checkpoints'])
+  if not (folder / 'checkpoints').is_dir():
+    raise UserError(f'{folder} holds no checkpoint yet; train first')
   with contextlib.closing(Checkpoints(folder, section, read_only=True)) as checkpoints:
-    state, _ = checkpoints.restore(like)
+    if which == NEWEST:
+      state, _ = checkpoints.restore(like)
+    elif which == BEST:
+      states = checkpoints.newest_and_best(like)
+      state = states.get(BEST, states.get(NEWEST))
+    else:
+      state = checkpoints.of_step(which, like)
   if state is None:
     raise UserError(f'{folder} holds no checkpoint yet; train first')
   return state

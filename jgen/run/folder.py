@@ -15,6 +15,7 @@ import tempfile
 
 import filelock
 import jax
+from ml_collections import ConfigDict
 
 from jgen import locks
 from jgen.errors import UserError
@@ -89,6 +90,18 @@ def read_config(folder):
     raise UserError(f'{folder} holds no run (no config.json); name the folder of one with --workdir') from None
   except ValueError:
     raise UserError(f'{folder}/config.json is damaged; name another --workdir') from None
+
+
+def stored_config(folder):
+  """The stored config as a locked ConfigDict; raises UserError where there is none."""
+  return ConfigDict(_with_tuples(read_config(Path(folder)))).lock()
+
+
+def _with_tuples(value):
+  """JSON has lists where configs have tuples."""
+  if isinstance(value, dict):
+    return {key: _with_tuples(entry) for key, entry in value.items()}
+  return tuple(value) if isinstance(value, list) else value
 
 
 def record_start(folder, step, source):

@@ -33,6 +33,17 @@ def read_record(workdir):
   return Record(series, latest, config)
 
 
+def read_metrics(workdir):
+  """{column: float64 [R]} of a run's metrics.csv, 'step' among them; {} where it has not logged yet.
+
+  Raises:
+    UserError: the file is damaged.
+  """
+  series = _read_metrics(Path(workdir) / 'metrics.csv')
+  steps = {'step': next(iter(series.values()))[0]} if series else {}
+  return steps | {name: values for name, (_, values) in series.items()}
+
+
 def _read_metrics(path):
   """The series of a Record; none where the run has not logged yet."""
   text = path.read_text('utf-8', 'replace') if path.exists() else ''

@@ -18,8 +18,8 @@ from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation import check_data, create
 from jgen.evaluation.features import neighbours
-from jgen.evaluation.pictures.interpolations import on_arcs
 from jgen.images import to_pixels
+from jgen.latents import on_arcs
 from jgen.model import Compiled, Model
 from jgen.report import grids
 from jgen.report.film import draw_film

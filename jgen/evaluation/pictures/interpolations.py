@@ -7,6 +7,7 @@ import numpy as np
 from jgen.errors import UserError
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, check_at_least, spread
+from jgen.latents import on_lines
 from jgen.report.grids import Grid
 
 
@@ -48,20 +49,3 @@ class Interpolations:
                 title='original | the line between the latent means, decoded | original')
     pairs = np.stack([first, last], axis=1).tolist()
     return Measured({'num_pairs': len(pairs), 'test_images': pairs}, {'interpolations': grid})
-
-
-def on_lines(first, last, num_steps):
-  """Evenly spaced points [n, num_steps, Z] from `first` to `last`, both [n, Z], ends included."""
-  return np.linspace(first, last, num_steps, axis=1)
-
-
-def on_arcs(first, last, num_steps):
-  """Points as of `on_lines`, by equal angles around 0; on lines where these latents point the same or opposite ways."""
-  norms = np.linalg.norm(first, axis=1) * np.linalg.norm(last, axis=1)
-  angle = np.arccos(np.clip((first * last).sum(axis=1) / norms, -1, 1))[:, None, None]
-  share = np.linspace(0, 1, num_steps)[:, None]
-  first, last, sine = first[:, None], last[:, None], np.sin(angle)
-  bent = sine > 1e-6
-  safe = np.where(bent, sine, 1)
-  return np.where(bent, np.sin((1 - share) * angle) / safe * first + np.sin(share * angle) / safe * last,
-                  (1 - share) * first + share * last)

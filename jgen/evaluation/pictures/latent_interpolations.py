@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.pictures.interpolations import on_arcs
 from jgen.evaluation.shared import check_at_least
+from jgen.latents import on_arcs
 from jgen.report.grids import Grid
 
 

@@ -32,10 +32,10 @@ class Reconstructions:
     errors = np.square((originals.astype(np.float64) - reconstructions) / 127.5).mean(axis=(1, 2, 3))
     return Measured(
         {'mse_shown': float(errors.mean()), 'mse_per_image': errors.tolist(), 'test_images': indices.tolist()},
-        {'reconstructions': _alternating(originals, reconstructions)})
+        {'reconstructions': alternating(originals, reconstructions)})
 
 
-def _alternating(originals, reconstructions):
+def alternating(originals, reconstructions):
   """The Grid whose rows are the originals' and the reconstructions' in turn; the last two may end in blanks."""
   columns = min(len(originals), _COLUMNS)
   filling = blanks(-len(originals) % columns, originals.shape[1:])

@@ -7,6 +7,7 @@ import numpy as np
 from jgen.errors import UserError
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import check_at_least, spread
+from jgen.latents import traversed
 from jgen.losses.regularizers import kl_per_latent
 from jgen.report.grids import Grid
 
@@ -60,11 +61,3 @@ class Traversals:
       return np.zeros(num_latents, np.float32)
     mean, _ = model.encode(dataset.images[self.image:self.image + 1])
     return mean[0]
-
-
-def traversed(start, shown, values):
-  """Latents [len(shown) * len(values), Z]: `start` [Z] with each of the latents `shown` at each of the values."""
-  latents = np.tile(start, (len(shown), len(values), 1))
-  for row, latent in enumerate(shown):
-    latents[row, :, latent] = values
-  return latents.reshape(-1, len(start))

@@ -46,13 +46,30 @@ def plain_form(geometry):
   size = geometry.kernel_size
 
   def transpose_convolve(y, kernel):
-    shape = len(y), geometry.height, geometry.width, kernel.shape[2]
+    shape = y.shape[0], geometry.height, geometry.width, kernel.shape[2]
     return transpose(lambda x: convolve(x, kernel), shape, y)
 
   def kernel_gradient(x, y):
     return transpose(lambda kernel: convolve(x, kernel), (size, size, x.shape[3], y.shape[3]), y)
 
   return Form(convolve, transpose_convolve, kernel_gradient)
+
+
+@functools.cache
+def portable_form(geometry):
+  """As `plain_form`, its transpose written as a convolution of dilated images: other programs read only that."""
+  return plain_form(geometry)._replace(transpose_convolve=functools.partial(dilated_convolve, geometry))
+
+
+def dilated_convolve(geometry, y, kernel):
+  """The transposed convolution as one of y with stride - 1 zeros between its pixels, the kernel turned round."""
+  size, stride, padding = geometry[:3]
+  before = size - 1 - padding
+  after = [side - 1 - stride * (small - 1) + padding
+           for side, small in zip((geometry.height, geometry.width), y.shape[1:3], strict=True)]
+  return lax.conv_general_dilated(
+      y, lax.rev(kernel, (0, 1)).swapaxes(2, 3), (1, 1), [(before, edge) for edge in after],
+      lhs_dilation=(stride, stride), dimension_numbers=_AXES)
 
 
 def transpose(linear, shape, cotangent):

@@ -9,11 +9,13 @@ under reverse-mode differentiation of any order (forward mode is not defined):
 
 The environment variable JGEN_CONVOLUTION chooses their form when a function is traced: `plain` is XLA's own
 convolution and its derivatives as JAX writes them, right for accelerators and the quickest to compile; `fast` is
-made of what XLA does well on a CPU. Unset, the backend decides. Parameters are the same in both; results differ by
-rounding.
+made of what XLA does well on a CPU; `portable` is made of what other programs can read too. Unset, the backend
+decides. Parameters are the same in all; results differ by rounding.
 """
 
 from collections.abc import Callable
+import contextlib
+import contextvars
 import functools
 import os
 
@@ -22,7 +24,7 @@ import jax
 
 from jgen.errors import UserError
 from jgen.networks.convolution import winograd
-from jgen.networks.convolution.forms import Geometry, phases_form, plain_form
+from jgen.networks.convolution.forms import Geometry, phases_form, plain_form, portable_form
 from jgen.networks.convolution.winograd import mixed_form, winograd_form
 
 
@@ -93,12 +95,24 @@ def _fast_form(geometry, channels):
 _FORMS = {
     'plain': lambda geometry, channels: plain_form(geometry),
     'fast': _fast_form,
+    'portable': lambda geometry, channels: portable_form(geometry),
 }
+_PORTABLE = contextvars.ContextVar('portable', default=False)
+
+
+@contextlib.contextmanager
+def portable():
+  """Within it, functions are traced with the form `portable`, whatever the backend and the environment."""
+  token = _PORTABLE.set(True)
+  try:
+    yield
+  finally:
+    _PORTABLE.reset(token)
 
 
 def _choose_form(geometry, channels):
   default = 'fast' if jax.default_backend() == 'cpu' else 'plain'
-  name = os.environ.get('JGEN_CONVOLUTION', default)
+  name = 'portable' if _PORTABLE.get() else os.environ.get('JGEN_CONVOLUTION', default)
   if name not in _FORMS:
     raise UserError(f"the environment variable JGEN_CONVOLUTION is '{name}': expected {' or '.join(_FORMS)}; "
                     'correct it, or unset it for what suits the backend')

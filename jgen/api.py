@@ -1,0 +1,197 @@
+"""jgen from Python: a trained run as an object, training, and the configs. `import jgen` gives these names.
+
+  run = jgen.load('runs/quickstart')
+  images = run.sample(64, labels=3, seed=0)        # uint8 [64, H, W, C]
+  jgen.grid(images, columns=8)                     # a picture, which a notebook shows
+"""
+
+import functools
+from pathlib import Path
+import shlex
+import sys
+import tempfile
+
+import numpy as np
+
+from jgen.data import own_pictures
+from jgen.errors import UserError, nearest
+from jgen.restored import NEWEST
+from jgen.run import config as config_lib
+from jgen.run import records
+from jgen.trained import Trained
+
+_ROOT = Path(__file__).parent.parent
+
+# Scores by the name under which they are known, and the evaluator that measures them.
+_SCORES = {'fid': 'inception_features', 'kid': 'inception_features', 'inception_score': 'inception_features',
+           'precision': 'inception_features', 'recall': 'inception_features', 'elbo': 'ledger',
+           'psnr': 'reconstruction_quality', 'ssim': 'reconstruction_quality'}
+
+
+class Run(Trained):
+  """A run folder: its model, as `jgen.trained.Trained`, and what it has stored.
+
+  `config` is its ConfigDict, `spec` describes the images, `step` is that of the parameters.
+  """
+
+  def __repr__(self):
+    shape = 'x'.join(map(str, self.image_shape))
+    classes = f', {self.num_classes} classes' if self.num_classes else ''
+    return f'<jgen run {self.folder}: {self.config.family} of {self.spec.name} at {shape}{classes}>'
+
+  @property
+  def metrics(self):
+    """{column: float64 [R]} of metrics.csv, a row per logged step; 'step' is one of the columns. {} without any."""
+    return records.read_metrics(self.folder)
+
+  @property
+  def scores(self):
+    """{'<evaluator>/<entry>': (steps [E], values [E])} of all stored evaluations."""
+    metrics = self.metrics
+    return {name: series for name, series in records.read_record(self.folder).series.items() if name not in metrics}
+
+  @property
+  def figures(self):
+    """{name: path} of the figures, drawn anew from the stored numbers: curves, histograms, the samples as a film."""
+    from jgen.report.figures import draw_figures  # here, for it imports Matplotlib
+    return {path.stem: path for path in draw_figures(self.folder)}
+
+  @functools.cached_property
+  def priors(self):
+    """{name: Run} of the priors that were fitted to this VQ-VAE."""
+    return {path.parent.name: Run(path.parent) for path in sorted(self.folder.glob('priors/*/config.json'))}
+
+  def images_of(self, paths):
+    """Pictures of image files as the model takes them: centred squares, resized, grey where the model's are.
+
+    Args:
+      paths: a file, a folder, or a sequence of them.
+
+    Returns:
+      uint8 [n, H, W, C].
+
+    Raises:
+      UserError: a file is missing or is no picture.
+    """
+    return own_pictures.read(paths, self.image_shape)[0]
+
+  def evaluate(self, name):
+    """Measures a score on the run's data set, which has to be there, and stores it in the run folder with its receipt.
+
+    Without the averaged parameters (`averaged=False`) nothing is stored.
+
+    Args:
+      name: an evaluator, as 'class_consistency' (docs/scores.md), or a score, as 'fid', 'kid', 'elbo'.
+
+    Returns:
+      {entry: number}; of a score those whose names begin with it, as {'fid@10000': 12.3}.
+
+    Raises:
+      UserError: no such evaluator; it cannot serve this model; its data or weights are missing.
+    """
+    from jgen.commands import evaluate  # here, for it imports TensorFlow
+    evaluator = _SCORES.get(name, name)
+    with tempfile.TemporaryDirectory() as passing:
+      folder = self.folder if self.averaged else Path(passing)
+      numbers = evaluate.measure(self, evaluate.with_evaluators(self.config, [evaluator]), folder)
+    numbers = {entry.partition('/')[2]: value for entry, value in numbers.items()}
+    return {entry: value for entry, value in numbers.items() if name == evaluator or entry.startswith(name)}
+
+
+def load(folder, step=NEWEST, averaged=True):
+  """The Run in a folder, whatever devices it was trained on; its data set is not needed.
+
+  Args:
+    folder: the run folder, as 'runs/quickstart'.
+    step: 'newest', 'best', or the number of a step that is saved.
+    averaged: whether the moving average of the parameters is used where the run has one.
+
+  Raises:
+    UserError: the folder holds no run; later, where the model is first used, no checkpoint or not this one.
+  """
+  return Run(folder, step, averaged)
+
+
+def train(config, workdir):
+  """Trains a config in a run folder, from where it stopped if it was begun there; Ctrl-C saves.
+
+  Args:
+    config: a ConfigDict, as of `jgen.config`.
+    workdir: the run folder.
+
+  Returns:
+    The Run.
+
+  Raises:
+    UserError: the config cannot work, the folder holds another run, or the training diverged.
+  """
+  from jgen import runtime
+  from jgen.commands import train as command
+  config_lib.validate(config)
+  runtime.start_jax()
+  command.run(config, Path(workdir), shlex.join(['python', *sys.argv]))
+  return load(workdir)
+
+
+def config(name, **overrides):
+  """A config of `configs/`, to be changed, trained or read.
+
+  Args:
+    name: of a file in `configs/`, as 'wgan_svhn', or the path of a config file.
+    **overrides: keys and their values, as num_steps=100 or **{'model.latent_size': 32}.
+
+  Returns:
+    A locked ConfigDict: its keys may be set, none may be added.
+
+  Raises:
+    UserError: there is no such config, or no such key, or the value is of another type.
+  """
+  made = _get_config(_config_file(name))
+  known = config_lib.flatten(made)
+  for key, value in overrides.items():
+    if key not in known:
+      raise UserError(f"config key '{key}' is not known; {nearest(key, known)}")
+    try:
+      made.update_from_flattened_dict({key: value})
+    except (TypeError, ValueError) as error:
+      raise UserError(f'config.{key} is {value!r}, of another type than {known[key]!r}') from error
+  return made
+
+
+def grid(images, columns=10, row_names=()):
+  """Images in rows and columns as one `PIL.Image`, which notebooks show and `save` writes.
+
+  Args:
+    images: uint8 [n, H, W, C] or [rows, columns, H, W, C], C 1 or 3.
+    columns: of images [n, H, W, C]; the last row is filled up in grey.
+    row_names: one a row, or none.
+  """
+  from PIL import Image
+
+  from jgen.report.grids import SEPARATOR_COLOR, compose_grid  # here, for it imports Matplotlib
+  images = np.asarray(images)
+  if images.ndim == 5:
+    columns, images = images.shape[1], images.reshape(-1, *images.shape[2:])
+  columns = min(columns, len(images))
+  missing = np.full((-len(images) % columns, *images.shape[1:]), SEPARATOR_COLOR, np.uint8)
+  return Image.fromarray(compose_grid(np.concatenate([images, missing]), columns, tuple(row_names)))
+
+
+def _config_file(name):
+  path = Path(name).expanduser()
+  if path.suffix == '.py' and path.exists():
+    return path
+  known = sorted(file.stem for file in (_ROOT / 'configs').glob('*.py') if file.stem != '__init__')
+  if path.stem not in known:
+    raise UserError(f"there is no config '{name}'; {nearest(path.stem, known)}")
+  return _ROOT / 'configs' / f'{path.stem}.py'
+
+
+def _get_config(file):
+  import importlib.util
+  if str(_ROOT) not in sys.path:
+    sys.path.append(str(_ROOT))         # configs import each other as configs.NAME
+  spec = importlib.util.spec_from_file_location('config', file)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module.get_config()

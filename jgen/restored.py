@@ -1,0 +1,147 @@
+"""A model restored from its run folder on the devices that there are, whatever devices it was trained on."""
+
+import contextlib
+import functools
+from pathlib import Path
+
+from absl import logging
+from flax import jax_utils
+import jax
+import numpy as np
+
+from jgen import data, families
+from jgen import labels as labels_lib
+from jgen.errors import UserError
+from jgen.model import Compiled, Model
+from jgen.run import checkpoints, data_spec
+from jgen.run import folder as run_folder
+from jgen.run.checkpoints import NEWEST
+
+_OTHER_VERSION = (AttributeError, KeyError, TypeError, ValueError)   # of keys that a family misses, or does not know
+
+
+class Restored:
+  """The model of a run folder after one of its steps.
+
+  Nothing is read of the folder but `config.json` until something else is asked for.
+
+  Args:
+    folder: the run folder, as `runs/quickstart`.
+    step: 'newest', 'best' (by `config.checkpoints.best_metric`; the newest where none is kept), or the number of a step
+      that is saved.
+    averaged: whether the moving average of the parameters is used where the run has one.
+
+  Raises:
+    UserError: the folder holds no run. Later: no checkpoint, not this one, or one of another version.
+  """
+
+  def __init__(self, folder, step=NEWEST, averaged=True):
+    self.folder = Path(folder).expanduser().absolute()
+    self.config = run_folder.stored_config(self.folder)
+    self._which, self.averaged = step, averaged
+
+  @functools.cached_property
+  def spec(self):
+    """The `jgen.data.spec.Spec` of the images; of older runs, whose folder does not hold it, the data set's own."""
+    return data_spec.read(self.folder) or data.describe(self.config.data)
+
+  @functools.cached_property
+  def family(self):
+    """The `jgen.families.base.Family`: the networks and what they can do."""
+    try:
+      return families.create(self.config, self.spec)
+    except _OTHER_VERSION as error:
+      raise UserError(f'{self.folder}/config.json does not fit this version of jgen ({str(error)[:120]}); sample with '
+                      'the version that environment.json names') from error
+
+  @functools.cached_property
+  def state(self):
+    """The TrainState on the host, numpy arrays; without averaged parameters where these are not to be used."""
+    with _quiet():
+      state = checkpoints.chosen(self.folder, jax.eval_shape(self.family.init, jax.random.key(0)), self._which)
+    return state if self.averaged else state.replace(ema_params={})
+
+  @property
+  def step(self):
+    """Training steps that the parameters have seen."""
+    return int(self.state.step)
+
+  @functools.cached_property
+  def model(self):
+    """The `jgen.model.Model` on all devices of this process."""
+    return Model(Compiled(self.family), jax_utils.replicate(self.state))
+
+  @property
+  def used(self):
+    """The TrainState on the host, numpy arrays, as it is used: with averaged parameters where there are any."""
+    return self.state
+
+  @property
+  def image_shape(self):
+    """(H, W, C)."""
+    return self.spec.image_shape
+
+  @property
+  def num_classes(self):
+    """Classes that samples follow; 0 where they follow none."""
+    return self.family.num_classes
+
+  @property
+  def class_names(self):
+    """One a class that samples follow."""
+    return tuple(self.spec.label_names or map(str, range(self.num_classes))) if self.num_classes else ()
+
+  @property
+  def codes(self):
+    """The `jgen.losses.information.LatentCodes` of an InfoGAN; None for other models."""
+    return getattr(self.family, 'latent_codes', None)
+
+  @property
+  def num_codes(self):
+    """Codes of an InfoGAN, the categorical ones first; 0 for other models."""
+    return self.codes.size if self.codes else 0
+
+  @property
+  def latent_size(self):
+    """Z, entries of a latent; 0 for models whose samples are not of normal latents: VQ-VAEs and their priors."""
+    return self.family.latent_size if self.can('sample_at') else 0
+
+  def can(self, method):
+    """Whether the family has a method of `jgen.families.base`, as 'encode'."""
+    return hasattr(self.family, method)
+
+  def labels(self, wanted):
+    """Class numbers int32 [k] of a number, a name, 'ATTRIBUTE=VALUE', or a sequence of these; see `jgen.labels`.
+
+    Raises:
+      UserError: the model follows no classes, or not this one.
+    """
+    if not self.num_classes:
+      raise UserError(f'the model in {self.folder} is not told a class ({self.kind()}); leave the labels out')
+    return labels_lib.numbers(wanted, self.spec, self.config.data.label)
+
+  def need(self, method, what):
+    """Raises UserError unless the family has a method."""
+    if not self.can(method):
+      raise UserError(f'the model in {self.folder} is {self.kind()}, and none of these {what}')
+
+  def refuse(self, **given):
+    """Raises UserError for any of these arguments that is given: the model cannot heed it."""
+    for name, value in given.items():
+      if value is not None and (not np.isscalar(value) or value):
+        raise UserError(f'{name}: the model in {self.folder} has none ({self.kind()}); leave it out')
+
+  def kind(self):
+    """What the model is, for the end of an error line."""
+    return f"of the family '{self.config.family}'"
+
+
+@contextlib.contextmanager
+def _quiet():
+  """Orbax warns of what is meant here: that a folder is only read."""
+  before = logging.get_verbosity()
+  logging.set_verbosity(logging.ERROR)
+  try:
+    yield
+  finally:
+    logging.set_verbosity(before)

@@ -1,0 +1,41 @@
+"""spec.json: what a run folder knows of its data set, so that sampling needs none of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from jgen.data.spec import Spec
+from jgen.errors import UserError
+from jgen.files import write_text
+
+FILE = 'spec.json'
+
+
+def store(folder, splits):
+  """Writes what describes the images of a run: their Spec, how many there are, and how many of each class.
+
+  Args:
+    folder: the run folder.
+    splits: the run's `jgen.data.spec.Splits`.
+  """
+  train, test = splits.train, splits.test
+  counts = np.bincount(train.labels, minlength=train.spec.num_classes) if train.spec.num_classes else []
+  stored = {'spec': train.spec.to_json(), 'num_train_images': len(train.images),
+            'num_test_images': len(test.images) if test else 0, 'images_per_class': [int(count) for count in counts]}
+  write_text(Path(folder) / FILE, json.dumps(stored, indent=2) + '\n')
+
+
+def read(folder):
+  """The Spec that a run folder holds; None for a run of a version that did not store it.
+
+  Raises:
+    UserError: the file is damaged.
+  """
+  path = Path(folder) / FILE
+  if not path.exists():
+    return None
+  try:
+    return Spec.from_json(json.loads(path.read_text('utf-8'))['spec'])
+  except (ValueError, TypeError, KeyError, AttributeError) as error:
+    raise UserError(f'{path} is damaged; delete it, and the data set is asked in its place') from error
