@@ -57,8 +57,8 @@ def base():
 
   config.checkpoints = ConfigDict()
   config.checkpoints.keep_last = 3      # newest checkpoints that are kept
-  config.checkpoints.best_metric = ''   # evaluation number by which one more, the best, is kept; '' for none
-  config.checkpoints.best_is_highest = True   # whether the best has the highest or the lowest number
+  config.checkpoints.best_metric = ''   # score by which one more, the best, is kept: `<evaluator>/<entry>`, one of
+                                        # jgen.run.scores.KINDS; '' for none
 
   config.study = ConfigDict()           # read by --mode=study alone
   config.study.variations = ()          # one text a run: '[NAME:] KEY=VALUE KEY=VALUE ...', see docs/studies.md

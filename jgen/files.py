@@ -1,6 +1,7 @@
-"""Files that are there whole or not at all."""
+"""Files that are written whole or not at all, and the reader of JSON that refuses damaged ones."""
 
 import contextlib
+import json
 import os
 from pathlib import Path
 
@@ -38,3 +39,31 @@ def write_text(path, text):
     file.write(text)
     file.flush()
     os.fsync(file.fileno())
+
+
+_KINDS = {int: 'a whole number', str: 'a text', dict: 'a mapping', list: 'a list'}
+
+
+def read_json(path, remedy, **kinds):
+  """The JSON object that a file holds, as a dict.
+
+  Args:
+    path: the file.
+    remedy: what to do where it cannot be read; the end of the error line.
+    **kinds: {key: int, str, dict or list}: keys that it must have, and the type of their values.
+
+  Raises:
+    UserError: the file is missing, unreadable or damaged, is no JSON object, lacks a key or has one of another type.
+  """
+  try:
+    value = json.loads(Path(path).read_bytes().decode('utf-8'))
+  except OSError as error:
+    raise UserError(f'{path}: {error.strerror or error}; {remedy}') from error
+  except (ValueError, RecursionError) as error:   # no UTF-8, no JSON, or nested without an end
+    raise UserError(f'{path}: damaged, it is no JSON; {remedy}') from error
+  if not isinstance(value, dict):
+    raise UserError(f'{path}: damaged, it holds no JSON object; {remedy}')
+  for key, kind in kinds.items():
+    if not isinstance(value.get(key), kind) or isinstance(value[key], bool):
+      raise UserError(f"{path}: damaged, its '{key}' is not {_KINDS[kind]}; {remedy}")
+  return value

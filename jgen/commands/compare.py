@@ -1,29 +1,13 @@
 """Ranks runs by their stored scores, and refuses where these are not of one kind."""
 
-import dataclasses
-import json
 from pathlib import Path
-import re
 
 from jgen import terminal
 from jgen.errors import UserError
 from jgen.run.receipt import MEASURE, MODEL, differing
+from jgen.run.scores import HIGHER, LOWER, RUNS, Evaluation, best, kind, read_all
 
-# The best of several, by the usual name of a score.
-BEST = {'fid': min, 'kid': min, 'inception_score': max, 'precision': max, 'recall': max, 'density': max,
-        'coverage': max, 'mse': min, 'psnr': max, 'ssim': max}
-_WORDS = {min: 'lowest', max: 'highest'}
-_NAME = re.compile(r'(?:proxy_)?([a-z_]+?)\d*(?:\[.*\])?(?:@\w+)?')
-
-
-@dataclasses.dataclass(frozen=True)
-class Stored:
-  """One stored evaluation."""
-
-  step: int
-  evaluator: str
-  numbers: dict
-  receipt: dict
+_WORDS = {LOWER: 'lowest', HIGHER: 'highest'}
 
 
 def run(paths):
@@ -55,32 +39,22 @@ def run(paths):
 
 
 def read(path):
-  """{evaluator: [Stored] by rising steps} of those with receipts. Raises UserError where there is none, or damage."""
+  """{evaluator: [Evaluation] by rising steps} of those with receipts; raises UserError at none or a damaged one."""
   path = Path(path)
-  files = sorted((path / 'evaluation').glob('*.json')) if path.is_dir() else [path]
+  if not path.exists():
+    raise UserError(f'{path} is neither a run folder nor a file of scores')
   stored = {}
-  for each in sorted(filter(None, map(_read_file, files)), key=lambda stored: stored.step):
-    stored.setdefault(each.evaluator, []).append(each)
+  for each in read_all(path) if path.is_dir() else [Evaluation.read(path)]:
+    if each.receipt:
+      stored.setdefault(each.evaluator, []).append(each)
   if not stored:
     raise UserError(f'{path} holds no score with a receipt; measure it first: python launch.py --mode=evaluate '
                     f'--workdir={path} --evaluators=random_features')
   return stored
 
 
-def _read_file(path):
-  try:
-    record = json.loads(path.read_text('utf-8'))
-    if 'receipt' not in record:
-      return None
-    return Stored(int(record['step']), str(record['evaluator']), dict(record['results']), dict(record['receipt']))
-  except FileNotFoundError as error:
-    raise UserError(f'{path} is neither a run folder nor a file of scores') from error
-  except (ValueError, TypeError, KeyError) as error:
-    raise UserError(f'{path}: damaged, no stored scores; delete it and evaluate again') from error
-
-
 def unlike(name, evaluations):
-  """Why the last evaluations of the paths {path: [Stored]} cannot be ranked; '' where they can."""
+  """Why the last evaluations of the paths {path: [Evaluation]} cannot be ranked; '' where they can."""
   (first, reference), *others = ((path, stored[-1]) for path, stored in evaluations.items())
   for path, each in others:
     field = differing(reference.receipt, each.receipt)
@@ -95,30 +69,39 @@ def _shown(value):
 
 
 def table(name, evaluations):
-  """The ranking by each number that the last evaluations {path: [Stored]} all have, and what else their models tell."""
+  """The ranking by each score that the last evaluations {path: [Evaluation]} all have, and what else their models tell.
+
+  A score that is not a number comes last.
+  """
   last = {path: stored[-1] for path, stored in evaluations.items()}
-  shared = set.intersection(*(set(each.numbers) for each in last.values()))
+  numbers = {path: each.numbers() for path, each in last.items()}
   lines = []
-  for number in next(iter(last.values())).numbers:
-    better = direction(number)
-    if better and number in shared:
-      lines += [f'{name}/{number}, the {_WORDS[better]} first']
-      ranked = sorted(last, key=lambda path: last[path].numbers[number], reverse=better is max)
-      lines += [f'  {place}. {_line(path, number, evaluations[path], better)}' for place, path in enumerate(ranked, 1)]
+  for score in next(iter(numbers.values())):
+    better = kind(score).better if kind(score).among == RUNS else ''
+    if better and all(score in each for each in numbers.values()):
+      lines += [f'{score}, the {_WORDS[better]} first']
+      values = {path: each[score] for path, each in numbers.items()}
+      lines += [f'  {place}. {_line(path, score, evaluations[path], better)}'
+                for place, path in enumerate(_ranked(values, better), 1)]
   return '\n'.join([*lines, *_notes(last)]) + '\n'
 
 
-def direction(number):
-  """min or max, whichever of several is the best; None for a number that ranks nothing."""
-  match = _NAME.fullmatch(number)
-  return match and BEST.get(match[1])
+def _ranked(values, better):
+  """The keys of {key: number}, the best first."""
+  ranked = []
+  while len(ranked) < len(values):
+    left = {key: value for key, value in values.items() if key not in ranked}
+    first = best(left, better)
+    ranked += left if first is None else [first]
+  return ranked
 
 
-def _line(path, number, stored, better):
-  alike = [each for each in stored if not differing(each.receipt, stored[-1].receipt) and number in each.numbers]
-  best = better(alike, key=lambda each: each.numbers[number])
-  return (f'{path}: {stored[-1].numbers[number]:.6g} at step {stored[-1].step:,}, the last; best '
-          f'{best.numbers[number]:.6g} at step {best.step:,}')
+def _line(path, score, stored, better):
+  alike = {each.step: each.numbers()[score] for each in stored
+           if not differing(each.receipt, stored[-1].receipt) and score in each.numbers()}
+  last, first = stored[-1].step, best(alike, better)
+  line = f'{path}: {alike[last]:.6g} at step {last:,}, the last; best '
+  return line + ('none' if first is None else f'{alike[first]:.6g} at step {first:,}')
 
 
 def _notes(last):

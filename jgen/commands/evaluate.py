@@ -11,7 +11,7 @@ from jgen.model import Compiled
 from jgen.report.figures import draw_figures
 from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
-from jgen.run.checkpoints import Checkpoints
+from jgen.run.checkpoints import Checkpoints, report_passed_over
 from jgen.training import actions
 
 
@@ -29,9 +29,10 @@ def run(config, workdir, command):
   evaluators = evaluation.create(config.evaluators, spec, family, bool(config.data.test_splits))
   like = jax.eval_shape(family.init, jax.random.key(0))
   with contextlib.closing(Checkpoints(folder, config.checkpoints, read_only=True)) as checkpoints:
-    states = checkpoints.newest_and_best(like)
+    states, damaged = checkpoints.newest_and_best(like)
   if not states:
     raise UserError(f'{folder} holds no checkpoint yet; train first')
+  report_passed_over(folder, damaged)
   splits = data.load_splits(config.data)
   evaluation.check_data(evaluators, splits)
   evaluate = actions.Evaluate(0, evaluators, Compiled(family), splits, folder, config.seed,

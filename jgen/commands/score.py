@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import json
 
 import numpy as np
 
@@ -10,8 +9,8 @@ from jgen import data, evaluation, terminal
 from jgen.data import cache
 from jgen.data.spec import Splits
 from jgen.errors import UserError
-from jgen.files import write_text
 from jgen.run import receipt
+from jgen.run.scores import Evaluation
 
 
 def run(config, workdir, command):
@@ -33,10 +32,10 @@ def run(config, workdir, command):
   evaluation.check_data(evaluators, splits)
   for name, evaluator in evaluators.items():
     measured = evaluator.measure(Drawn(generated.images), splits, config.seed)
-    _store(folder, name, measured, evaluator, generated, real, config.seed)
-    for number, value in measured.numbers.items():
-      if isinstance(value, (int, float)):
-        terminal.say(f'{name}/{number} {value:.4g}')
+    scored = _evaluation(name, measured, evaluator, generated, real, config.seed)
+    scored.write(folder)
+    for number, value in scored.numbers().items():
+      terminal.say(f'{number} {value:.4g}')
   terminal.say(f'stored in {folder / "evaluation"}')
 
 
@@ -76,9 +75,8 @@ def _evaluators(sections, spec, count):
   return evaluation.create(sections, spec, family=None)
 
 
-def _store(folder, name, measured, evaluator, generated, real, seed):
-  record = {'step': 0, 'evaluator': name, 'results': measured.numbers, 'data': real.source,
-            'generated': generated.source, 'settings': dataclasses.asdict(evaluator),
-            'receipt': {**measured.receipt, 'generated_sha256': receipt.digest_of(generated.images), 'seed': seed,
-                        'step': None, 'averaged_parameters': None, 'batch_norm': None, **receipt.of_versions()}}
-  write_text(folder / 'evaluation' / f'{name}_step_{0:08d}.json', json.dumps(record, indent=2) + '\n')
+def _evaluation(name, measured, evaluator, generated, real, seed):
+  about = {'data': real.source, 'generated': generated.source, 'settings': dataclasses.asdict(evaluator)}
+  return Evaluation(0, name, measured.numbers, about, {
+      **measured.receipt, 'generated_sha256': receipt.digest_of(generated.images), 'seed': seed,
+      'step': None, 'averaged_parameters': None, 'batch_norm': None, **receipt.of_versions()})

@@ -1,7 +1,6 @@
 """--mode=train: trains a config in a run folder, and says in the end what was done."""
 
 import contextlib
-import json
 import time
 
 import jax
@@ -9,7 +8,7 @@ import jax
 from jgen import terminal
 from jgen.progress import duration
 from jgen.report.figures import draw_figures
-from jgen.run import data_spec
+from jgen.run import data_spec, scores
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.folder import own_folder
 from jgen.run.records import read_record
@@ -45,10 +44,10 @@ def run(config, workdir, command):
 def summary(folder, step, config, seconds, command):
   """The last words of a run: what was done, measured, last and at best, and where it all lies."""
   lines = [f'step {step:,} of {config.num_steps:,}, {duration(seconds)} in this start']
-  for path in sorted(folder.glob(f'evaluation/*_step_{step:08d}.json')):
-    record = json.loads(path.read_text())
-    lines += [f'{record["evaluator"]}: ' + ', '.join(
-        f'{name} {value:.4g}' for name, value in record['results'].items() if isinstance(value, (int, float)))]
+  for evaluation in scores.read_all(folder):
+    if evaluation.step == step:
+      lines += [f'{evaluation.evaluator}: ' + ', '.join(
+          f'{name.partition("/")[2]} {value:.4g}' for name, value in evaluation.numbers().items())]
   lines += best_line(folder, config.checkpoints)
   entries = {'checkpoints': 'checkpoints/', 'samples': 'samples/', 'figures': 'figures/', 'numbers': 'metrics.csv',
              'evaluations': 'evaluation/', 'TensorBoard': 'tensorboard/'}
@@ -65,6 +64,6 @@ def best_line(folder, section):
   series = read_record(folder).series
   if section.best_metric not in series:
     return []
-  steps, values = series[section.best_metric]
-  best = int(values.argmax() if section.best_is_highest else values.argmin())
-  return [f'best {section.best_metric}: {values[best]:.4g} at step {int(steps[best]):,}']
+  values = dict(zip(*series[section.best_metric], strict=True))
+  best = scores.best(values, scores.kind(section.best_metric).better)
+  return [] if best is None else [f'best {section.best_metric}: {values[best]:.4g} at step {int(best):,}']

@@ -8,6 +8,8 @@ in `configs/evaluators.py`:
   `check_data(splits)`, which only some have, raises UserError where the images show that, also before;
   `measure(model, splits, seed) -> Measured`, where `model` is a `jgen.model.Model` and `splits` are
   `jgen.data.spec.Splits`. Its numbers can be ranked among runs where it gives them a receipt (`receipt.py`);
+  `scores(spec, family)`, which only some have, gives the names of those of its numbers that rank models: the entries of
+  `jgen.run.scores.KINDS` that it measures;
   `of_images`, which only some have, says that it needs of the model no more than `sample_parts`, so that it can measure
   images of any source.
 """
@@ -69,6 +71,12 @@ def create(sections, spec, family, has_test=False):
     _check_needs(name, evaluator, family, has_test)
     evaluator.check(spec, family)
   return evaluators
+
+
+def scores_of(evaluators, spec, family):
+  """The scores '<evaluator>/<entry>' that the evaluators {name: evaluator} give and by which models can be ranked."""
+  return [f'{name}/{entry}' for name, evaluator in evaluators.items() if hasattr(evaluator, 'scores')
+          for entry in evaluator.scores(spec, family)]
 
 
 def check_data(evaluators, splits):

@@ -60,6 +60,11 @@ class ClassConsistency:
     """Raises UserError where a class has too few images."""
     _draw(splits.train, self.num_real)
 
+  def scores(self, spec, family):
+    """Names of the numbers that rank models."""
+    del spec, family
+    return ('accuracy',)
+
   def measure(self, model, splits, seed):
     """Measured: the shares in [0, 1] of generated and of held-out real images that the classifier gives their class.
 

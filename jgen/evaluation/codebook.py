@@ -7,7 +7,7 @@ from scipy import stats
 
 from jgen.evaluation import reconstruction_quality
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.shared import check_at_least
+from jgen.evaluation.shared import check_at_least, per_image_scores
 
 _SMALLEST_FOR_SSIM = 11                 # pixels of a side
 
@@ -25,6 +25,11 @@ class Codebook:
   def check(self, spec, family):
     """Raises UserError for numbers that cannot be."""
     check_at_least('codebook', self, num_images=0, num_train_images=0)
+
+  def scores(self, spec, family):
+    """Names of the numbers that rank models."""
+    of_images = per_image_scores('codebook', spec, family)
+    return (*of_images, 'psnr', *(['ssim'] if min(spec.image_shape[:2]) >= _SMALLEST_FOR_SSIM else []))
 
   def measure(self, model, splits, seed):
     """Measured: of the test images, the means of what the model tells of each; `psnr` in dB and `ssim`, their means.

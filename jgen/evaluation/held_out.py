@@ -6,7 +6,7 @@ import numpy as np
 
 from jgen.evaluation.ledger import standard_error
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.shared import check_at_least, spread
+from jgen.evaluation.shared import check_at_least, per_image_scores, spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +22,10 @@ class HeldOut:
     """Raises UserError for a number that cannot be."""
     del spec, family
     check_at_least('held_out', self, num_images=0)
+
+  def scores(self, spec, family):
+    """Names of the numbers that rank models."""
+    return per_image_scores('held_out', spec, family)
 
   def measure(self, model, splits, seed):
     """Numbers: {name: mean over the test images}, each with its standard error; of training images as `train_...`."""

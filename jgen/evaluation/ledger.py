@@ -7,6 +7,7 @@ import numpy as np
 
 from jgen.errors import UserError
 from jgen.evaluation.measured import Measured
+from jgen.evaluation.shared import per_image_scores
 from jgen.losses.regularizers import ACTIVE_VARIANCE, kl_per_latent
 
 
@@ -26,6 +27,11 @@ class Ledger:
     for name, value in dataclasses.asdict(self).items():
       if value < 0:
         raise UserError(f'config.evaluators.ledger.{name} is {value}; 0 or more is needed')
+
+  def scores(self, spec, family):
+    """Names of the numbers that rank models."""
+    of_images = per_image_scores('ledger', spec, family)
+    return (*of_images, 'mse_sampled', 'loss', *(['importance_bound'] if self.importance_samples else []))
 
   def measure(self, model, splits, seed):
     """Means over the test images, each of which counts once whatever the batch size.

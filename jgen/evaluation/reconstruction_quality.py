@@ -32,6 +32,11 @@ class ReconstructionQuality:
     """Raises UserError for a negative number of images."""
     check_at_least('reconstruction_quality', self, num_images=0)
 
+  def scores(self, spec, family):
+    """Names of the numbers that rank models."""
+    del family
+    return ('mse', 'psnr', *(['ssim'] if min(spec.image_shape[:2]) >= _WINDOW else []))
+
   def measure(self, model, splits, seed):
     """Measured: means over the test images, pixels in [0, 1], and the receipt; no `ssim` of images below 11 pixels."""
     images = splits.test.images[:self.num_images or None]

@@ -1,9 +1,13 @@
 """What several evaluators have in common: which test images they show, and how they refuse a key."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.parallel import AXIS
 from jgen.report.grids import SEPARATOR_COLOR
+from jgen.run.scores import kind
 
 _DRAW_SEED = 0            # the same images at every step and in every run, so that pictures compare
 
@@ -21,6 +25,16 @@ def spread(num_images, dataset):
 def blanks(num_images, shape):
   """Images uint8 [num_images, H, W, C] that in a Grid look like nothing, being of its separators' colour."""
   return np.full((num_images, *shape), SEPARATOR_COLOR, np.uint8)
+
+
+def per_image_scores(evaluator, spec, family):
+  """The entries of the family's `eval_step` that rank models when `evaluator` averages them. Computes nothing."""
+  key = jax.random.key(0)
+  batch = {'image': jax.ShapeDtypeStruct((1, 1, *spec.image_shape), jnp.float32),
+           'label': jax.ShapeDtypeStruct((1, 1), jnp.int32)}
+  mapped = jax.vmap(family.eval_step, (None, 0, None), axis_name=AXIS)
+  entries = jax.eval_shape(mapped, jax.eval_shape(family.init, key), batch, key)
+  return tuple(entry for entry in entries if kind(f'{evaluator}/{entry}').better)
 
 
 def check_at_least(name, evaluator, **least):

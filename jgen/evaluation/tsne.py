@@ -48,6 +48,11 @@ class Tsne:
     """Raises UserError where the test images are too few for the perplexity, or those of one value for the folds."""
     self._codes(splits.test)
 
+  def scores(self, spec, family):
+    """Names of the numbers that rank models."""
+    del spec, family
+    return ('linear_accuracy', 'linear_balanced_accuracy')
+
   def measure(self, model, splits, seed):
     """Measured, without a picture: the figure is drawn from `x`, `y` and `values`, one entry an image.
 

@@ -6,7 +6,6 @@ All of it is drawn from the files that the runs have stored, and from the list o
 import csv
 import dataclasses
 import io
-import json
 from pathlib import Path
 import re
 import textwrap
@@ -18,26 +17,15 @@ import numpy as np
 from PIL import Image
 
 from jgen.errors import UserError
-from jgen.files import replacing, write_text
+from jgen.files import read_json, replacing, write_text
 from jgen.report.drawing import REFERENCE_STYLE, Curves, draw_curve, set_style, smoothing_note, smoothing_window
 from jgen.report.figures import FIGURES
 from jgen.report.grids import headed, side_by_side
+from jgen.run import scores
 from jgen.run.records import Record, read_record
 
 INDEX = 'study.json'                    # the list of a study's runs, in the folder above theirs
 LAST_STEP = '(last logged step)'        # among the names of numbers, before all others
-
-# Numbers of which it is known whether the highest or the lowest is the best. The number by which a run keeps its best
-# checkpoint is one, too.
-HIGHEST_IS_BEST = dict.fromkeys((
-    'class_consistency/accuracy', 'ledger/elbo', 'ledger/importance_bound', 'disentanglement/mig',
-    'disentanglement/sap', 'disentanglement/factor_vae_score', 'disentanglement/beta_vae_score',
-    'disentanglement/dci_disentanglement', 'disentanglement/dci_completeness',
-    'disentanglement/dci_informativeness', 'codebook/psnr', 'codebook/ssim'), True) | dict.fromkeys((
-        'ledger/mse', 'ledger/mse_sampled', 'ledger/bits_per_dimension', 'codebook/mse'), False)
-
-# Nats of the images under the model's own likelihood.
-OF_A_LIKELIHOOD = ('ledger/elbo', 'ledger/importance_bound', 'ledger/bits_per_dimension')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +38,6 @@ class Compared:
   error: str                            # of one that failed
   record: Record
   pictures: dict[str, tuple[int, Path]]   # the last of each kind: (step, file)
-  best: dict[str, bool]                 # {number: whether its highest is the best}, as this run's config has it
 
 
 def draw_comparison(folder):
@@ -76,15 +63,15 @@ def draw_comparison(folder):
 def read_study(folder):
   """The runs [Compared] that the study in `folder` lists."""
   try:
-    entries = json.loads((folder / INDEX).read_text('utf-8'))['variations']
+    entries = read_json(folder / INDEX, 'run the study again', variations=list)['variations']
     return [_read_run(folder / entry['folder'], entry) for entry in entries]
-  except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
-    raise UserError(f'{folder / INDEX}: missing or damaged; run the study again') from error
+  except (TypeError, KeyError) as error:
+    raise UserError(f'{folder / INDEX}: damaged; run the study again') from error
 
 
 def _read_run(folder, entry):
   return Compared(entry['name'], entry['settings'], entry['status'], entry['error'], read_record(folder),
-                  _last_pictures(folder), _best_by_config(folder))
+                  _last_pictures(folder))
 
 
 def _last_pictures(folder):
@@ -96,14 +83,6 @@ def _last_pictures(folder):
       name = f'evaluation_{match[1]}' if match[1] else 'samples'
       found[name] = max(found.get(name, (0, path)), (int(match[2]), path))
   return found
-
-
-def _best_by_config(folder):
-  path = folder / 'config.json'
-  if not path.exists():
-    return {}
-  section = json.loads(path.read_text('utf-8'))['checkpoints']
-  return {section['best_metric']: section['best_is_highest']} if section['best_metric'] else {}
 
 
 # ------------------------------------------------------------------------------------------- curves
@@ -214,9 +193,8 @@ def markdown_table(runs):
   rows = [['', *(run.name for run in runs)], ['---'] * (len(runs) + 1),
           ['settings', *(run.settings for run in runs)], ['status', *(run.status for run in runs)]]
   numbers = table(runs)
-  ranked = {name: values for name, values in numbers.items()
-            if name not in OF_A_LIKELIHOOD or _same_likelihood(numbers)}
-  best = {name: _best(name, values, runs) for name, values in ranked.items()}
+  among = (scores.RUNS, scores.LIKELIHOOD) if _same_likelihood(numbers) else (scores.RUNS,)
+  best = {name: _best(name, values, runs) for name, values in numbers.items() if scores.kind(name).among in among}
   rows += [[name, *(_cell(value, value == best.get(name)) for value in values)] for name, values in numbers.items()]
   lines = ['| ' + ' | '.join(cell.replace('|', r'\|') for cell in row) + ' |' for row in rows]
   if any(value is not None for value in best.values()):
@@ -232,11 +210,9 @@ def _same_likelihood(numbers):
 
 def _best(name, values, runs):
   """The best value of a number among the runs that are done, or None where that is not known."""
-  directions = {run.best.get(name, HIGHEST_IS_BEST.get(name)) for run in runs}
-  final = [value for value, run in zip(values, runs, strict=True) if run.status == 'done' and value is not None]
-  if len(final) < 2 or directions not in ({True}, {False}):
-    return None
-  return max(final) if directions == {True} else min(final)
+  final = {index: value for index, (value, run) in enumerate(zip(values, runs, strict=True))
+           if run.status == 'done' and value is not None}
+  return final.get(scores.best(final, scores.kind(name).better)) if len(final) > 1 else None
 
 
 def _cell(value, best):

@@ -9,6 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 import numpy as np
 
+from jgen.run.scores import direction_of
+
 DPI = 150                 # of the PNG files: 17 cm on paper at 170 dots an inch
 REFERENCE_STYLE = {'color': '0.25', 'linestyle': '--', 'linewidth': 1}
 MAX_COLORS = 20           # values that are told apart by a colour each; of more, a colour bar tells the order
@@ -47,7 +49,7 @@ class Curves:
 
   file: str
   title: str
-  ylabel: str                                  # with the unit
+  unit: str                                    # of the y axis; which direction is better is added by `ylabel`
   columns: tuple[str, ...]                     # names in Record.series, * for any letters; others are left out
   log: bool = False                            # logarithmic y axis
   limits: tuple[float, float] | None = None    # of the y axis; None for what the values need
@@ -63,6 +65,11 @@ class Curves:
 
   def has_data(self, record):
     return bool(self.shown(record.series))
+
+  @property
+  def ylabel(self):
+    """The label of the y axis."""
+    return '\n'.join(filter(None, (self.unit, direction_of(self.columns))))
 
   def draw(self, axes, record):
     shown = {column: record.series[column] for column in self.shown(record.series)}

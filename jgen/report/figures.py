@@ -10,14 +10,13 @@ from jgen.run.records import read_record
 # The value of what an objective minimises can be compared between runs only where these keys agree.
 OBJECTIVE = ('model.loss', 'model.likelihood', 'model.reconstruction')
 LOSS = 'loss (in the units of the objective)'
-FRECHET = 'squared distance (no unit; lower: nearer to real)'
+FRECHET = 'squared distance (no unit)'
 
 FIGURES = (
     Curves('elbo.png', 'Variational lower bound', 'nats per image',
            ('vae/elbo', 'ledger/elbo', 'ledger/importance_bound'),
            caption='The evidence lower bound (ELBO): the log likelihood of an image given its latents, less the KL '
-                   'divergence. It is what a VAE maximises (higher is better); the importance-weighted bound is '
-                   'tighter.'),
+                   'divergence. It is what a VAE maximises; the importance-weighted bound is tighter.'),
     Curves('mse.png', 'Error of reconstructions', 'squared error per pixel (images in [-1, 1])',
            ('vae/mse', 'ledger/mse_sampled', 'ledger/mse'),
            caption='Mean squared error between an image and its reconstruction. The error of test images is given '
@@ -66,7 +65,7 @@ FIGURES = (
            caption="The reconstruction error in nats, under the model's own likelihood."),
     Curves('bits_per_dimension.png', 'Cost of an image', 'bits per value of a pixel',
            ('vae/bits_per_dimension', 'ledger/bits_per_dimension'),
-           caption='The negative ELBO in bits, divided by the number of pixel values (lower is better).'),
+           caption='The negative ELBO in bits, divided by the number of pixel values.'),
     Curves('kl_weight.png', "The KL's weight beside the mean error per pixel and the summed error",
            'factor of the KL in nats', ('vae/kl_weight_per_pixel', 'vae/kl_weight_per_image'), log=True,
            caption='The weight of the KL divergence, counted against the mean squared error per pixel and against the '
@@ -81,7 +80,7 @@ FIGURES = (
                    'overfits.'),
     Curves('latents_elbo.png', 'Lower bound of latents', 'nats per image, of standardised latents',
            ('prior/vae/elbo', 'held_out/elbo', 'held_out/train_elbo'),
-           caption='The ELBO of the VAE that is the prior over the latents (higher is better).'),
+           caption='The ELBO of the VAE that is the prior over the latents.'),
     LatentScatter('tsne.png', 't-SNE of the latent means', 't-SNE dimension 1 (no unit)',
                   't-SNE dimension 2 (no unit)',
                   caption='The latent means of test images, embedded in two dimensions by t-SNE (van der Maaten and '
@@ -154,7 +153,7 @@ FIGURES = (
            limits=(0, 1),
            caption='Precision: samples that lie among real images. Recall: real images that lie among samples. '
                    'Coverage: real images with a sample nearby.'),
-    Curves('psnr.png', 'Reconstructions of test images: peak signal-to-noise ratio', 'dB (higher: nearer)',
+    Curves('psnr.png', 'Reconstructions of test images: peak signal-to-noise ratio', 'dB',
            ('reconstruction_quality/psnr',), caption='The mean PSNR of reconstructed test images.'),
     Curves('ssim.png', 'Reconstructions of test images: structural similarity', 'SSIM (1: the same image)',
            ('reconstruction_quality/ssim',),

@@ -1,7 +1,9 @@
 """Checkpoints in Orbax, each with a digest: the last few are kept, and the best."""
 
 import contextlib
+import dataclasses
 import hashlib
+import math
 from pathlib import Path
 import shutil
 
@@ -14,6 +16,7 @@ from orbax.checkpoint import checkpoint_managers
 from jgen import terminal
 from jgen.errors import UserError, choose
 from jgen.run import folder as run_folder
+from jgen.run import scores as scores_lib
 
 _OTHER_ARRAYS = 'its arrays are not those of this model: another version of jgen wrote it, or config.json was changed'
 
@@ -30,21 +33,70 @@ def digest(state):
   return total.hexdigest()
 
 
+@dataclasses.dataclass(frozen=True)
+class BestMetric:
+  """The score by which the best checkpoint is kept; stored with each checkpoint, so that a restart knows it.
+
+  Orbax's own metrics are not used: it ranks NaN, and of checkpoints that older versions wrote it knows none.
+  """
+
+  name: str                             # '' keeps no best
+  folder: Path                          # of the run
+  values: dict[int, float] = dataclasses.field(default_factory=dict)   # {step: value} of the checkpoints that have one
+
+  def best(self, steps):
+    """The best of the steps, None where none of them has a value."""
+    return scores_lib.best({step: self.values[step] for step in steps if step in self.values},
+                           scores_lib.kind(self.name).better)
+
+  def should_preserve(self, checkpoints, *, context):
+    """Orbax's PreservationPolicy: one bool a checkpoint."""
+    del context
+    best = self.best([checkpoint.step for checkpoint in checkpoints])
+    return [checkpoint.step == best for checkpoint in checkpoints]
+
+  def sealed(self, step):
+    """What is stored with the checkpoint of a step, ready for JSON; {} where it has no value."""
+    if step not in self.values:
+      return {}
+    return {'best_metric': self.name, 'value': self.values[step], 'sha256': _seal(self.name, self.values[step])}
+
+  def recall(self, step, meta):
+    """Takes the value of a step from what is stored with its checkpoint, else from the evaluation of that step."""
+    value = meta.get('value')
+    if meta.get('best_metric') == self.name and meta.get('sha256') == _seal(self.name, value):
+      self.values[step] = value
+    else:
+      path = scores_lib.path_of(self.folder, self.name.partition('/')[0], step)
+      value = scores_lib.Evaluation.read(path).numbers().get(self.name) if path.exists() else None
+      self.values |= {} if value is None else {step: float(value)}
+
+
+def _seal(name, value):
+  return hashlib.sha256(f'{name} {value!r}'.encode()).hexdigest()[:16]
+
+
 class Checkpoints:
   """The checkpoints of one run folder."""
 
   def __init__(self, folder, section, read_only=False):
     """`section` is `config.checkpoints`."""
     self._folder = folder / 'checkpoints'
-    self._best_metric = section.best_metric
-    self._sign = 1 if section.best_is_highest else -1   # a best that is lowest is the highest of the negated
-    policies = [checkpoint_managers.LatestN(section.keep_last)]
-    if section.best_metric:
-      policies.append(checkpoint_managers.BestN(get_metric_fn=lambda metrics: self._sign * metrics['best_metric'],
-                                                n=1, keep_checkpoints_without_metrics=False))
+    self._metric = BestMetric(section.best_metric, folder)
+    policies = [checkpoint_managers.LatestN(section.keep_last), *([self._metric] if section.best_metric else [])]
     self._manager = ocp.CheckpointManager(self._folder, options=ocp.CheckpointManagerOptions(
         create=not read_only, read_only=read_only, cleanup_tmp_directories=not read_only,
         preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies)))
+    for step in self._manager.all_steps() if section.best_metric else ():
+      self._metric.recall(step, self._meta(step))
+
+  def _meta(self, step):
+    """What is stored with the checkpoint of a step; {} where that is damaged."""
+    try:
+      meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))['meta']
+      return meta if isinstance(meta, dict) else {}
+    except Exception:  # Orbax raises bare Exceptions for damaged files
+      return {}
 
   def save(self, step, state, scores):
     """Starts writing `state`, numpy arrays that nobody changes, unless this step is there already.
@@ -54,10 +106,12 @@ class Checkpoints:
     Raises:
       UserError: no room; the evaluation did not measure the number by which the best is kept.
     """
-    if scores and self._best_metric:
-      choose('checkpoints.best_metric', self._best_metric, scores)
+    if scores and self._metric.name:
+      value = choose('checkpoints.best_metric', self._metric.name, scores)
     if step in self._manager.all_steps():
       return
+    if scores and self._metric.name and not math.isnan(value):
+      self._metric.values[step] = float(value)
     self._wait()
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     free = shutil.disk_usage(self._folder).free
@@ -65,9 +119,9 @@ class Checkpoints:
       raise UserError(f'no room for the checkpoint of step {step}: {size / 1e6:.1f} MB are needed and '
                       f'{free / 1e6:.1f} MB free at {self._folder}; the earlier checkpoints are kept, free some space '
                       'and run the same command again')
-    metrics = {'best_metric': float(scores[self._best_metric])} if self._best_metric in scores else None
-    self._manager.save(step, metrics=metrics, args=ocp.args.Composite(
-        state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave({'digest': digest(state)})))
+    self._manager.save(step, args=ocp.args.Composite(
+        state=ocp.args.StandardSave(state),
+        meta=ocp.args.JsonSave({'digest': digest(state), **self._metric.sealed(step)})))
 
   def restore(self, like):
     """The newest sound checkpoint as numpy arrays, or None where there is none at all.
@@ -93,15 +147,32 @@ class Checkpoints:
     return None, damaged
 
   def newest_and_best(self, like):
-    """{'newest': state, 'best': state}, without the best where it is the newest or none is known."""
+    """({'newest': state, 'best': state}, [(step, why) of damaged checkpoints that were passed over]).
+
+    Without the best where it is the newest or none is known; {} where there is no checkpoint at all.
+
+    Raises:
+      UserError: there are checkpoints, but none can be read.
+    """
     state, damaged = self.restore(like)
+    best, damaged_best = self.best(like, [step for step, _ in damaged])
     states = {} if state is None else {'newest': state}
-    scores = {step: self._manager.metrics(step) for step in self._manager.all_steps()}
-    scores = {step: self._sign * metrics['best_metric'] for step, metrics in scores.items() if metrics}
-    best = max(scores, key=scores.get, default=None)
-    if best not in (None, *(step for step, _ in damaged)) and best != int(state.step):
-      states['best'] = self.read(best, like)
-    return states
+    if best is not None and int(best.step) != int(state.step):
+      states['best'] = best
+    return states, damaged + damaged_best
+
+  def best(self, like, passed_over=()):
+    """(state of the best sound checkpoint, None where none is known; [(step, why) of better ones that are damaged])."""
+    damaged = []
+    while True:
+      bad = (*passed_over, *(step for step, _ in damaged))
+      best = self._metric.best([step for step in self._manager.all_steps() if step not in bad])
+      if best is None:
+        return None, damaged
+      try:
+        return self.read(best, like), damaged
+      except Exception as error:  # Orbax raises bare Exceptions for damaged files
+        damaged.append((best, _why(error)))
 
   def read(self, step, like):
     """The state saved at `step`; raises an Exception if it is damaged."""
@@ -134,8 +205,7 @@ class Checkpoints:
       aside.parent.mkdir(exist_ok=True)
       shutil.rmtree(aside, ignore_errors=True)
       shutil.move(self._folder / str(step), aside)
-      terminal.warn(f'the checkpoint of step {step} is damaged ({why}); it was moved to {aside} and the one before '
-                    'is used')
+      terminal.warn(f'the checkpoint of step {step} is damaged ({why}); it was moved to {aside} and another is used')
     if damaged:
       self._manager.reload()
 
@@ -186,12 +256,19 @@ def chosen(folder, like, which):
     raise UserError(f'{folder} holds no checkpoint yet; train first')
   with contextlib.closing(Checkpoints(folder, section, read_only=True)) as checkpoints:
     if which == NEWEST:
-      state, _ = checkpoints.restore(like)
+      state, damaged = checkpoints.restore(like)
     elif which == BEST:
-      states = checkpoints.newest_and_best(like)
+      states, damaged = checkpoints.newest_and_best(like)
       state = states.get(BEST, states.get(NEWEST))
     else:
-      state = checkpoints.of_step(which, like)
+      state, damaged = checkpoints.of_step(which, like), []
   if state is None:
     raise UserError(f'{folder} holds no checkpoint yet; train first')
+  report_passed_over(folder, damaged)
   return state
+
+
+def report_passed_over(folder, damaged):
+  """Says of each [(step, why)] that another checkpoint of the folder is used in its place."""
+  for step, why in damaged:
+    terminal.warn(f'the checkpoint of step {step} in {folder} is damaged ({why}); another is used')

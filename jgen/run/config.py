@@ -22,6 +22,10 @@ _POSITIVE = ('num_steps', 'batch_size', 'steps_per_dispatch', 'log_every_steps',
              'checkpoint_every_steps', 'samples_per_class', 'data.image_size', 'checkpoints.keep_last')
 _ALIGNED = ('num_steps', 'sample_every_steps', 'evaluate_every_steps', 'checkpoint_every_steps')
 
+# Keys that earlier versions stored: what to say where they are set. Runs that hold them go on without them.
+REMOVED = {'checkpoints.best_is_highest': 'which direction of a score is better is known by its name'}
+
+
 def flatten(config, prefix=''):
   """{dotted key: value} of a nested mapping."""
   flat = {}
@@ -53,6 +57,14 @@ def validate(config):
         'evaluated to be saved: change one of the two')
 
 
+def without_removed(stored):
+  """A stored config, a nested dict, without the keys in REMOVED."""
+  def cleaned(section, prefix):
+    return {key: cleaned(value, f'{prefix}{key}.') if isinstance(value, dict) else value
+            for key, value in section.items() if prefix + key not in REMOVED}
+  return cleaned(stored, '')
+
+
 def differences(saved, config):
   """One 'key: was X, is Y' for each key in which two flat configs differ beyond MAY_CHANGE."""
   keys = [key for key in sorted({*saved, *config})
@@ -73,6 +85,9 @@ def explain(error):
       isinstance(error, (AttributeError, LookupError))
       and re.fullmatch(r"""['" ]*(\w+)['" ]*(Did you mean.*)?""", text))
   if key:
+    removed = next((why for name, why in REMOVED.items() if name.rsplit('.', 1)[-1] == key[1]), '')
+    if removed:
+      return UserError(f"config key '{key[1]}' was removed: {removed}; leave it out")
     near = re.search(r'Did you mean "(\w+)"', text)
     return UserError(f"config key '{key[1]}' is not known; " + (
         f"did you mean '{near[1]}'?" if near else 'configs/common.py, models.py and evaluators.py list all keys'))

@@ -85,7 +85,7 @@ def read_config(folder):
     config = json.loads((folder / 'config.json').read_text())
     if not isinstance(config, dict) or 'family' not in config:
       raise ValueError('no config of a run')
-    return config
+    return config_lib.without_removed(config)
   except (FileNotFoundError, NotADirectoryError):
     raise UserError(f'{folder} holds no run (no config.json); name the folder of one with --workdir') from None
   except ValueError:

@@ -1,7 +1,6 @@
 """What a run has stored: the scalars of `metrics.csv`, `speed.csv` and `evaluation/*.json`, and the config."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from jgen.errors import UserError
 from jgen.run.config import flatten
 from jgen.run.folder import read_config
+from jgen.run.scores import read_all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ def read_record(workdir):
   Raises UserError, naming the file, where one of the files is damaged.
   """
   workdir = Path(workdir)
-  series, latest = _read_evaluations(workdir / 'evaluation')
+  series, latest = _read_evaluations(workdir)
   for name in ('metrics.csv', 'speed.csv'):
     series |= _read_metrics(workdir / name)
   config = flatten(read_config(workdir)) if (workdir / 'config.json').exists() else {}
@@ -72,20 +72,9 @@ def _read_row(line, length, where):
 def _read_evaluations(folder):
   """The series and the latest entries of a Record, from all evaluations in the order of their steps."""
   scalars, latest = {}, {}
-  evaluations = sorted(map(_read_evaluation, folder.glob('*.json')), key=lambda read: read[0])
-  for step, evaluator, results in evaluations:
-    for entry, value in results.items():
-      latest[f'{evaluator}/{entry}'] = value
-      if isinstance(value, int | float):
-        scalars.setdefault(f'{evaluator}/{entry}', []).append((step, value))
-    latest[f'{evaluator}/step'] = step
+  for evaluation in read_all(folder):
+    for name, value in evaluation.numbers().items():
+      scalars.setdefault(name, []).append((evaluation.step, value))
+    latest |= {f'{evaluation.evaluator}/{entry}': value for entry, value in evaluation.results.items()}
+    latest[f'{evaluation.evaluator}/step'] = evaluation.step
   return {name: tuple(np.array(pairs, float).T) for name, pairs in scalars.items()}, latest
-
-
-def _read_evaluation(path):
-  try:
-    stored = json.loads(path.read_text(encoding='utf-8'))
-    return int(stored['step']), str(stored['evaluator']), dict(stored['results'])
-  except (ValueError, TypeError, KeyError) as error:
-    raise UserError(f"{path}: damaged; expected JSON with 'step', 'evaluator' and 'results'; "
-                    'delete the file or evaluate again') from error

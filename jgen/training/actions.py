@@ -5,7 +5,6 @@ An action is called with (step, replicated state, scores of this step so far) an
 
 from collections.abc import Callable, Mapping
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ import numpy as np
 
 from jgen.data.spec import Splits
 from jgen.errors import UserError
-from jgen.files import write_text
+from jgen.evaluation import scores_of
 from jgen.model import Compiled, Model
-from jgen.report.comparison import HIGHEST_IS_BEST
 from jgen.report.grids import save_grid
 from jgen.run import receipt
+from jgen.run import scores as scores_lib
 from jgen.run.checkpoints import Checkpoints
 
 
@@ -82,34 +81,29 @@ class Evaluate(Action):
     scores = {}
     for name, evaluator in self.evaluators.items():
       measured = evaluator.measure(Model(self.compiled, state), self.splits, self.seed)
-      self.store(step, name, measured, dataclasses.asdict(evaluator), state)
-      self.draw(step, measured.grids)
-      scores.update({f'{name}/{key}': value for key, value in measured.numbers.items()
-                     if isinstance(value, (int, float))})
+      self.draw(step, measured.grids)   # first: the file of numbers says that all is done
+      scores.update(self.store(step, name, measured, dataclasses.asdict(evaluator), state).numbers())
     self.writer.write_scalars(step, scores)
     self.show(step, scores)
     return scores
 
   def complete(self, step, state):
     """Runs those whose numbers of this step are not there, as where a run was killed while it measured."""
-    left = {name: evaluator for name, evaluator in self.evaluators.items() if not self.record(step, name).exists()}
+    left = {name: evaluator for name, evaluator in self.evaluators.items()
+            if not scores_lib.path_of(self.folder, name, step).exists()}
     if left:
       dataclasses.replace(self, evaluators=left)(step, state, {})
 
-  def record(self, step, name):
-    """The file of what the evaluator `name` measures after a step."""
-    return self.folder / 'evaluation' / f'{name}_step_{step:08d}.json'
-
   def store(self, step, name, measured, settings, state):
-    """Writes what the evaluator `name` measured, with its receipt."""
+    """Writes what the evaluator `name` measured, with its receipt; returns the Evaluation."""
     model = receipt.of_state(state, self.seed, step)
-    record = {'step': step, 'evaluator': name, 'results': measured.numbers, 'seed': self.seed,
-              'averaged_parameters': model['averaged_parameters'],
-              'data': self.splits.train.source, 'test_data': self.splits.test and self.splits.test.source,
-              'settings': settings}
-    if measured.receipt:
-      record['receipt'] = {**measured.receipt, **model, **receipt.of_versions()}
-    write_text(self.record(step, name), json.dumps(record, indent=2) + '\n')
+    about = {'seed': self.seed, 'averaged_parameters': model['averaged_parameters'],
+             'data': self.splits.train.source, 'test_data': self.splits.test and self.splits.test.source,
+             'settings': settings}
+    whole = {**measured.receipt, **model, **receipt.of_versions()} if measured.receipt else {}
+    evaluation = scores_lib.Evaluation(step, name, measured.numbers, about, whole)
+    evaluation.write(self.folder)
+    return evaluation
 
   def draw(self, step, grids):
     """Writes the pictures {name: Grid}."""
@@ -134,21 +128,12 @@ class Save(Action):
     return {}
 
 
-def check_evaluators(config, evaluators):
-  """Raises UserError if an evaluator that is to run at the end, or to tell the best checkpoint, does not run.
-
-  Also where the worst would be kept for the best.
-  """
+def check_evaluators(config, evaluators, spec, family):
+  """Raises UserError if an evaluator that is to run at the end, or the score of the best checkpoint, is not known."""
   for name in config.evaluators_at_end:
     if name not in evaluators:
       raise UserError(f"config.evaluators_at_end names '{name}', which is none of config.evaluators; known: "
                       f"{', '.join(evaluators) or 'none'}")
-  metric, all_along = config.checkpoints.best_metric, [
-      name for name in evaluators if name not in config.evaluators_at_end]
-  if metric and metric.split('/')[0] not in all_along:
-    raise UserError(f"config.checkpoints.best_metric is '{metric}', but no such evaluator runs all along; known: "
-                    f"{', '.join(all_along) or 'none'}")
-  highest = HIGHEST_IS_BEST.get(metric, config.checkpoints.best_is_highest)
-  if highest != config.checkpoints.best_is_highest:
-    raise UserError(f"config.checkpoints.best_metric is '{metric}', which is best where it is "
-                    f"{'highest' if highest else 'lowest'}; set --config.checkpoints.best_is_highest={highest}")
+  if config.checkpoints.best_metric:
+    all_along = {name: evaluator for name, evaluator in evaluators.items() if name not in config.evaluators_at_end}
+    scores_lib.check_metric(config.checkpoints.best_metric, scores_of(all_along, spec, family))

@@ -61,8 +61,10 @@ class Trainer:
   def begin(self):
     """(replicated state, its step): the newest sound checkpoint's, or a new one."""
     init_key = jax.random.fold_in(jax.random.key(self.config.seed), _INIT)
-    state, damaged = self.checkpoints.restore(jax.eval_shape(self.family.init, init_key))
-    self.checkpoints.set_aside(damaged)
+    like = jax.eval_shape(self.family.init, init_key)
+    state, damaged = self.checkpoints.restore(like)
+    _, damaged_best = self.checkpoints.best(like, [step for step, _ in damaged])
+    self.checkpoints.set_aside(damaged + damaged_best)
     if state is None:
       state = self.family.adapt(jax.jit(self.family.init)(init_key), self.splits.train)
     return jax_utils.replicate(state), int(state.step)

@@ -22,7 +22,7 @@ def build(config):
   family = families.create(config, spec)
   evaluators = evaluation.create(config.evaluators, spec, family, bool(config.data.test_splits))
   augment = augmentation.create(config.augmentation)
-  actions.check_evaluators(config, evaluators)
+  actions.check_evaluators(config, evaluators, spec, family)
   return family, evaluators, augment
 
 

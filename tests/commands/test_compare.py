@@ -62,10 +62,9 @@ def test_what_cannot_be_compared_is_one_line(tmp_path):
   assert 'damaged' in refusal(compare.run, [a, tmp_path / 'e.json'])
 
 
-@pytest.mark.parametrize('number, better', [
-    ('fid@10000', min), ('fid768@500', min), ('proxy_fid[digits-cnn]@500', min), ('fid@infinity', min), ('psnr', max),
-    ('proxy_kid[random]_low@500', None), ('kid768_low@500', None), ('proxy_recall[random]@5', max),
-    ('inception_score@100', max), ('inception_score_std@100', None), ('num_real', None), ('warning', None),
-    ('proxy_kid[a-cnn]@5', min), ('classifier_accuracy', None), ('diversity@5', None)])
-def test_numbers_with_a_direction(number, better):
-  assert compare.direction(number) is better
+def test_what_is_not_a_number_comes_last(tmp_path, capsys):
+  a, b, c = (store(tmp_path / name, 5, value) for name, value in (('a', float('nan')), ('b', 2.), ('c', 1.)))
+  compare.run([a, b, c])
+  lines = capsys.readouterr().out.splitlines()
+  assert f'1. {c}: 1 at' in lines[1] and f'2. {b}: 2 at' in lines[2]
+  assert f'3. {a}: nan at step 5, the last; best none' in lines[3]

@@ -6,7 +6,7 @@ import json
 import shutil
 
 from flax import jax_utils
-from helpers import published, tiny
+from helpers import declared, published, tiny
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +17,7 @@ from configs import models, vqvae_digits, vqvae_tiny_imagenet
 from jgen import data, families
 from jgen.commands import prior as priors
 from jgen.errors import UserError
+from jgen.evaluation import EVALUATORS
 from jgen.model import Compiled, Model
 from jgen.parallel import AXIS
 from jgen.run import checkpoints
@@ -95,6 +96,8 @@ def test_each_prior_is_a_run_and_they_are_laid_side_by_side(folder):
     assert (run / f'checkpoints/{steps}').exists() and (run / 'config.json').exists()
     assert int((run / 'metrics.csv').read_text().splitlines()[-1].split(',')[0]) == steps
     rows[name] = json.loads((run / f'evaluation/held_out_step_{steps:08d}.json').read_text())['results']
+    config, family, _ = of_prior(folder, name)
+    declared.check('held_out', EVALUATORS['held_out'](0), rows[name], data.describe(config.data), family)
   assert {'log_likelihood', 'train_log_likelihood', 'log_likelihood_standard_error'} <= set(rows['mixture'])
   assert 'elbo' in rows['vae'] and {'nats', 'bits_per_code'} <= set(rows['autoregressive'])
   assert [line.split(',')[:3] for line in (folder / 'priors/comparison.csv').read_text().splitlines()[1:]] == [

@@ -22,8 +22,7 @@ FID = 'random_features/proxy_fid[random]@70'
 
 
 def config_of(**keys):
-  config = tiny.dcgan(**{'evaluate_every_steps': 4, 'checkpoints.best_metric': FID,
-                         'checkpoints.best_is_highest': False, 'checkpoints.keep_last': 1, **keys})
+  config = tiny.dcgan(**{'evaluate_every_steps': 4, 'checkpoints.best_metric': FID, 'checkpoints.keep_last': 1, **keys})
   with config.unlocked():
     config.evaluators = {'random_features': evaluators.random_features()}
   config.evaluators.random_features.num_generated = 70

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+from helpers import declared
 from helpers.published import refusal, section
 import numpy as np
 import pytest
@@ -278,7 +279,9 @@ def dataset():
 
 def measure(dataset, model, seed=0, **changes):
   evaluator = create({'disentanglement': SMALL | changes}, dataset.spec, model)['disentanglement']
-  return evaluator.measure(model, Splits(dataset), seed).numbers
+  numbers = evaluator.measure(model, Splits(dataset), seed).numbers
+  declared.check('disentanglement', evaluator, numbers)
+  return numbers
 
 
 def test_the_evaluator_encodes_each_image_once_and_says_what_it_measured(dataset):

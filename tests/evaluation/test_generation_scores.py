@@ -6,6 +6,7 @@ import tracemalloc
 import types
 
 from flax import jax_utils
+from helpers import declared
 from helpers.published import refusal
 import jax
 import jax.numpy as jnp
@@ -169,7 +170,9 @@ def test_further_scores_are_of_the_kept_features(digits):
   images, labels = digits
   further = ('kid', 'precision_recall', 'density_coverage')
   splits = Splits(dataset_of(images))
-  numbers = evaluator_of('random_features', further=further).measure(Drawn(images, 77), splits, 3).numbers
+  evaluator = evaluator_of('random_features', further=further)
+  numbers = evaluator.measure(Drawn(images, 77), splits, 3).numbers
+  declared.check('random_features', evaluator, numbers, splits.train.spec)
   real = features_by_hand(images[evenly(300, len(images))])
   generated = features_by_hand(images[:300])
   estimate = feature_scores.kernel_distance.estimate(generated, real, 3, 30)
@@ -209,6 +212,7 @@ def test_a_classifier_is_trained_once_and_says_how_good_it_is(digits, quick, tmp
   evaluator = evaluator_of('classifier_features', further=('inception_score',))
   splits = Splits(dataset, cache_dir=tmp_path)
   real = evaluator.measure(Drawn(images[1_200:]), splits, 0)
+  declared.check('classifier_features', evaluator, real.numbers, dataset.spec)
   assert real.numbers['classifier_accuracy'] > 0.8
   assert real.numbers['proxy_inception_score[digits-cnn]@300'] > 5
   assert real.receipt['extractor'] == 'digits-cnn' and real.receipt['protocol'] == 'native'

@@ -2,6 +2,7 @@
 
 import types
 
+from helpers import declared
 from helpers.published import refusal
 import numpy as np
 import pytest
@@ -81,6 +82,7 @@ def test_reconstruction_quality_is_the_mean_over_the_test_images(monkeypatch):
   dataset = Dataset(Spec('made', (12, 12, 1)), images, np.zeros(70, np.int32), 'made in a test')
   splits = Splits(dataset, dataset)
   measured = EVALUATORS['reconstruction_quality'](0).measure(model, splits, 0)
+  declared.check('reconstruction_quality', EVALUATORS['reconstruction_quality'](0), measured.numbers, dataset.spec)
   squares = np.square((images.astype(float) - made) / 255).mean(axis=(1, 2, 3))
   assert measured.numbers['mse'] == pytest.approx(squares.mean())
   assert measured.numbers['psnr'] == pytest.approx((-10 * np.log10(squares)).mean())

@@ -13,10 +13,11 @@ from jgen import evaluation
 from jgen.errors import UserError
 from jgen.report import comparison, grids
 from jgen.report.drawing import Curves
+from jgen.run import scores
 from jgen.run.records import Record
 
 
-def make_up(folder, accuracies, states, best_metric='', highest=True):
+def make_up(folder, accuracies, states):
   """A study folder of runs that differ in `class_consistency/accuracy`; None is one that has not begun."""
   entries = []
   for index, (accuracy, status) in enumerate(zip(accuracies, states, strict=True)):
@@ -25,8 +26,6 @@ def make_up(folder, accuracies, states, best_metric='', highest=True):
     if accuracy is not None:
       (folder / name / 'evaluation').mkdir(parents=True)
       (folder / name / 'metrics.csv').write_text(f'step,critic/loss\n10,{accuracy}\n')
-      (folder / name / 'config.json').write_text(json.dumps(
-          {'family': 'gan', 'checkpoints': {'best_metric': best_metric, 'best_is_highest': highest}}))
       (folder / name / 'evaluation/class_consistency_step_10.json').write_text(json.dumps(
           {'step': 10, 'evaluator': 'class_consistency', 'results': {'accuracy': accuracy, 'distance': accuracy}}))
   (folder / 'study.json').write_text(json.dumps({'variations': entries}))
@@ -47,10 +46,10 @@ def test_the_best_is_marked_where_the_direction_is_known(tmp_path):
   assert rows[3]['critic/loss'] == '' and rows[2]['critic/loss'] == '0.875'
 
 
-def test_the_number_by_which_runs_keep_their_best_has_a_direction(tmp_path):
-  make_up(tmp_path, [0.25, 0.75], ['done', 'done'], 'class_consistency/distance', highest=False)
+def test_what_is_not_a_number_is_never_the_best(tmp_path):
+  make_up(tmp_path, [float('nan'), 0.25, 0.75], ['done'] * 3)
   comparison.draw_comparison(tmp_path)
-  assert bold(tmp_path) == ['class_consistency/accuracy 0.75', 'class_consistency/distance 0.25']
+  assert bold(tmp_path) == ['class_consistency/accuracy 0.75']
 
 
 @pytest.mark.parametrize('variance, marked', [(0.2, ['ledger/elbo -1', 'ledger/mse 0.1']), (0.3, ['ledger/mse 0.1'])])
@@ -66,9 +65,9 @@ def test_nats_of_another_likelihood_rank_nothing(variance, marked, tmp_path):
 def test_a_direction_is_known_of_numbers_that_there_are():
   source = ''.join(path.read_text() for room in ('evaluation', 'families')
                    for path in (ROOT / 'jgen' / room).rglob('*.py'))
-  for name in comparison.HIGHEST_IS_BEST:
+  for name in scores.KINDS:
     evaluator, entry = name.split('/')
-    assert evaluator in evaluation.EVALUATORS and f"'{entry}'" in source, name
+    assert evaluator == '*_features' or evaluator in evaluation.EVALUATORS and f"'{entry}'" in source, name
 
 
 def test_each_panel_is_smoothed_by_its_own_rows():
@@ -86,7 +85,7 @@ def test_each_panel_is_smoothed_by_its_own_rows():
 def test_a_damaged_list_is_one_line(tmp_path):
   for content in ('', '[]', '{"variations": [{"name": "a"}]}'):
     (tmp_path / 'study.json').write_text(content)
-    with pytest.raises(UserError, match='study.json: missing or damaged'):
+    with pytest.raises(UserError, match='study.json: damaged'):
       comparison.draw_comparison(tmp_path)
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 import subprocess
 
-from helpers import tiny
+from helpers import declared, tiny
 import numpy as np
 import pytest
 
@@ -114,6 +114,10 @@ def test_a_vae_is_measured_on_test_images_all_along_and_at_the_end(tmp_path, cap
   assert evaluation == drawn | {'ledger_step_00000004.json', 'ledger_step_00000008.json', 'tsne_step_00000008.json'}
   record = json.loads((tmp_path / 'run/evaluation/ledger_step_00000008.json').read_text())
   assert 'test' in record['test_data'] and 'train' in record['data'] and record['results']['num_images'] > 150
+  family, created, _ = setup.build(config)
+  for name in ('ledger', 'tsne'):
+    numbers = json.loads((tmp_path / f'run/evaluation/{name}_step_00000008.json').read_text())['results']
+    declared.check(name, created[name], numbers, setup.data.describe(config.data), family)
   # The variance of the training pixels is in the checkpoint: what is measured again needs no training images for it.
   before = contents(tmp_path / 'run/evaluation')
   for path in before:
@@ -148,13 +152,13 @@ def test_the_best_is_not_taken_for_the_worst(tmp_path):
                        'checkpoints.best_metric': 'ledger/mse'})
   with config.unlocked():
     config.evaluators.ledger = evaluators.ledger()
-  with pytest.raises(UserError, match='best where it is lowest; set --config.checkpoints.best_is_highest=False'):
-    setup.build(config)
-  config.checkpoints.best_is_highest = False
   setup.build(config)
-  config.checkpoints.best_metric = 'ledger/elbo'
-  with pytest.raises(UserError, match='highest; set --config.checkpoints.best_is_highest=True'):
-    setup.build(config)
+  for metric, message in (('ledger/msee', "no evaluator gives that runs all along; did you mean 'ledger/mse'"),
+                          ('ledger/num_images', 'which no evaluator gives'),
+                          ('ledger/importance_bound', 'which no evaluator gives')):   # without importance samples
+    config.checkpoints.best_metric = metric
+    with pytest.raises(UserError, match=message):
+      setup.build(config)
 
 
 def test_the_best_checkpoint_outlives_the_last_ones(tmp_path):
@@ -173,6 +177,7 @@ def test_a_best_by_a_number_that_is_not_measured_is_refused(tmp_path):
   config = with_evaluator(tiny.wgan(evaluate_every_steps=4, **{'checkpoints.best_metric': 'class_consistency/acuracy'}))
   with pytest.raises(UserError, match="did you mean 'class_consistency/accuracy'"):
     run(tmp_path / 'run', config)
+  assert not (tmp_path / 'run').exists()
 
 
 def test_another_config_is_refused_by_its_keys_and_changes_nothing(copy):
@@ -267,7 +272,7 @@ def test_a_batch_that_does_not_divide_over_the_devices_is_refused(tmp_path):
     ({'data.name': 'digit'}, "did you mean 'digits'"),
     ({'model.critic_steps': 0}, 'at least 1'),
     ({'model.generator.features': (8, 8, 8, 8)}, 'do not divide by 16'),
-    ({'checkpoints.best_metric': 'fid/value'}, 'no such evaluator'),
+    ({'checkpoints.best_metric': 'fid/value'}, 'which no evaluator gives'),
     ({'evaluators_at_end': ('fid',)}, "names 'fid', which is none"),
     ({'model.critic.features': (8, 0)}, r'features is \(8, 0\); each layer needs at least 1'),
     ({'model.generator.features': (-8, 8)}, r'features is \(-8, 8\)'),

@@ -54,6 +54,12 @@ class Disentanglement:
     """Raises UserError where fewer than 2 factors vary among the images."""
     _varying(splits.train.spec, splits.train.annotations)
 
+  def scores(self, spec, family):
+    """Names of the numbers that rank models."""
+    del spec, family
+    return ('mig', 'factor_vae_score', 'beta_vae_score', 'dci_disentanglement', 'dci_completeness',
+            'dci_informativeness', 'sap')
+
   def measure(self, model, splits, seed):
     """Measured: the numbers of each score, and on which factors and how many images they were taken.
 

@@ -60,20 +60,21 @@ def extrapolation(space, generated, real, seed):
 
 
 @dataclasses.dataclass(frozen=True)
-class Score:
+class Further:
   """One of `further`."""
 
   measure: Callable
+  gives: tuple[str, ...]                # usual names of its numbers that rank models
   least: int                            # generated images that it needs
   least_real: int = frechet.MIN_COUNT
 
 
 SCORES = {
-    'kid': Score(kernel, 2 * _MIN_BLOCKS, 2 * _MIN_BLOCKS),
-    'precision_recall': Score(balls(precision_recall.precision_recall), 4, 4),
-    'density_coverage': Score(balls(precision_recall.density_coverage), 6, 6),
-    'inception_score': Score(classes, 10),
-    'extrapolation': Score(extrapolation, frechet.MIN_EXTRAPOLATED),
+    'kid': Further(kernel, ('kid',), 2 * _MIN_BLOCKS, 2 * _MIN_BLOCKS),
+    'precision_recall': Further(balls(precision_recall.precision_recall), ('precision', 'recall'), 4, 4),
+    'density_coverage': Further(balls(precision_recall.density_coverage), ('density', 'coverage'), 6, 6),
+    'inception_score': Further(classes, ('inception_score',), 10),
+    'extrapolation': Further(extrapolation, (), frechet.MIN_EXTRAPOLATED),
 }
 
 
@@ -127,6 +128,18 @@ class FeatureScores:
       if (self.num_real or count) < SCORES[score].least_real:
         raise UserError(f'config.evaluators.{self.name}: {score} needs {SCORES[score].least_real} real images at '
                         f'least; there are {self.num_real or count}; take more or leave it out of its further')
+
+  def form(self, spec):
+    """The name of a score for images of this Spec, to be formatted with its usual name, as `FeatureSpace.form`."""
+    raise NotImplementedError
+
+  def scores(self, spec, family):
+    """Names of the numbers that rank models."""
+    del family
+    form = self.form(spec)
+    usual = ('fid', *(name for further in self.further for name in SCORES[further].gives))
+    return (*(f'{form.format(name)}@{self.num_generated}' for name in usual),
+            *([f'{form.format("fid")}@infinity'] if 'extrapolation' in self.further else []))
 
   def measure(self, model, splits, seed):
     """Measured: scores by the names of `FeatureSpace.named`, a plain warning where images are few, and the receipt.
@@ -210,6 +223,9 @@ class InceptionFeatures(FeatureScores):
                       '1 or 3; remove the evaluator')
     self._loaded_space()
 
+  def form(self, spec):
+    return self._loaded_space().form
+
   def space(self, splits):
     return self._loaded_space()
 
@@ -228,6 +244,9 @@ class ClassifierFeatures(FeatureScores):
   def check_network(self, spec):
     proxy_classifier.check(spec, self.name)
 
+  def form(self, spec):
+    return feature_spaces.form_of_classifier(spec)
+
   def space(self, splits):
     return feature_spaces.classifier_space(splits.train, splits.cache_dir)
 
@@ -238,6 +257,9 @@ class RandomFeatures(FeatureScores):
 
   name = 'random_features'
   has_logits = False
+
+  def form(self, spec):
+    return feature_spaces.form_of_proxy('random')
 
   def space(self, splits):
     return feature_spaces.random_space(splits.train.spec.image_shape)

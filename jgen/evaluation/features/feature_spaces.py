@@ -72,10 +72,24 @@ def random_space(image_shape):
 def classifier_space(dataset, cache_dir):
   """The FeatureSpace of a classifier of this data set's labels, trained now unless it is in the cache."""
   network, params, accuracy = proxy_classifier.trained(dataset, cache_dir)
-  return _small_space(network, params, f'{dataset.spec.name}-cnn', 'logits', {'classifier_accuracy': accuracy})
+  return _small_space(network, params, _classifier_name(dataset.spec), 'logits', {'classifier_accuracy': accuracy})
+
+
+def form_of_classifier(spec):
+  """The `form` of `classifier_space` for a data set of this Spec."""
+  return form_of_proxy(_classifier_name(spec))
+
+
+def form_of_proxy(network):
+  """The `form` of the FeatureSpace of a network that is not the Inception."""
+  return f'proxy_{{}}[{network}]'
+
+
+def _classifier_name(spec):
+  return f'{spec.name}-cnn'
 
 
 def _small_space(network, params, name, logits='', facts=None):
   extractor = Extractor(lambda params, images: network.apply({'params': params}, to_float(images)), params,
                         on_host=lambda images: images, batch_size=_SMALL_BATCH)
-  return FeatureSpace(extractor, 'features', logits, name, f'proxy_{{}}[{name}]', digest(params), _NATIVE, facts or {})
+  return FeatureSpace(extractor, 'features', logits, name, form_of_proxy(name), digest(params), _NATIVE, facts or {})

@@ -1,0 +1,204 @@
+"""Scores of a run: their names and units, which direction is better, and the files `evaluation/*.json` they live in.
+
+This is the only place that reads or writes these files, and `KINDS` is the only table of directions. A score is named
+`<evaluator>/<entry>`, as in TensorBoard: 'ledger/elbo', 'inception_features/fid@10000'.
+
+  for evaluation in read_all(folder):              # all evaluations of a run, by rising steps
+    for name, score in evaluation.scores().items():
+      print(evaluation.step, name, score.value, score.better, score.unit, score.standard_error)
+  direction_of(['codebook/mse'])                     # 'lower is better', for a figure's label
+  best({100: 3.2, 200: float('nan'), 300: 4.1}, LOWER)   # 100
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import fnmatch
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from jgen.errors import UserError, nearest
+from jgen.files import read_json, write_text
+
+HIGHER, LOWER = 'higher', 'lower'
+_FOLDER = 'evaluation'
+
+# What a score may be compared among.
+RUNS = 'runs'                           # any runs
+LIKELIHOOD = 'likelihood'               # runs with the same likelihood p(image | latents)
+STEPS = 'steps'                         # the steps of one run: the objective, or what it is measured on, may differ
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+  """What is known of a score by its name."""
+
+  better: str = ''                      # HIGHER, LOWER, or '' for a number that ranks nothing
+  unit: str = ''                        # '' for none
+  among: str = RUNS                     # RUNS, LIKELIHOOD or STEPS
+
+
+_NO_RANK = Kind()
+_NATS = 'nats per image'
+_PIXEL_ERROR = 'squared error per pixel, images in [-1, 1]'
+
+
+def _of_features(name, kind):
+  """The rows of a score that is taken in a network's features: plain, with a number of features, and as a proxy."""
+  return {f'*_features/{name}*@*': kind, f'*_features/proxy_{name}*@*': kind}
+
+
+# {pattern of names: Kind}; the first pattern that matches counts. Numbers that match none rank nothing.
+KINDS = {
+    '*_features/*_low@*': _NO_RANK, '*_features/*_high@*': _NO_RANK, '*_features/*_std@*': _NO_RANK,
+    **_of_features('fid', Kind(LOWER, 'squared distance of features')),
+    **_of_features('kid', Kind(LOWER, 'squared kernel distance of features')),
+    **_of_features('inception_score', Kind(HIGHER)),
+    **_of_features('precision', Kind(HIGHER, 'share of generated images')),
+    **_of_features('recall', Kind(HIGHER, 'share of real images')),
+    **_of_features('density', Kind(HIGHER)),
+    **_of_features('coverage', Kind(HIGHER, 'share of real images')),
+    'class_consistency/accuracy': Kind(HIGHER, 'share of generated images'),
+    'code_classes/nmi': Kind(HIGHER, 'normalised mutual information'),
+    'codebook/mse': Kind(LOWER, _PIXEL_ERROR),
+    'codebook/psnr': Kind(HIGHER, 'dB'),
+    'codebook/ssim': Kind(HIGHER),
+    'codebook/loss': Kind(LOWER, among=STEPS),
+    'codebook/reconstruction': Kind(LOWER, among=STEPS),
+    'codebook/cross_entropy': Kind(LOWER, _NATS, STEPS),
+    'codebook/quantization_error': Kind(LOWER, "squared error per value of the encoder's output", STEPS),
+    'disentanglement/mig': Kind(HIGHER, 'share of the entropy of a factor'),
+    'disentanglement/sap': Kind(HIGHER, 'difference of accuracies'),
+    'disentanglement/factor_vae_score': Kind(HIGHER, 'accuracy'),
+    'disentanglement/beta_vae_score': Kind(HIGHER, 'accuracy'),
+    'disentanglement/dci_disentanglement': Kind(HIGHER),
+    'disentanglement/dci_completeness': Kind(HIGHER),
+    'disentanglement/dci_informativeness': Kind(HIGHER, 'accuracy'),
+    'held_out/nats': Kind(LOWER, _NATS, STEPS),
+    'held_out/bits_per_code': Kind(LOWER, 'bits per code', STEPS),
+    'held_out/accuracy': Kind(HIGHER, 'share of the codes', STEPS),
+    'held_out/log_likelihood': Kind(HIGHER, _NATS, STEPS),
+    'held_out/elbo': Kind(HIGHER, _NATS, STEPS),
+    'held_out/bits_per_dimension': Kind(LOWER, 'bits per value of a pixel', STEPS),
+    'held_out/mse': Kind(LOWER, 'squared error per value', STEPS),
+    'held_out/mse_of_mean': Kind(LOWER, 'squared error per value', STEPS),
+    'held_out/loss': Kind(LOWER, among=STEPS),
+    'held_out/reconstruction': Kind(LOWER, among=STEPS),
+    'held_out/reconstruction_nats': Kind(LOWER, _NATS, STEPS),
+    'held_out/cross_entropy': Kind(LOWER, _NATS, STEPS),
+    'held_out/quantization_error': Kind(LOWER, "squared error per value of the encoder's output", STEPS),
+    'ledger/elbo': Kind(HIGHER, _NATS, LIKELIHOOD),
+    'ledger/importance_bound': Kind(HIGHER, _NATS, LIKELIHOOD),
+    'ledger/bits_per_dimension': Kind(LOWER, 'bits per value of a pixel', LIKELIHOOD),
+    'ledger/mse': Kind(LOWER, _PIXEL_ERROR),
+    'ledger/mse_sampled': Kind(LOWER, _PIXEL_ERROR),
+    'ledger/loss': Kind(LOWER, among=STEPS),
+    'ledger/reconstruction': Kind(LOWER, among=STEPS),
+    'ledger/reconstruction_nats': Kind(LOWER, _NATS, STEPS),
+    'reconstruction_quality/mse': Kind(LOWER, 'squared error per pixel, images in [0, 1]'),
+    'reconstruction_quality/psnr': Kind(HIGHER, 'dB'),
+    'reconstruction_quality/ssim': Kind(HIGHER),
+    'tsne/linear_accuracy': Kind(HIGHER, 'share of the images', STEPS),
+    'tsne/linear_balanced_accuracy': Kind(HIGHER, 'mean share of the images of a value', STEPS),
+}
+
+
+def kind(name):
+  """The Kind of the score `<evaluator>/<entry>`."""
+  return next((kind for pattern, kind in KINDS.items() if fnmatch.fnmatchcase(name, pattern)), _NO_RANK)
+
+
+def direction_of(names):
+  """What a figure says of these scores: 'higher is better', 'lower is better', or '' where they do not agree."""
+  directions = {kind(name).better for name in names} - {''}
+  return f'{directions.pop()} is better' if len(directions) == 1 else ''
+
+
+def best(values, better):
+  """The key of the best of {key: number}; of equal ones the first, None where no number is finite or ranks.
+
+  Args:
+    values: {key: number}; NaN and infinities on the worse side are never the best.
+    better: HIGHER, LOWER or ''.
+  """
+  sign = {HIGHER: 1, LOWER: -1}.get(better)
+  ranked = {key: sign * value for key, value in values.items() if sign and sign * value > -math.inf}
+  return max(ranked, key=ranked.get, default=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+  """One number that an evaluator measured."""
+
+  value: float
+  better: str                           # HIGHER, LOWER, or '' for a number that ranks nothing
+  unit: str                             # '' for none
+  standard_error: float | None = None   # of the mean over images; None where it is not known
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """What one evaluator measured after one step."""
+
+  step: int
+  evaluator: str
+  results: Mapping[str, Any]            # {entry: number, string, list or mapping}, ready for JSON
+  about: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # seed, data, settings, ...
+  receipt: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # how it was measured: jgen.run.receipt
+
+  def numbers(self):
+    """{'<evaluator>/<entry>': number} of the results that are single numbers."""
+    return {f'{self.evaluator}/{entry}': value for entry, value in self.results.items() if is_number(value)}
+
+  def scores(self):
+    """{'<evaluator>/<entry>': Score} of all results that are single numbers."""
+    numbers = self.numbers()
+    return {name: Score(value, kind(name).better, kind(name).unit, numbers.get(f'{name}_standard_error'))
+            for name, value in numbers.items()}
+
+  def write(self, folder):
+    """Stores it in the run folder, whole or not at all, in place of an earlier one; returns the path."""
+    path = path_of(folder, self.evaluator, self.step)
+    record = {'step': self.step, 'evaluator': self.evaluator, 'results': dict(self.results), **self.about}
+    write_text(path, json.dumps(record | ({'receipt': dict(self.receipt)} if self.receipt else {}), indent=2) + '\n')
+    return path
+
+  @classmethod
+  def read(cls, path):
+    """The Evaluation that a file holds; raises UserError where it holds none."""
+    record = read_json(path, 'delete it and evaluate again', step=int, evaluator=str, results=dict)
+    receipt = record.pop('receipt', {})
+    if not isinstance(receipt, dict):
+      raise UserError(f"{path}: damaged, its 'receipt' is no mapping; delete it and evaluate again")
+    return cls(record.pop('step'), record.pop('evaluator'), record.pop('results'), record, receipt)
+
+
+def read_all(folder):
+  """All Evaluations of a run folder by rising steps; [] where there are none. Raises UserError at a damaged file.
+
+  Hidden files are left out.
+  """
+  files = sorted(path for path in (Path(folder) / _FOLDER).glob('*.json') if not path.name.startswith('.'))
+  return sorted(map(Evaluation.read, files), key=lambda evaluation: evaluation.step)
+
+
+def path_of(folder, evaluator, step):
+  """The file of what an evaluator measured after a step."""
+  return Path(folder) / _FOLDER / f'{evaluator}_step_{step:08d}.json'
+
+
+def is_number(value):
+  """Whether a result is a single number."""
+  return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def check_metric(metric, names):
+  """Raises UserError unless `checkpoints.best_metric` is one of `names`, the scores that are measured, and ranks."""
+  ranking = [name for name in names if kind(name).better]
+  if metric in names and metric not in ranking:
+    raise UserError(f"config.checkpoints.best_metric is '{metric}', a number of which neither the highest nor the "
+                    f"lowest is the best; known: {', '.join(ranking) or 'none'}")
+  if metric not in names:
+    raise UserError(f"config.checkpoints.best_metric is '{metric}', which no evaluator gives that runs all along; "
+                    f'{nearest(metric, ranking)}')
