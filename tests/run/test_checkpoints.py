@@ -1,5 +1,6 @@
 """The best checkpoint across restarts, each in a process of its own, and what is left where one is damaged."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -16,11 +17,12 @@ from jgen.run.scores import Evaluation
 SECTION = ConfigDict({'keep_last': 1, 'best_metric': 'class_consistency/accuracy'})
 
 _SAVE = """
+import json
 from pathlib import Path
 import sys
 sys.path[:0] = ['.', 'tests', 'tests/run']
 import test_checkpoints
-test_checkpoints.save(Path(sys.argv[1]), eval(sys.argv[2]))
+test_checkpoints.save(Path(sys.argv[1]), {int(step): score for step, score in json.loads(sys.argv[2]).items()})
 """
 
 
@@ -38,7 +40,7 @@ def save(folder, accuracies):
 
 
 def save_in_another_process(folder, accuracies):
-  subprocess.run([sys.executable, '-c', _SAVE, folder, repr(accuracies)], cwd=ROOT, check=True)
+  subprocess.run([sys.executable, '-c', _SAVE, folder, json.dumps(accuracies)], cwd=ROOT, check=True)
 
 
 def steps_of(folder):
