@@ -69,7 +69,8 @@ class BestMetric:
     else:
       path = scores_lib.path_of(self.folder, self.name.partition('/')[0], step)
       value = scores_lib.Evaluation.read(path).numbers().get(self.name) if path.exists() else None
-      self.values |= {} if value is None else {step: float(value)}
+      if value is not None:
+        self.values[step] = float(value)
 
 
 def _seal(name, value):
