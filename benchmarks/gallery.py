@@ -1,15 +1,16 @@
-"""Trains and measures every system in a given time: python -m benchmarks.gallery --minutes=60 --data=DIR
+"""Trains and evaluates every system in a given time: python -m benchmarks.gallery --minutes=60 --data=DIR
 
-DIR holds a folder of images for each data set: `celeba`, `svhn` and so on, in the published layouts. Each system gets a
-share of the time, is stopped and saved when it is over, and measured by the evaluators of its config; --jobs of them
-are trained beside each other. What is done is left alone when the same command is given again, and what was stopped
-goes on, so that a page can be filled in several sittings. On a CPU networks and batches are smaller than their
-configs': `gallery_systems.py` says by how much, and the commands in the table show it.
+DIR holds one folder of images per data set (`celeba`, `svhn`, ...) in the published layouts. Each system gets a share
+of the time. When its share is over it is stopped, saved, and evaluated with the evaluators of its config; --jobs
+systems are trained in parallel. The same command again skips the systems that are finished and resumes the others. On
+a CPU, networks and batches are smaller than in the configs: `gallery_systems.py` lists the overrides, and the command
+of each row shows them.
 
-The table goes to RUNS/results.md and results.json, the pictures to RUNS/pictures; with --page=docs/results.md also
-between the two marks of that page, and beside it. --from=RUNS only tells of runs that are there.
+The table is written to RUNS/results.md and RUNS/results.json, the pictures to RUNS/pictures. With
+--page=docs/results.md the table also replaces the text between the two markers of that page. --from=RUNS writes the
+table of existing runs and trains nothing.
 
-On one GPU `--minutes=12 --jobs=4` is meant to fill the page; so far it has been run on CPUs alone.
+On one GPU, `--minutes=12 --jobs=4` is meant to cover all systems; this has only been run on CPUs so far.
 """
 
 import argparse
@@ -32,21 +33,21 @@ from jgen.files import write_text
 
 ROOT = Path(__file__).parent.parent
 NOTE = gallery_table.NOTE
-TRAINED = 0.7                           # share of a system's time that it is trained for; the rest is for measuring
-GRACE = 180                             # seconds that a run may take to save
+TRAINED = 0.7                           # share of a system's time spent on training; the rest is for evaluation
+GRACE = 180                             # seconds a stopped run may take to save
 _LOOK = ('import jax; d = jax.devices(); print(d[0].platform, len(d), d[0].device_kind, sep="|")')
 
 
 class Clock:
-  """Shares the time among the systems that are still to be trained, by their weights."""
+  """Divides the time among the systems that are not trained yet, in proportion to their weights."""
 
   def __init__(self, seconds, jobs, weights):
     self._end, self._jobs, self._waiting = time.monotonic() + seconds, jobs, dict(weights)
-    self._busy = {}                     # {system: when its time will be over}
+    self._busy = {}                     # {running system: when its share ends}
     self._lock = threading.Lock()
 
   def begin(self, name):
-    """Seconds for this system: its share of what neither the past nor the systems under way take."""
+    """Seconds for this system: its share of the time left, less what the running systems still have."""
     with self._lock:
       now, total = time.monotonic(), sum(self._waiting.values())
       left = self._jobs * (self._end - now) - sum(max(end - now, 0) for end in self._busy.values())
@@ -61,26 +62,26 @@ class Clock:
 
 @dataclasses.dataclass
 class Gallery:
-  """All systems, each in a folder of its own."""
+  """All systems, each in its own run folder."""
 
   folder: Path
   data: Path
   about: dict                           # see gallery_table.read_about()
-  small: bool                           # whether the sizes are those for a CPU
+  small: bool                           # use the overrides for a CPU
   hardware: str
   jobs: int
   stopping: threading.Event = dataclasses.field(default_factory=threading.Event)
-  processes: set = dataclasses.field(default_factory=set)   # that are under way
+  processes: set = dataclasses.field(default_factory=set)   # child processes that are running
 
   def stop(self, *signal_and_frame):
-    """Has the runs under way save and end, and starts no other."""
+    """Stops and saves the running systems and starts no other; a signal handler."""
     del signal_and_frame
     self.stopping.set()
     for process in tuple(self.processes):
       process.terminate()
 
   def run(self, names, minutes):
-    """Trains and measures the systems that are not done; a failure is told and noted, and the others go on."""
+    """Trains and evaluates the systems that are not done. A failure is printed and recorded; the others continue."""
     todo = [name for name in names if not self.note(name).get('done')]
     clock = Clock(60 * minutes, self.jobs, {name: SYSTEMS[name].weight for name in todo})
     over = {name: threading.Event() for name in todo}
@@ -90,7 +91,7 @@ class Gallery:
         print(f'{time.strftime("%H:%M:%S")} {count} of {len(names)}: {future.result()}', flush=True)
 
   def one(self, name, clock, over):
-    """A line on what became of a system."""
+    """Trains and evaluates one system; returns one line about the outcome."""
     try:
       if SYSTEMS[name].needs in over:
         over[SYSTEMS[name].needs].wait()
@@ -100,9 +101,9 @@ class Gallery:
       over[name].set()
 
   def train_and_measure(self, name, seconds):
-    """What became of it, in words; how long it took is added to its note."""
+    """Trains and evaluates one system and records how long it took; returns the outcome in words."""
     if self.stopping.is_set():
-      return 'left for the next time'
+      return 'not started'
     system, note = SYSTEMS[name], self.note(name)
     run = self.folder / (system.needs or name)
     mode = ['--mode=prior'] if system.needs else [f'--config={ROOT}/configs/{system.config}.py', *self.overrides(name)]
@@ -113,14 +114,14 @@ class Gallery:
     if not status and stopped and not system.needs and not self.stopping.is_set():
       status, _ = self.launch(name, ['--mode=evaluate', f'--workdir={run}'])
     note |= {'seconds': round(note.get('seconds', 0) + trained - start), 'hardware': self.hardware, 
-             'done': not status and not self.stopping.is_set(), 'measuring_seconds': round(time.monotonic() - trained)}
+             'done': not status and not self.stopping.is_set(), 'evaluation_seconds': round(time.monotonic() - trained)}
     write_text(self.note_path(name), json.dumps(note, indent=2) + '\n')
     if status:
       return f'failed: {last_line(self.log(name))}'
-    return f'trained for {trained - start:.0f} s, measured in {note["measuring_seconds"]} s'
+    return f'trained for {trained - start:.0f} s, evaluated in {note["evaluation_seconds"]} s'
 
   def overrides(self, name):
-    """The flags that set its data, its sizes and its evaluators."""
+    """Command line flags for its data, sizes and evaluators."""
     system = SYSTEMS[name]
     about = self.about['data'].get(system.data, {})
     keys = {'data.dir': about.get('folder') or self.data / system.data, **about.get('config', {})}
@@ -129,7 +130,7 @@ class Gallery:
     return flags + ([f'--evaluators={",".join(EVALUATORS[name])}'] if name in EVALUATORS else [])
 
   def launch(self, name, arguments, seconds=None):
-    """(exit status, whether it had to be stopped) of a launch, which has so many seconds; its words go to a log."""
+    """Runs launch.py for at most `seconds`, output to a log file; returns (exit status, whether it was stopped)."""
     self.log(name).parent.mkdir(parents=True, exist_ok=True)
     with self.log(name).open('a') as log:
       process = subprocess.Popen([sys.executable, ROOT / 'launch.py', *map(str, arguments)], stdout=log, stderr=log,
@@ -143,7 +144,7 @@ class Gallery:
         self.processes.remove(process)
 
   def environment(self):
-    """That of this process; several runs share the memory of a GPU, and what is compiled is found again."""
+    """Environment variables of a run: a shared compilation cache, and a share of the GPU's memory."""
     return {'JAX_COMPILATION_CACHE_DIR': str(self.folder / 'compiled'),
             'XLA_PYTHON_CLIENT_MEM_FRACTION': f'{0.9 / self.jobs:.2f}', **os.environ}
 
@@ -159,7 +160,7 @@ class Gallery:
 
 
 def stopped(process):
-  """The exit status of a process that is told to save and end."""
+  """Asks a process to save and exit, kills it after GRACE seconds, and returns its exit status."""
   process.terminate()
   with contextlib.suppress(subprocess.TimeoutExpired):
     return process.wait(GRACE)
@@ -169,11 +170,11 @@ def stopped(process):
 
 def last_line(path):
   lines = path.read_text(errors='replace').strip().splitlines()
-  return lines[-1] if lines else 'nothing was said'
+  return lines[-1] if lines else 'no output'
 
 
 def look():
-  """(whether JAX has a CPU alone, the hardware in words)."""
+  """(whether JAX runs on a CPU, description of the hardware), asked of a child process so that it holds no device."""
   out = subprocess.run([sys.executable, '-c', _LOOK], capture_output=True, text=True, check=True).stdout
   platform, count, kind = out.strip().splitlines()[-1].split('|')
   cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
@@ -182,15 +183,15 @@ def look():
 
 def arguments(argv):
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-  parser.add_argument('--minutes', type=float, default=60., help='for all systems together')
+  parser.add_argument('--minutes', type=float, default=60., help='total time for all systems')
   parser.add_argument('--data', type=Path, help='folder with a folder of images for each data set')
-  parser.add_argument('--runs', type=Path, default=Path('runs/gallery'), help='where the run folders go')
-  parser.add_argument('--from', dest='told', type=Path, help='tell of the runs in this folder and train nothing')
-  parser.add_argument('--about', type=Path, help='JSON on the data and on what is seen: gallery_table.read_about()')
-  parser.add_argument('--page', type=Path, help='a page that has the marks to put the table between')
-  parser.add_argument('--systems', default='', help='names, separated by commas; all without it')
-  parser.add_argument('--jobs', type=int, default=1, help='systems that are trained at the same time')
-  parser.add_argument('--hardware', default='', help='in words; as JAX names it without it')
+  parser.add_argument('--runs', type=Path, default=Path('runs/gallery'), help='folder for the run folders')
+  parser.add_argument('--from', dest='existing', type=Path, help='write the table of these runs; train nothing')
+  parser.add_argument('--about', type=Path, help='JSON file with descriptions; see gallery_table.read_about()')
+  parser.add_argument('--page', type=Path, help='Markdown page with the two markers for the table')
+  parser.add_argument('--systems', default='', help='comma-separated names; default: all')
+  parser.add_argument('--jobs', type=int, default=1, help='number of systems trained in parallel')
+  parser.add_argument('--hardware', default='', help='description of the hardware; default: from JAX')
   return parser.parse_args(argv)
 
 
@@ -199,13 +200,13 @@ def main(argv=None):
   asked = [name for name in given.systems.split(',') if name]
   unknown = [name for name in asked if name not in SYSTEMS]
   if unknown:
-    raise UserError(f'--systems names {unknown[0]}; there are {", ".join(SYSTEMS)}')
+    raise UserError(f"unknown system '{unknown[0]}' in --systems; available: {', '.join(SYSTEMS)}")
   names = [name for name in SYSTEMS if name in asked or not asked]
   about = gallery_table.read_about(given.about)
-  folder = (given.told or given.runs).absolute()
-  if not given.told:
+  folder = (given.existing or given.runs).absolute()
+  if not given.existing:
     if not given.data:
-      raise UserError('--data is not given; name the folder that holds a folder of images for each data set')
+      raise UserError('--data is missing; give the folder with one folder of images per data set')
     small, hardware = look()
     gallery = Gallery(folder, given.data.absolute(), about, small, given.hardware or hardware, given.jobs)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,4 +1,4 @@
-"""The table of the gallery: read from run folders alone, written as Markdown and JSON, with pictures as JPEG."""
+"""Table of results, made from run folders: Markdown and JSON, with pictures as JPEG."""
 
 import fnmatch
 import importlib
@@ -15,24 +15,24 @@ from jgen.run import config as config_lib
 from jgen.run.folder import read_config
 from jgen.run.records import read_record
 
-MARKS = '<!-- the table that benchmarks.gallery writes -->', '<!-- its end -->'
+MARKS = '<!-- begin: table written by benchmarks.gallery -->', '<!-- end -->'
 NOTE = 'gallery.json'
 MAX_WIDTH = 720                         # pixels of a picture
 QUALITY = 82                            # of a JPEG
 
-# What neither changes what is learned nor what is measured at the end.
+# Keys that do not change the result, or that describe how a subset of the published images was split.
 _CADENCE = ('log_every_steps', 'sample_every_steps', 'checkpoint_every_steps', 'evaluate_every_steps', 'num_steps',
-            'data.on_device', 'data.cache_dir')
+            'data.on_device', 'data.cache_dir', 'data.partition_file')
 _NAMES = {'ledger/mse': 'squared error of test images', 'ledger/elbo': 'ELBO', 'codebook/mse':
           'squared error of test images', 'codebook/perplexity': 'perplexity', 'class_consistency/accuracy':
           'class consistency', 'diversity/nearest_ratio': 'diversity', 'critic_outputs/told_apart': 'told apart'}
 
 
 def read_about(path):
-  """What a JSON file tells of data and runs, '' and {} where it does not; nothing without a file.
+  """Reads the JSON file with descriptions; empty sections for those that are missing, or without a file.
 
-  {'data': {NAME: {'about': in words, 'folder': elsewhere than in --data, 'config': {key: value}}},
-  'remarks': {SYSTEM: what is to be seen in its picture}, 'quoted': {SYSTEM: a row told of elsewhere}}
+  {'data': {FOLDER: {'about': description, 'folder': path if not in --data, 'config': {key: value}}},
+  'remarks': {SYSTEM: what its picture shows}, 'quoted': {SYSTEM: row of a run that is reported on another page}}
   """
   about = {'data': {}, 'remarks': {}, 'quoted': {}}
   if path is None:
@@ -44,9 +44,9 @@ def read_about(path):
 
 
 def write(folder, names, about, page=None):
-  """Writes results.md, results.json and pictures/ in `folder`; with `page` also into it and beside it.
+  """Writes results.md, results.json and pictures/ to `folder`; with `page`, also the table of the page and its files.
 
-  Raises UserError where the page has not the marks, or what is stored is damaged.
+  Raises UserError if the page lacks the markers or a run folder is damaged.
   """
   rows = [row for name in names if (row := read_row(folder, name, about))]
   write_text(folder / 'results.json', json.dumps(rows, indent=2, ensure_ascii=False) + '\n')
@@ -55,18 +55,18 @@ def write(folder, names, about, page=None):
   if page:
     text = page.read_text('utf-8') if page.exists() else ''
     if not all(mark in text for mark in MARKS):
-      raise UserError(f'{page} has no place for the table; put the lines {MARKS[0]} and {MARKS[1]} into it')
+      raise UserError(f'{page} has no markers for the table; add the lines {MARKS[0]} and {MARKS[1]}')
     begin, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
     draw(folder, rows, page.parent / 'pictures/results')
     write_text(page, f'{text[:begin]}\n{markdown(rows, "pictures/results")}\n{text[end:]}')
     write_text(page.with_suffix('.json'), json.dumps(rows, indent=2, ensure_ascii=False) + '\n')
 
 
-# ------------------------------------------------------------------------------------------- what is stored
+# ------------------------------------------------------------------------------------------- reading
 
 
 def read_row(folder, name, about):
-  """A row: of the run that was made, else what is quoted of another, else None."""
+  """The row of a system as a dict: from its run folder, else quoted, else None."""
   system = SYSTEMS[name]
   base = {'system': name, 'report': system.report, 'published': system.published,
           'remark': about['remarks'].get(name, '')}
@@ -91,19 +91,19 @@ def data_of(system, about):
 
 
 def numbers(record, patterns):
-  """[{name, value, error or None}] of the last evaluation's entries."""
+  """[{name, value, error or None}] of the entries of the last evaluation that match the patterns."""
   keys = [key for pattern in patterns for key in sorted(record.latest) if fnmatch.fnmatchcase(key, escaped(pattern))]
   return [{'name': _NAMES.get(key, key.split('/')[-1]), 'value': record.latest[key], 'error': error(record.latest, key)}
           for key in keys if isinstance(record.latest[key], (int, float))]
 
 
 def escaped(pattern):
-  """The names of numbers have brackets, which are no part of a pattern."""
+  """The pattern with its brackets taken literally: metrics have them in their names."""
   return pattern.replace('[', '[[]')
 
 
 def error(latest, key):
-  """The standard error of a number: as stored, of a share that of a binomial distribution, else None."""
+  """Standard error of an entry: as stored, or binomial for the class consistency, else None."""
   if f'{key}_standard_error' in latest:
     return latest[f'{key}_standard_error']
   if key == 'class_consistency/accuracy':
@@ -112,13 +112,13 @@ def error(latest, key):
 
 
 def found(folder, run, system):
-  """The last file of each of a system's patterns in its run, as a path below `folder`."""
+  """The last file that matches each of the system's patterns, relative to `folder`."""
   files = [sorted((folder / run).glob(pattern)) for pattern in system.pictures]
   return [str(paths[-1].relative_to(folder)) for paths in files if paths]
 
 
 def command(config_name, name, flat, step):
-  """The command that trains a run again: its config and what it has otherwise."""
+  """The command that repeats a run: its config and the overrides."""
   usual = config_lib.flatten(importlib.import_module(f'configs.{config_name}').get_config())
   changed = {key: value for key, value in flat.items() if key in usual and value != usual[key]
              and key not in _CADENCE and not key.startswith('evaluators.')}
@@ -131,18 +131,18 @@ def command(config_name, name, flat, step):
 
 
 def flag(value):
-  """A value as a flag has it, for a shell."""
+  """A value as a command line flag, quoted for a shell."""
   if isinstance(value, list):
     inner = ','.join(repr(entry) for entry in value)
     return f'"({inner}{"," if len(value) == 1 else ""})"'
   return re.sub(r'^.*/', '', value) if isinstance(value, str) else value
 
 
-# ------------------------------------------------------------------------------------------- what is written
+# ------------------------------------------------------------------------------------------- writing
 
 
 def draw(folder, rows, target):
-  """Writes the pictures of the rows as JPEG files, each named after its system."""
+  """Writes the pictures of the rows as JPEG files named after the systems."""
   for row in rows:
     for path, name in zip(row.get('pictures', []), picture_names(row), strict=True):
       picture = Image.open(folder / path).convert('RGB')
@@ -154,13 +154,13 @@ def draw(folder, rows, target):
 
 
 def picture_names(row):
-  """Names of its files: '<system>.jpg', '<system>_2.jpg' and so on."""
+  """File names of a row's pictures: '<system>.jpg', '<system>_2.jpg', ..."""
   return [f'{row["system"]}{f"_{n}" if n > 1 else ""}.jpg' for n in range(1, len(row.get('pictures', [])) + 1)]
 
 
 def markdown(rows, pictures):
-  """The table, and below it each system's pictures and command; `pictures` is their folder as a link has it."""
-  head = '| system | report | trained on | steps x batch | seconds, hardware, seed | its number | ours | seen |'
+  """The table, followed by the pictures and the command of each system; `pictures` is their folder in links."""
+  head = '| system | report | training data | steps x batch | time, hardware, seed | published | jgen | samples show |'
   lines = ['', head, '|---' * (head.count('|') - 1) + '|', *map(cells, rows), '']
   for row in rows:
     lines += [f'### {row["system"]}', '']

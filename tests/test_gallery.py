@@ -1,4 +1,4 @@
-"""The gallery: tiny systems in processes of their own, the table, and the sharing of the time."""
+"""The gallery: tiny systems trained in child processes, the table, and the division of the time."""
 
 import importlib
 import json
@@ -26,7 +26,7 @@ SYSTEMS = {
 
 
 class OutOfTimeAtStep10(subprocess.Popen):
-  """A process with a time limit that is over when metrics.csv has the tenth step, however fast the machine is."""
+  """A process whose time limit expires when metrics.csv has step 10, however fast the machine is."""
 
   def wait(self, timeout=None):
     while timeout not in (None, gallery.GRACE) and self.poll() is None:
@@ -54,7 +54,7 @@ def toys(monkeypatch):
   monkeypatch.setenv('JGEN_MALLOC', '0')
 
 
-def test_one_is_trained_stopped_and_measured_another_fails_and_both_are_told(toys, tmp_path, capsys):
+def test_one_is_trained_stopped_and_measured_another_fails_and_both_are_in_the_table(toys, tmp_path, capsys):
   about, page = tmp_path / 'about.json', tmp_path / 'page.md'
   about.write_text(json.dumps({
       'data': {'digits': {'about': '8x8 digits'}}, 'remarks': {'long': 'noise'}, 'quoted': {'wrong': {'ours': '7'}}}))
@@ -88,9 +88,9 @@ def test_the_time_is_shared_by_weight(monkeypatch):
   assert clock.begin('c') == 80.
 
 
-def test_what_cannot_be_is_one_line(toys, tmp_path):
-  for flags, words in ((['--systems=none'], 'there are long'), (['--minutes=1'], '--data is not given'), (
-      [f'--from={tmp_path}', f'--page={tmp_path}/page.md'], 'put the lines')):
+def test_wrong_arguments_are_one_line(toys, tmp_path):
+  for flags, words in ((['--systems=none'], 'available: long'), (['--minutes=1'], '--data is missing'), (
+      [f'--from={tmp_path}', f'--page={tmp_path}/page.md'], 'add the lines')):
     with pytest.raises(UserError, match=words):
       gallery.main(flags)
 
