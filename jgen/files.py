@@ -7,6 +7,8 @@ from pathlib import Path
 
 from jgen.errors import UserError
 
+OUTPUT_MARK = '.jgen'                   # a file in folders that are written to, whose pictures are no data
+
 
 def expanded(path):
   """The Path, with a home in the place of `~` or `~name`.
@@ -67,3 +69,11 @@ def read_json(path, remedy, **kinds):
     if not isinstance(value.get(key), kind) or isinstance(value[key], bool):
       raise UserError(f"{path}: damaged, its '{key}' is not {_KINDS[kind]}; {remedy}")
   return value
+
+
+def mark_output(folder):
+  """Marks a folder as this package's own output, if there is nothing in it yet."""
+  folder = Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  if next(folder.iterdir(), None) is None:
+    (folder / OUTPUT_MARK).touch()

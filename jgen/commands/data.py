@@ -6,7 +6,8 @@ from PIL import Image
 
 from jgen import data, images, terminal
 from jgen.augmentation import images as augmentation
-from jgen.files import replacing
+from jgen.errors import UserError
+from jgen.files import OUTPUT_MARK, expanded, mark_output, replacing
 from jgen.parallel import AXIS
 from jgen.report.grids import compose_grid, headed
 
@@ -23,12 +24,23 @@ def run(config, workdir, command):
   """
   del command
   augment = augmentation.create(config.augmentation)
+  _check_folder(workdir, config.data.dir)
   dataset = data.load(config.data)
   terminal.say(table(dataset))
+  mark_output(workdir)
   path = workdir / 'data.png'
   with replacing(path) as temporary:
     Image.fromarray(picture(dataset, augment, config.seed)).save(temporary, format='PNG')
   terminal.say(f'{SIDE * SIDE} images, and the same augmented ({told(augment)}): {path}')
+
+
+def _check_folder(workdir, data_dir):
+  """Raises UserError if the picture would lie among those of the data, and become one of them."""
+  if not data_dir or not workdir.is_dir() or (workdir / 'config.json').exists() or (workdir / OUTPUT_MARK).exists():
+    return
+  if workdir.resolve().is_relative_to(expanded(data_dir).resolve()) and next(workdir.iterdir(), None) is not None:
+    raise UserError(f'{workdir} lies within the images of config.data.dir and holds files; data.png would become an '
+                    'image there: name another --workdir')
 
 
 def told(augment):

@@ -16,7 +16,8 @@ _MAX_LINES = 50                         # annotations, and values of one, that a
 def run(config, workdir, command):
   """Reads, checks, crops, resizes and keeps `config.data`: what is trained on, and what is measured on.
 
-  Prints counts, rates, what was skipped, and where it is.
+  Prints counts, rates, what was skipped, and where it is; reads what is kept once more and compares it with the
+  checksums of when it was made.
 
   Ctrl-C and kills lose little: the same command goes on where it stopped. Training does the same by itself where
   nothing is prepared.
@@ -31,8 +32,17 @@ def run(config, workdir, command):
   except KeyboardInterrupt as error:
     raise UserError(f'stopped; what is prepared is kept, go on with: {command}') from error
   for dataset in filter(None, (splits.train, splits.test)):
-    terminal.say(summary(dataset))
+    terminal.say('\n'.join([summary(dataset), *verified(cache.folder_of(dataset.images))]))
   terminal.say(f'done in {duration(time.monotonic() - start)}')
+
+
+def verified(folder):
+  """[a line about the comparison of a prepared folder with its checksums], [] where nothing is kept."""
+  if folder is None:
+    return []
+  start = time.monotonic()
+  num_bytes = cache.verify(folder)
+  return [f'verified: {num_bytes / 1e9:.2f} GB in {duration(time.monotonic() - start)}']
 
 
 def summary(dataset):

@@ -11,10 +11,11 @@ from jgen.report.figures import draw_figures
 from jgen.run import data_spec, scores
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.folder import own_folder
+from jgen.run.images import check_images, store_images
 from jgen.run.records import read_record
 from jgen.runtime import StopRequest
 from jgen.training.loop import Trainer
-from jgen.training.setup import build, load
+from jgen.training.setup import build, identities, load
 
 
 def run(config, workdir, command):
@@ -31,8 +32,11 @@ def run(config, workdir, command):
   family, evaluators, augment = build(config)
   splits = load(config, family, evaluators)
   start = time.monotonic()
+  images = identities(splits)
+  check_images(workdir, images)
   with own_folder(workdir, config) as folder, StopRequest() as stop:
     data_spec.store(folder, splits)
+    store_images(folder, images)
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
       step = Trainer(config, family, augment, splits, evaluators, folder, checkpoints).run(stop)
     draw_figures(folder)

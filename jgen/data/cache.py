@@ -3,7 +3,8 @@
 A prepared data set is a folder NAME-SIZE-DIGEST with
   images.npy      uint8 [N, H, W, C]
   annotations.npy int32 [N, M]
-  manifest.json   all that determines the two, the count, what was left out, and images.npy's sha256
+  manifest.json   all that determines the two, the count, what was left out, and the sha256 of both
+  verified.json   size and time of change of the three when they were last compared with the manifest (verification.py)
 The digest is that of what determines them: another source file, size, choice of splits or version of
 the reader has another folder. The work is done piece by piece, on all cores, in a folder of another
 name that is renamed when it is complete (unfinished.py), so a folder of that name is whole and a
@@ -29,13 +30,15 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from jgen import locks, terminal
+from jgen.data import verification
 from jgen.data.files.resizing import resize
+from jgen.data.spec import Dataset
 from jgen.data.unfinished import Piece, Unfinished
 from jgen.errors import UserError
 from jgen.files import expanded
 from jgen.progress import duration
 
-_VERSION = 5                            # of resizing and layout
+_VERSION = 6                            # of resizing and layout
 _CHUNK = 4096                           # images of a piece where they come as arrays
 _AHEAD = 2                              # pieces a core that are made, or wait, beyond the one that is written
 
@@ -95,7 +98,7 @@ def prepared(section, spec, original):
     with _told(root, original.count * int(np.prod(spec.image_shape))), _alone(folder):
       if not folder.exists():           # else another process was first, and its folder is as good
         _prepare(folder, contents, spec, original)
-  images, annotations, skipped = _open(folder)
+  images, annotations, skipped = _open(folder, contents)
   considered = len(images) + len(skipped)
   _check_share(spec, original, skipped, considered, considered)   # more may have been allowed when it was made
   return images, annotations
@@ -117,7 +120,7 @@ def _contents(section, spec, original):
   except OSError as error:
     raise UserError(f'{error.filename}: cannot be read ({error.strerror}); '
                     f'fetch or prepare {spec.name} again') from error
-  return {
+  contents = {
       'data_set': spec.name,
       'splits': list(section.splits),
       'image_shape': list(spec.image_shape),
@@ -128,6 +131,7 @@ def _contents(section, spec, original):
       'cache_version': _VERSION,
       **original.settings,
   }
+  return json.loads(json.dumps(contents))   # as it will be read: lists, no tuples
 
 
 @contextlib.contextmanager
@@ -256,16 +260,59 @@ class _Progress:
     return f', {images / seconds:,.0f} images/s, {duration((self._total - self.done) * seconds / images)} to go'
 
 
-def _open(folder):
-  try:
-    manifest = json.loads((folder / 'manifest.json').read_text())
-    count, num_bad = manifest['count'], manifest.get('bad', 0)
+def _open(folder, contents):
+  with _damage_told(folder):
+    manifest = read_manifest(folder)
+    changed = [key for key, value in contents.items() if manifest[key] != value]
+    if changed:
+      raise ValueError(f'manifest.json has another {changed[0]} than the folder is named after')
+    verification.verify(folder, manifest)
+    count, num_bad = manifest['count'], manifest['bad']
     skipped = [(entry['file'], entry['why']) for entry in manifest['skipped'][-num_bad:]] if num_bad else []
     images = np.load(folder / 'images.npy', mmap_mode='r', allow_pickle=False)
     annotations = np.load(folder / 'annotations.npy', allow_pickle=False)
     if not count == len(images) == len(annotations):
       raise ValueError(f'{len(images)} images and {len(annotations)} rows of annotations where {count} were to be')
-  except (OSError, ValueError, EOFError, KeyError) as error:
-    raise UserError(f'the prepared images in {folder} are damaged ({error}); '
-                    'delete that folder and start again: it is made anew') from error
   return images, annotations, skipped
+
+
+def read_manifest(folder: Path) -> dict:
+  """The contents of a prepared folder's manifest.json; raises OSError or ValueError where it is damaged."""
+  manifest = json.loads((folder / 'manifest.json').read_text('utf-8'))
+  if not isinstance(manifest, dict):
+    raise ValueError('manifest.json holds no object')
+  return manifest
+
+
+def verify(folder: Path) -> int:
+  """Reads a prepared folder and compares it with its manifest; returns the number of bytes.
+
+  Raises:
+    UserError: it is damaged.
+  """
+  with _damage_told(folder):
+    return verification.verify(folder, read_manifest(folder), again=True)
+
+
+def digest(dataset: Dataset) -> str:
+  """A sha256, in hexadecimal, of images and annotations, wherever they lie; of a prepared folder without reading it."""
+  folder = folder_of(dataset.images)
+  if folder is not None:
+    manifest = read_manifest(folder)
+    parts = [manifest[entry].encode() for entry in verification.FILES.values()]
+  else:
+    parts = [f'{dataset.images.shape}'.encode(), np.ascontiguousarray(dataset.images), dataset.labels]
+  hashed = hashlib.sha256()
+  for part in parts:
+    hashed.update(part)
+  return hashed.hexdigest()
+
+
+@contextlib.contextmanager
+def _damage_told(folder):
+  try:
+    yield
+  except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError) as error:
+    why = f'no {error}' if isinstance(error, KeyError) else str(error)
+    raise UserError(f'the prepared images in {folder} are damaged ({why}); '
+                    'delete that folder and start again: it is made anew') from error

@@ -17,6 +17,8 @@ import os
 
 import numpy as np
 
+from jgen.data import verification
+
 _SYNC_BYTES = 1 << 25                   # that are written between two orders to bring all to the disk
 
 
@@ -143,12 +145,14 @@ class Unfinished:
     with open(self._path / 'annotations.npy', 'wb') as file:
       np.save(file, annotations, allow_pickle=False)
       _sync(file)
-    manifest = contents | {'count': self.count, 'sha256': self._sha256()}
+    manifest = contents | {'count': self.count, 'sha256': self._sha256(),
+                           'annotations_sha256': verification.sha256(self._path / 'annotations.npy')}
     with open(self._path / 'manifest.json', 'w', encoding='utf-8') as file:
       json.dump(manifest, file, indent=2)
       _sync(file)
     for name in self._names[1:]:
       (self._path / name).unlink()
+    verification.stamp(self._path)
 
   def _sha256(self):
     if self.count == self._expected:

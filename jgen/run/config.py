@@ -8,9 +8,9 @@ from absl import flags
 from jgen.errors import UserError
 
 # A run may be continued with these changed: they change how far it goes, where things lie, how it is drawn from or what
-# is run beside it, not what it learns.
-MAY_CHANGE = ('num_steps', 'data.cache_dir', 'data.on_device', 'model.vqvae_dir', 'model.prior.temperature',
-              'study.variations')
+# is run beside it, not what it learns. That the images are the same wherever they lie is checked by run/images.py.
+MAY_CHANGE = ('num_steps', 'data.dir', 'data.label_file', 'data.partition_file', 'data.cache_dir', 'data.on_device',
+              'model.vqvae_dir', 'model.prior.temperature', 'study.variations')
 _LOOKING_ON = ('doctor.',)             # sections of what looks on
 _OTHER_RUNS = ('priors.',)             # sections that describe other runs, which have folders of their own
 

@@ -19,12 +19,12 @@ from ml_collections import ConfigDict
 
 from jgen import locks
 from jgen.errors import UserError
-from jgen.files import write_text
+from jgen.files import OUTPUT_MARK, mark_output, write_text
 from jgen.run import config as config_lib
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scikit-learn', 'clu')
 
-_BEFORE_A_RUN = ('.lock', '.lock.owner', 'data.png')   # what may lie in a folder that holds no run yet
+_BEFORE_A_RUN = ('.lock', '.lock.owner', OUTPUT_MARK, 'data.png')   # what may lie in a folder that holds no run yet
 
 
 @contextlib.contextmanager
@@ -57,7 +57,7 @@ def own_folder(workdir, config):
 @contextlib.contextmanager
 def locked(folder):
   """Makes the folder, if need be, and keeps a second process out of it; raises UserError if one is there."""
-  folder.mkdir(parents=True, exist_ok=True)
+  mark_output(folder)
   with contextlib.ExitStack() as stack:
     try:
       stack.enter_context(locks.held(folder / '.lock'))

@@ -4,6 +4,7 @@ import jax
 
 from jgen import data, evaluation, families
 from jgen.augmentation import images as augmentation
+from jgen.data import cache
 from jgen.errors import UserError
 from jgen.training import actions, feed
 
@@ -34,3 +35,10 @@ def load(config, family, evaluators):
   if config.data.on_device:
     feed.check_room(splits.train)
   return splits
+
+
+def identities(splits):
+  """{'train' or 'test': what tells these images from all others}, as `run.images.check_images` takes it."""
+  parts = {'train': splits.train, 'test': splits.test}
+  return {part: {'count': len(dataset.images), 'sha256': cache.digest(dataset), 'source': dataset.source}
+          for part, dataset in parts.items() if dataset is not None}

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from jgen import data
-from jgen.data import cache, unfinished
+from jgen.data import cache, unfinished, verification
 from jgen.data.readers import svhn
 from jgen.data.spec import Spec
 
@@ -26,7 +26,8 @@ def test_images_are_prepared_once(tmp_path, monkeypatch):
   first = data.load(section(folder=tmp_path))
   folder, = tmp_path.glob('cache/*')
   assert folder.name.startswith('svhn-32-')
-  assert sorted(path.name for path in folder.iterdir()) == ['annotations.npy', 'images.npy', 'manifest.json']
+  assert sorted(path.name for path in folder.iterdir()) == [
+      'annotations.npy', 'images.npy', 'manifest.json', 'verified.json']
   np.testing.assert_array_equal(np.load(folder / 'images.npy', allow_pickle=False), first.images)
   with monkeypatch.context() as context:
     context.setattr(svhn, '_mat_images', lambda path: pytest.fail('decoded again'))
@@ -161,7 +162,7 @@ def test_the_one_that_waits_goes_on_where_the_other_was_killed(tmp_path):
 
 
 def contents(folder):
-  return {path.name: path.read_bytes() for path in folder.iterdir()}
+  return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != 'verified.json'}
 
 
 def test_what_was_killed_is_gone_on_with_and_ends_in_the_same_bytes(tmp_path):
@@ -198,12 +199,13 @@ TORN = (
 )
 
 
-def test_the_manifest_names_the_sha256_of_the_images(tmp_path):
+def test_the_manifest_names_the_sha256_of_both(tmp_path):
   write_mat(tmp_path / 'train_32x32.mat')
   data.load(section(folder=tmp_path, cache_dir=tmp_path / 'cache'))
   folder, = tmp_path.glob('cache/*')
   manifest = json.loads((folder / 'manifest.json').read_text())
   assert manifest['sha256'] == hashlib.sha256((folder / 'images.npy').read_bytes()).hexdigest()
+  assert manifest['annotations_sha256'] == hashlib.sha256((folder / 'annotations.npy').read_bytes()).hexdigest()
   assert manifest['count'] == 12 and manifest['skipped'] == [] and manifest['splits'] == ['train']
 
 
@@ -245,6 +247,16 @@ def test_a_cache_folder_that_cannot_be_made(tmp_path):
     lambda folder: np.save(folder / 'annotations.npy', np.zeros(3, np.int32)),
     lambda folder: (folder / 'manifest.json').unlink(),
     lambda folder: (folder / 'manifest.json').write_text('{'),
+    lambda folder: (folder / 'manifest.json').write_text('[]'),
+    lambda folder: (folder / 'manifest.json').write_bytes(b'\xff\xfe'),
+    lambda folder: change(folder, splits=['test']),
+    lambda folder: change(folder, count='12'),
+    lambda folder: change(folder, bad=3, skipped=None),
+    lambda folder: change(folder, sha256=None),
+    lambda folder: flip(folder / 'images.npy', 128 + 7 * 32 * 32 * 3 + 5),   # a pixel of the eighth image
+    lambda folder: flip(folder / 'images.npy', 30),   # in the header
+    lambda folder: flip(folder / 'annotations.npy', 130),   # a label
+    lambda folder: swap(folder / 'images.npy'),
 ])
 def test_a_damaged_cache_is_told(tmp_path, spoil):
   write_mat(tmp_path / 'train_32x32.mat')
@@ -255,6 +267,54 @@ def test_a_damaged_cache_is_told(tmp_path, spoil):
   assert refusal(data.load, wanted).startswith(f'the prepared images in {folder} are damaged (')
   shutil.rmtree(folder)
   assert len(data.load(wanted).images) == 12
+
+
+def change(folder, **entries):
+  path = folder / 'manifest.json'
+  path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+
+
+def swap(path):
+  """Two images change places: no pixel is another, but the labels are of others."""
+  images = np.load(path)
+  images[[2, 3]] = images[[3, 2]]
+  np.save(path, images)
+
+
+def test_what_was_verified_is_read_again_when_it_changed_and_when_asked_to(tmp_path, monkeypatch):
+  write_mat(tmp_path / 'train_32x32.mat')
+  wanted = section(folder=tmp_path, cache_dir=tmp_path / 'cache')
+  data.load(wanted)
+  folder, = tmp_path.glob('cache/*')
+  hashed = []
+  sha256 = verification.sha256
+  monkeypatch.setattr(verification, 'sha256', lambda path: (hashed.append(path.name), sha256(path))[1])
+  data.load(wanted)
+  assert not hashed
+  os.utime(folder / 'annotations.npy', (0, 0))   # as after a copy
+  data.load(wanted)
+  assert hashed == ['images.npy', 'annotations.npy']
+  data.load(wanted)
+  assert len(hashed) == 2
+  (folder / 'verified.json').write_text('{')
+  data.load(wanted)
+  assert len(hashed) == 4
+  before = (folder / 'images.npy').stat()
+  flip(folder / 'images.npy', 500)        # by a disk, which leaves the time as it was
+  os.utime(folder / 'images.npy', ns=(before.st_atime_ns, before.st_mtime_ns))
+  assert len(data.load(wanted).images) == 12
+  assert refusal(cache.verify, folder).startswith(
+      f'the prepared images in {folder} are damaged (images.npy is not what was written: its sha256')
+
+
+def test_a_cache_that_cannot_be_written_is_verified_each_time(tmp_path, monkeypatch):
+  write_mat(tmp_path / 'train_32x32.mat')
+  wanted = section(folder=tmp_path, cache_dir=tmp_path / 'cache')
+  data.load(wanted)
+  folder, = tmp_path.glob('cache/*')
+  (folder / 'verified.json').unlink()
+  monkeypatch.setattr(verification, 'write_text', lambda *arguments: os.open('/proc/none/x', os.O_WRONLY | os.O_CREAT))
+  assert len(data.load(wanted).images) == 12 and not (folder / 'verified.json').exists()
 
 
 def test_a_source_that_changes_while_it_is_read(tmp_path):

@@ -1,50 +1,129 @@
-"""A folder or a zip, read alike: names, and the bytes behind a name. Nothing is ever unpacked."""
+"""A folder, a zip or a tar, read alike: names, and the bytes behind a name. Nothing is ever unpacked.
+
+Left out, and named in `left_out`: what a system left there, and what this package has written (runs, studies, sheets),
+so that samples of a model never become its training data.
+"""
 
 import hashlib
+import json
 import os
 from pathlib import PurePosixPath
 import re
+import shlex
+import tarfile
 import zipfile
 
 from jgen.errors import UserError
-from jgen.files import expanded
+from jgen.files import OUTPUT_MARK, expanded
 
 _DRIVE = re.compile('[A-Za-z]:')        # where Windows would begin anew
-_MAX_BYTES = 1 << 30                    # of one file in a zip; beyond, it is no picture and no list
+_MAX_BYTES = 1 << 30                    # of one file in an archive; beyond, it is no picture and no list
+_SYSTEM = frozenset((                   # names that operating and storage systems use for themselves
+    '__MACOSX', '@eaDir', '#recycle', '$RECYCLE.BIN', 'System Volume Information', 'lost+found', '__pycache__',
+    'Thumbs.db', 'desktop.ini'))
+_PACKED = (                             # (first bytes, what they are, how to unpack it)
+    (b'\x1f\x8b', 'a gzip file', 'tar -xzf {} -C {}'), (b'BZh', 'a bzip2 file', 'tar -xjf {} -C {}'),
+    (b'\xfd7zXZ\0', 'an xz file', 'tar -xJf {} -C {}'), (b'\x28\xb5\x2f\xfd', 'a zstd file', 'tar --zstd -xf {} -C {}'),
+    (b'7z\xbc\xaf\x27\x1c', 'a 7z archive', '7z x {} -o{}'), (b'Rar!\x1a\x07', 'a rar archive', 'unrar x {} {}/'))
+_READ_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_COMPRESSIONS = {9: 'Deflate64, which Windows uses for large files', 93: 'zstd', 98: 'PPMd', 99: 'AES encryption'}
+
+
+class MissingDataError(UserError):
+  """There is nothing at the path that a config names."""
 
 
 def opened(path):
-  """The Folder or Zip at `path`.
+  """The Folder, Zip or Tar at `path`.
 
   Raises:
-    UserError: there is neither; the zip is damaged or holds names that lead out of it.
+    UserError: there is none; the archive is damaged, of a kind that is not read, or holds names that lead out of it.
   """
   path = expanded(path)
   if path.is_dir():
     return Folder(path)
   if path.is_file():
-    return Zip(path)
-  raise UserError(f'{path} is neither a folder nor a zip; name the data with --config.data.dir=PATH')
+    return _archive(path)
+  raise MissingDataError(f'{path} is neither a folder nor a zip or tar; name the data with --config.data.dir=PATH')
 
 
-def _hidden(name):
+def _archive(path):
+  try:
+    with open(path, 'rb') as file:
+      start = file.read(512)
+  except OSError as error:
+    raise UserError(f'{path}: cannot be read ({error.strerror})') from error
+  for magic, kind, command in _PACKED:
+    if start.startswith(magic):
+      folder = shlex.quote(str(path.with_name(path.name.split('.')[0] + '_unpacked')))
+      make = '' if '-o{}' in command else f'mkdir {folder}; '
+      raise UserError(f'{path} is {kind}, in which single files cannot be read; unpack it: '
+                      f'{make}{command.format(shlex.quote(str(path)), folder)} and name that folder with '
+                      f'--config.data.dir={folder}')
+  return Tar(path) if start[257:262] == b'ustar' else Zip(path)
+
+
+def _of_system(name):
   """Whether a system left it there: .DS_Store, ._name.jpg, __MACOSX/."""
-  return any(map(_hidden_part, name.split('/')))
+  return any(map(_system_part, name.split('/')))
 
 
-def _hidden_part(name):
-  return name.startswith('.') and name != '.' or name == '__MACOSX'
+def _system_folder(name):
+  """The first folder of a path that is a system's; '' where there is none."""
+  parts = name.split('/')
+  return next(('/'.join(parts[:n + 1]) for n, part in enumerate(parts[:-1]) if _system_part(part)), '')
 
 
-class Folder:
+def _system_part(name):
+  return name.startswith('.') and name != '.' or name in _SYSTEM
+
+
+class _Source:
+  """What all have; `_names` is called with all names that there are, relative, with forward slashes."""
+
+  path = None
+  files = ()                            # what has to be looked at besides `listing`
+  names = ()                            # sorted
+  left_out = ()                         # (folder, why) whose files are not in `names`
+
+  def _names(self, names, systems):
+    own = sorted({folder for name in names if (folder := self._written(name))})
+    prefixes = tuple(f'{folder}/' for folder in own)
+    self.names = sorted(name for name in names if not name.startswith(prefixes) and not _of_system(name))
+    self.left_out = (*((folder, 'written by jgen') for folder in own),
+                     *((name, 'hidden, or of the system') for name in sorted(systems)))
+
+  def _written(self, name):
+    """The folder that a file shows to be this package's own output; '' for any other file, and for the root."""
+    folder, _, base = name.rpartition('/')
+    keys = {'config.json': {'family', 'data', 'model'}, 'study.json': {'variations', 'command'}}.get(base)
+    if not folder or base != OUTPUT_MARK and keys is None:
+      return ''
+    if keys is None:
+      return folder
+    try:
+      content = json.loads(self.read(name))
+    except (OSError, ValueError, RecursionError):
+      return ''
+    return folder if isinstance(content, dict) and keys <= content.keys() else ''
+
+  def read(self, name):
+    """The bytes of a file; raises OSError."""
+    raise NotImplementedError
+
+  def listing(self, names):
+    """A digest of the names; of an archive sizes and times are the archive's own."""
+    return hashlib.sha256('\n'.join(names).encode('utf-8', 'surrogateescape')).hexdigest()
+
+
+class Folder(_Source):
   """The files below a folder, links followed."""
 
   def __init__(self, path):
     self.path = path
-    self.files = ()                     # what has to be looked at besides `listing`: nothing
-    self._stats = {}
+    self._stats, self._systems = {}, set()
     self._scan(str(path), '', ())
-    self.names = sorted(self._stats)    # relative, with forward slashes
+    self._names(self._stats, self._systems)
 
   def _scan(self, folder, prefix, above):
     real = os.path.realpath(folder)
@@ -53,9 +132,10 @@ class Folder:
     try:
       with os.scandir(folder) as entries:
         for entry in entries:
-          if _hidden_part(entry.name):
-            continue
-          if entry.is_dir():
+          if _system_part(entry.name) and entry.name != OUTPUT_MARK:
+            if entry.is_dir():
+              self._systems.add(prefix + entry.name)
+          elif entry.is_dir():
             self._scan(entry.path, f'{prefix}{entry.name}/', (*above, real))
           elif entry.is_file():
             stat = entry.stat()
@@ -64,7 +144,6 @@ class Folder:
       raise UserError(f'{folder}: cannot be read ({error.strerror})') from error
 
   def read(self, name):
-    """The bytes of a file; raises OSError."""
     size = self._stats[name][0]
     descriptor = os.open(f'{self.path}/{name}', os.O_RDONLY)   # for a small file 2/3 of the time of open()
     try:
@@ -81,12 +160,29 @@ class Folder:
     return hashlib.sha256(lines.encode('utf-8', 'surrogateescape')).hexdigest()
 
 
-class Zip:
+class _Archive(_Source):
+  """A file whose members are read at random; `_members` is {name with forward slashes: member}, regular files only."""
+
+  def __init__(self, path, members):
+    self.path = path
+    self.files = (path,)
+    self._members = members
+    self._names(members, set(map(_system_folder, members)) - {''})
+
+  def _inside(self, name):
+    """The name with forward slashes, as Windows may not have written it; raises UserError if it leads out."""
+    path = PurePosixPath(name.replace('\\', '/'))
+    if path.is_absolute() or '..' in path.parts or _DRIVE.match(name):
+      raise UserError(f"{self.path}: holds '{name}', a path that leads out of the archive; "
+                      'do not trust it, fetch the data elsewhere')
+    return str(path)
+
+
+class Zip(_Archive):
   """The members of a zip."""
 
   def __init__(self, path):
     self.path = path
-    self.files = (path,)
     try:
       self._zip = zipfile.ZipFile(path)
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
@@ -95,25 +191,45 @@ class Zip:
     members = [member for member in self._zip.infolist() if not member.is_dir()]
     for member in members:
       self._check(member)
-    self.names = sorted({member.filename for member in members if not _hidden(member.filename)})
+    super().__init__(path, {self._inside(member.filename): member for member in members})
 
   def _check(self, member):
-    name = PurePosixPath(member.filename.replace('\\', '/'))
-    if name.is_absolute() or '..' in name.parts or _DRIVE.match(member.filename):
-      raise UserError(f"{self.path}: holds '{member.filename}', a path that leads out of the archive; "
-                      'do not trust it, fetch the data elsewhere')
+    folder = shlex.quote(str(self.path.with_suffix('')))
+    unpack = f'unpack it: unzip {shlex.quote(str(self.path))} -d {folder} and name that folder with --config.data.dir'
     if member.flag_bits & 1:
-      raise UserError(f'{self.path}: is encrypted; unpack it and name the folder with --config.data.dir=FOLDER')
+      raise UserError(f'{self.path}: is encrypted; {unpack}')
+    if member.compress_type not in _READ_COMPRESSIONS:
+      kind = _COMPRESSIONS.get(member.compress_type, f'method {member.compress_type}')
+      raise UserError(f'{self.path}: {member.filename} is compressed by {kind}; that is not read here: {unpack}')
 
   def read(self, name):
-    """The bytes of a member; raises OSError."""
-    if self._zip.getinfo(name).file_size > _MAX_BYTES:
+    if self._members[name].file_size > _MAX_BYTES:
       raise OSError(f'{name} unpacks to more than {_MAX_BYTES >> 30} GB')
     try:
-      return self._zip.read(name)
+      return self._zip.read(self._members[name])
     except Exception as error:   # zipfile, zlib, lzma and struct each raise their own on a damaged member
       raise OSError(f'damaged in the zip: {error}') from error
 
-  def listing(self, names):
-    """A digest of the names; sizes and times are the archive's own."""
-    return hashlib.sha256('\n'.join(names).encode('utf-8', 'surrogateescape')).hexdigest()
+
+class Tar(_Archive):
+  """The regular files of a tar that is not compressed."""
+
+  def __init__(self, path):
+    self.path = path
+    try:
+      with tarfile.open(path, 'r:') as tar:
+        members = {self._inside(member.name): (member.offset_data, member.size)
+                   for member in tar if member.isreg() and not member.issparse()}
+    except (OSError, ValueError, EOFError, tarfile.TarError) as error:
+      raise UserError(f'{path}: cannot be read as a tar ({error}); it may be cut short, so fetch it again') from error
+    super().__init__(path, members)
+
+  def read(self, name):
+    offset, size = self._members[name]
+    if size > _MAX_BYTES:
+      raise OSError(f'{name} unpacks to more than {_MAX_BYTES >> 30} GB')
+    with open(self.path, 'rb') as file:
+      content = os.pread(file.fileno(), size, offset)
+    if len(content) != size:
+      raise OSError('cut short in the tar')
+    return content

@@ -106,7 +106,7 @@ def _from_list(section, source, names, shape):
 
 def _list(section, source, named, known):
   """(the Table that a config key names, the files to watch): beside the images, in their zip or anywhere."""
-  if isinstance(source, archive.Zip) and named in source.names:
+  if not isinstance(source, archive.Folder) and named in source.names:
     return read_table(source.read(named), f'{source.path}/{named}', known), ()
   path = list_path(named, section.dir)
   return read_table(path.read_bytes(), str(path), known), (path,)
