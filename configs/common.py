@@ -23,11 +23,13 @@ def base():
   config.data.dir = ''                  # folder with the published files; '' for the reader's default
   config.data.splits = ('train',)       # the splits that are trained on, joined
   config.data.test_splits = ()          # the splits that evaluators measure on, joined; () for none
-  config.data.image_size = 64           # pixels of a side, after resizing
+  config.data.image_size = 64           # pixels of a side, after resizing; of the height where image_width is set
+  config.data.image_width = 0           # pixels of the width, after resizing; 0 for as high, a square
+  config.data.channels = 0              # 1 for grey, 3 for colour; 0 for the data set's own ('folder': colour)
   config.data.cache_dir = ''            # folder for prepared images; '' for ~/.cache/jgen
   config.data.label = ''                # the annotation that is the label; '' for the data set's own class, if any
-  config.data.crop = 0.                 # side of the centred square kept of image files, as a share of the shorter
-                                        # side: 1 for the largest, 0 for the usual one (CelebA 140/178, others 1)
+  config.data.crop = 0.                 # sides of the centre kept of image files, as a share of the largest centred
+                                        # square or rectangle: 1 all of it, 0 the usual one (CelebA 140/178, others 1)
   config.data.label_file = ''           # of 'folder': a .csv of what is known of each image; '' for none
   config.data.partition_file = ''       # of 'celeba', 'folder': a list of each image's split; '' for the usual splits
   config.data.max_bad_share = 0.01      # share of undecodable image files that are skipped before all is refused

@@ -70,6 +70,4 @@ def _reader(section):
   for split in section.splits:
     if split not in reader.SPLITS:
       raise UserError(f"config.data.splits names '{split}', which {section.name} has not; it has: {known}")
-  if section.image_size < 1:
-    raise UserError(f'config.data.image_size is {section.image_size}; expected pixels of a side, at least 1')
   return reader

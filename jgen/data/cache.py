@@ -22,6 +22,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+import re
 import shutil
 import time
 from typing import Any
@@ -31,7 +32,7 @@ from threadpoolctl import threadpool_limits
 
 from jgen import locks, terminal
 from jgen.data import verification
-from jgen.data.files.resizing import resize
+from jgen.data.files.resizing import served
 from jgen.data.spec import Dataset
 from jgen.data.unfinished import Piece, Unfinished
 from jgen.errors import UserError
@@ -57,22 +58,22 @@ class Original:
   max_bad_share: float = 0.             # of the images, that may turn out bad
   chosen: Callable[[np.ndarray], Any] = lambda annotations: slice(None)   # which of [n, M] the splits hold, an index
 
-  def pieces(self, size) -> Iterator[Callable[[], Piece]]:
+  def pieces(self, shape) -> Iterator[Callable[[], Piece]]:
     """The work, in order; each can be done in a thread of its own."""
     found = 0
     for images, annotations in self.parts():
       found += len(images)
       for start in range(0, len(images), _CHUNK):
         of_chunk = slice(start, start + _CHUNK)
-        yield functools.partial(_resized, images[of_chunk], annotations[of_chunk], size, self.chosen)
+        yield functools.partial(_resized, images[of_chunk], annotations[of_chunk], shape, self.chosen)
     if found != self.count:
       raise UserError(f'read {found} images where {self.count} were announced; '
                       'a source file changed while it was read, so start again')
 
 
-def _resized(images, annotations, size, chosen):
+def _resized(images, annotations, shape, chosen):
   kept = chosen(annotations)
-  resized = resize(images[kept], size)
+  resized = served(images[kept], shape)
   return Piece(resized, annotations[kept].astype(np.int32), (), others=len(images) - len(resized))
 
 
@@ -93,7 +94,7 @@ def prepared(section, spec, original):
   contents = _contents(section, spec, original)
   digest = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
   root = root_of(section.cache_dir)
-  folder = root / f'{spec.name}-{spec.image_shape[0]}-{digest}'
+  folder = root / f"{re.sub('[^a-z0-9_]+', '_', spec.name)}-{_size(spec.image_shape)}-{digest}"
   if not folder.exists():
     with _told(root, original.count * int(np.prod(spec.image_shape))), _alone(folder):
       if not folder.exists():           # else another process was first, and its folder is as good
@@ -102,6 +103,11 @@ def prepared(section, spec, original):
   considered = len(images) + len(skipped)
   _check_share(spec, original, skipped, considered, considered)   # more may have been allowed when it was made
   return images, annotations
+
+
+def _size(shape):
+  """'64', or '64x48' of images that are not square."""
+  return 'x'.join(map(str, dict.fromkeys(shape[:2])))
 
 
 def root_of(cache_dir=''):
@@ -182,7 +188,7 @@ def _fill(unfinished, folder, spec, original):
   for piece in unfinished.kept():
     skipped += piece.skipped
     report.found(piece.considered)
-  work = (make for n, make in enumerate(original.pieces(spec.image_shape[0])) if n >= unfinished.num_pieces)
+  work = (make for n, make in enumerate(original.pieces(spec.image_shape)) if n >= unfinished.num_pieces)
   for piece in _in_order(work):
     unfinished.add(piece)
     skipped += piece.skipped

@@ -61,6 +61,22 @@ class Splits:
   cache_dir: Path | None = None         # where what is computed of them is kept for other runs; None keeps nothing
 
 
+def served_shape(section, channels):
+  """(H, W, C) of the images of `section`, config.data; `channels` are the data set's own.
+
+  Raises:
+    UserError: no size, or channels that are none.
+  """
+  height, width = section.image_size, section.image_width or section.image_size
+  for key, side in (('image_size', height), ('image_width', width)):
+    if side < 1:
+      raise UserError(f'config.data.{key} is {side}; expected pixels of a side, at least 1')
+  if section.channels not in (0, 1, 3):
+    raise UserError(f"config.data.channels is {section.channels}; expected 1 for grey, 3 for colour or 0 for the data "
+                    "set's own")
+  return height, width, section.channels or channels
+
+
 def with_label(spec, label):
   """The spec with the annotation of the name `label` as its classes; as it is for ''.
 

@@ -11,7 +11,7 @@ import pytest
 import simplejpeg
 
 from jgen.data.files import decoding
-from jgen.data.files.decoding import BadImageError, centre_square, decode
+from jgen.data.files.decoding import BadImageError, centre_crop, decode
 
 IMAGE = smooth(3, 40, 30)
 pytestmark = pytest.mark.filterwarnings('ignore::PIL.Image.DecompressionBombWarning')
@@ -174,6 +174,16 @@ def test_where_libjpeg_only_warns_pillow_has_the_word():
 @pytest.mark.parametrize(('height', 'width', 'share', 'top', 'left', 'side'), [
     (218, 178, 140 / 178, 39, 19, 140), (109, 89, 140 / 178, 19, 9, 70), (10, 30, 1., 0, 10, 10), (7, 4, 1., 1, 0, 4),
     (5, 5, 0.01, 2, 2, 1)])
-def test_centre_square(height, width, share, top, left, side):
+def test_centre_crop_of_a_square(height, width, share, top, left, side):
   image = np.arange(height * width * 3).reshape(height, width, 3)
-  np.testing.assert_array_equal(centre_square(image, share), image[top:top + side, left:left + side])
+  cropped = image[top:top + side, left:left + side]
+  np.testing.assert_array_equal(centre_crop(image, share, (64, 64)), cropped)
+  np.testing.assert_array_equal(centre_crop(np.stack([image, image]), share, (8, 8, 3)), [cropped, cropped])
+
+
+@pytest.mark.parametrize(('shape', 'share', 'place'), [
+    ((64, 32), 1., (slice(0, 20), slice(10, 20))), ((32, 64), 1., (slice(2, 17), slice(0, 30))),
+    ((64, 32), .5, (slice(5, 15), slice(12, 17))), ((2, 3), 1., (slice(0, 20), slice(0, 30)))])
+def test_centre_of_other_proportions(shape, share, place):
+  image = np.arange(20 * 30 * 3).reshape(20, 30, 3)
+  np.testing.assert_array_equal(centre_crop(image, share, shape), image[place])

@@ -13,7 +13,7 @@ from jgen.errors import UserError
 
 def section(name='svhn', folder='', splits=('train',), image_size=32, cache_dir='', **others):
   """A config.data."""
-  usual = dict(label='', crop=0., label_file='', partition_file='', max_bad_share=0.01)
+  usual = dict(label='', crop=0., label_file='', partition_file='', max_bad_share=0.01, image_width=0, channels=0)
   return SimpleNamespace(
       name=name, dir=str(folder), splits=splits, image_size=image_size, cache_dir=str(cache_dir), **usual | others)
 

@@ -60,12 +60,22 @@ def decode(content):
   return _decode_any(content)
 
 
-def centre_square(image, share):
-  """The square in the middle, to half a pixel, whose side is `share` of the shorter side: a view of [H, W, C]."""
-  height, width = image.shape[:2]
-  side = max(1, round(share * min(height, width)))
-  top, left = (height - side) // 2, (width - side) // 2
-  return image[top:top + side, left:left + side]
+def centre_crop(images, share, shape):
+  """The middle of images, to half a pixel, in the proportions of `shape`: what is cut off is least with a share of 1.
+
+  Args:
+    images: [..., H, W, C]
+    share: of the sides of the largest rectangle of these proportions that fits in, above 0, at most 1
+    shape: height and width that the result will be resized to; further entries are ignored
+
+  Returns:
+    A view of the images, [..., h, w, C].
+  """
+  height, width = images.shape[-3:-1]
+  scale = share * min(height / shape[0], width / shape[1])
+  h, w = (max(1, round(scale * side)) for side in shape[:2])
+  top, left = (height - h) // 2, (width - w) // 2
+  return images[..., top:top + h, left:left + w, :]
 
 
 def _is_plain_jpeg(content):

@@ -10,8 +10,8 @@ import numpy as np
 
 from jgen import terminal
 from jgen.data.files.archive import Folder, Zip
-from jgen.data.files.decoding import SUFFIXES, BadImageError, centre_square, decode
-from jgen.data.files.resizing import resize
+from jgen.data.files.decoding import SUFFIXES, BadImageError, centre_crop, decode
+from jgen.data.files.resizing import in_channels, resize
 from jgen.data.files.tables import few
 from jgen.data.unfinished import Piece
 from jgen.errors import UserError
@@ -19,7 +19,7 @@ from jgen.files import expanded
 
 _VERSION = 1                            # of decoding and cropping
 _PIECE = 128                            # files of a piece
-_TOGETHER = 1 << 21                     # values of the squares that are resized together, unless one has more
+_TOGETHER = 1 << 21                     # values of the images that are resized together, unless one has more
 
 
 def everything(content):
@@ -37,7 +37,7 @@ class ImageFiles:
   annotations: np.ndarray               # int32 [N, M]
   lists: tuple[Path, ...]               # the files that say which image is what
   reader_version: int
-  crop: float                           # the side of the centred square, as a share of the shorter side
+  crop: float                           # of the sides of the largest centred rectangle of the served proportions
   max_bad_share: float                  # of the images
   dropped: tuple[tuple[str, str], ...] = ()   # (file, why) left out for want of a row
   belongs: Callable[[bytes], bool] = everything     # whether a file's bytes put it into the splits that are asked for
@@ -60,41 +60,42 @@ class ImageFiles:
     return {'source': str(self.source.path.resolve()), 'listing': self.source.listing(self.names),
             'crop': self.crop, **self.more_settings}
 
-  def pieces(self, size):
+  def pieces(self, shape):
     for start in range(0, self.count, _PIECE):
-      yield functools.partial(self._piece, start, min(start + _PIECE, self.count), size)
+      yield functools.partial(self._piece, start, min(start + _PIECE, self.count), shape)
 
-  def _piece(self, start, stop, size):
-    images = np.empty((stop - start, size, size, 3), np.uint8)
+  def _piece(self, start, stop, shape):
+    images = np.empty((stop - start, *shape), np.uint8)
     kept, bad = [], {}
-    for run in _alike(self._squares(range(start, stop), bad)):
-      resize(np.stack(list(run.values())), size, out=images[len(kept):len(kept) + len(run)])
+    for run in _alike(self._cropped(range(start, stop), bad, shape)):
+      cropped = in_channels(np.stack(list(run.values())), shape[2])
+      resize(cropped, shape[:2], out=images[len(kept):len(kept) + len(run)])
       kept += run
     skipped = tuple((self.names[n], why) for n, why in bad.items())
     return Piece(images[:len(kept)], self.annotations[kept], skipped, stop - start - len(kept) - len(bad))
 
-  def _squares(self, numbers, bad):
-    """Yields (number, square in the middle) of the images that belong to the splits; adds to `bad` {number: why}."""
+  def _cropped(self, numbers, bad, shape):
+    """Yields (number, its middle) of the images that belong to the splits; adds to `bad` {number: why}."""
     for n in numbers:
       try:
         content = self.source.read(self.names[n])
         if self.belongs(content):
-          yield n, centre_square(decode(content), self.crop)
+          yield n, centre_crop(decode(content), self.crop, shape)
       except OSError as error:
         bad[n] = error.strerror or str(error)
       except BadImageError as error:
         bad[n] = str(error)
 
 
-def _alike(squares):
-  """Yields runs of squares of one size, {number: square}, that are few enough for photographs to find room."""
+def _alike(images):
+  """Yields runs of images of one size, {number: image}, that are few enough for photographs to find room."""
   run, shape = {}, None
-  for n, square in squares:
-    if run and (square.shape != shape or len(run) * square.size > _TOGETHER):
+  for n, image in images:
+    if run and (image.shape != shape or len(run) * image.size > _TOGETHER):
       yield run
       run = {}
-    run[n] = square
-    shape = square.shape
+    run[n] = image
+    shape = image.shape
   if run:
     yield run
 

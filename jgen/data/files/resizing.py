@@ -5,11 +5,35 @@ import math
 
 import numpy as np
 
+from jgen.data.files.decoding import centre_crop
 from jgen.data.host import tensorflow
 
 _CHUNK = 512                            # images that are float32 at one time when enlarging
 _SHRUNK_VALUES = 1 << 19                # the same when shrinking, in values: few enough to stay in a core's cache
 _ROWS, _COLUMNS = 8, 5                  # of the output, by one matrix product: 5 RGB pixels fill a vector of 16 floats
+
+
+def served(images, shape):
+  """Images as a data set serves them: their middle, in the channels and at the size that are asked for.
+
+  Args:
+    images: uint8 [N, h, w, c], c 1 or 3
+    shape: (H, W, C), C 1 or 3
+
+  Returns:
+    uint8 [N, H, W, C]
+  """
+  return resize(in_channels(centre_crop(images, 1., shape), shape[2]), shape[:2])
+
+
+def in_channels(images, channels):
+  """Uint8 images [N, h, w, c] in 1 or 3 channels: greys three times, colours as their luma (ITU-R BT.601, as Pillow)."""
+  if images.shape[-1] == channels:
+    return images
+  if channels == 3:
+    return np.repeat(images, 3, axis=-1)
+  red, green, blue = np.moveaxis(images.astype(np.uint32), -1, 0)
+  return ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)[..., np.newaxis]
 
 
 def resize(images, size, out=None):
@@ -21,18 +45,19 @@ def resize(images, size, out=None):
 
   Args:
     images: uint8 [N, H, W, C]
-    size: pixels of a side of the result
-    out: uint8 [N, size, size, C] to write the result to; a new array without it
+    size: pixels of a side of the result, or its (height, width)
+    out: uint8 [N, height, width, C] to write the result to; a new array without it
 
   Returns:
-    uint8 [N, size, size, C], `out` if it was given
+    uint8 [N, height, width, C], `out` if it was given
   """
-  resized = np.empty((len(images), size, size, images.shape[-1]), np.uint8) if out is None else out
-  if images.shape[1:3] == (size, size):
+  size = (size, size) if isinstance(size, int) else tuple(size)
+  resized = np.empty((len(images), *size, images.shape[-1]), np.uint8) if out is None else out
+  if images.shape[1:3] == size:
     resized[:] = images
     return resized
   # when enlarging both agree; tf.image.resize is the fastest there and three times slower here
-  shrinks = size < max(images.shape[1:3])
+  shrinks = any(new < old for new, old in zip(size, images.shape[1:3], strict=True))
   of_chunk = _shrunk if shrinks else _enlarged
   chunk = max(1, _SHRUNK_VALUES // math.prod(images.shape[1:])) if shrinks else _CHUNK
   for start in range(0, len(images), chunk):
@@ -41,24 +66,25 @@ def resize(images, size, out=None):
 
 
 def _enlarged(images, size):
-  return np.rint(tensorflow().image.resize(images, (size, size), 'bilinear').numpy())
+  return np.rint(tensorflow().image.resize(images, size, 'bilinear').numpy())
 
 
 def _shrunk(images, size):
   """Two matrix products, over rows and over columns, of bands that leave most of the zeros out."""
   n, height, width, channels = images.shape
+  new_height, new_width = size
   pixels = np.empty((height, n, width * channels), np.float32)
   pixels[:] = images.reshape(n, height, -1).transpose(1, 0, 2)
   pixels += 0.5001   # and cut off at the end: rounded, a tie upwards whatever the order in which a product is summed
   pixels = pixels.reshape(height, -1)
-  rows = np.empty((size, pixels.shape[1]), np.float32)
-  for new, old, weights in _bands(height, size, 1, _ROWS):
+  rows = np.empty((new_height, pixels.shape[1]), np.float32)
+  for new, old, weights in _bands(height, new_height, 1, _ROWS):
     np.matmul(weights.T, pixels[old], out=rows[new])
-  rows = rows.reshape(size, n, width * channels)
-  resized = np.empty((n, size, size * channels), np.float32)
-  for new, old, weights in _bands(width, size, channels, _COLUMNS):   # small products: for large ones BLAS copies first
+  rows = rows.reshape(new_height, n, width * channels)
+  resized = np.empty((n, new_height, new_width * channels), np.float32)
+  for new, old, weights in _bands(width, new_width, channels, _COLUMNS):   # small products: for large ones BLAS copies first
     np.matmul(rows[..., old], weights, out=resized[..., new].transpose(1, 0, 2))
-  return resized.reshape(n, size, size, channels)
+  return resized.reshape(n, new_height, new_width, channels)
 
 
 @functools.cache

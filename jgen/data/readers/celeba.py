@@ -12,10 +12,10 @@ import numpy as np
 
 from jgen.data import cache
 from jgen.data.files import archive, fetched
-from jgen.data.files.decoding import centre_square
+from jgen.data.files.decoding import centre_crop
 from jgen.data.files.image_files import ImageFiles, bad_share, crop_share, list_path, pictures, warn_dropped, warn_extra
 from jgen.data.files.tables import empty_splits, few, key, read_table, split_numbers
-from jgen.data.spec import Annotation, Dataset, Spec
+from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
 from jgen.files import expanded
 
@@ -37,8 +37,7 @@ _WHERE = ('they are to be had from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.
 
 def describe(section):
   """Three channels, 40 attributes of two values, no class unless config.data.label names one of them."""
-  size = section.image_size
-  return Spec('celeba', (size, size, 3),
+  return Spec('celeba', served_shape(section, 3),
               annotations=tuple(Annotation(name, (f'not {name}', name)) for name in ATTRIBUTES))
 
 
@@ -156,10 +155,10 @@ def _tfds(section):
   if section.partition_file:
     raise UserError('config.data.partition_file is set, but what tensorflow_datasets prepared keeps no file names; '
                     'leave it out, or name the published files with --config.data.dir=PATH')
-  share = crop_share(section, _CROP)
+  share, shape = crop_share(section, _CROP), served_shape(section, 3)
 
   def read(batch):
-    images = np.stack([centre_square(image, share) for image in batch['image']])
+    images = np.stack([centre_crop(image, share, shape) for image in batch['image']])
     return images, np.stack([batch['attributes'][name] for name in ATTRIBUTES], axis=1)
 
   published = fetched.Published('CelebA', 'celeb_a', 'img_align_celeba', '', '')

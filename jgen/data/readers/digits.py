@@ -6,17 +6,17 @@ The test part of "Optical Recognition of Handwritten Digits" (Alpaydin and Kayna
 import numpy as np
 
 from jgen.data.files import partition
-from jgen.data.files.resizing import resize
-from jgen.data.spec import Annotation, Dataset, Spec
+from jgen.data.files.resizing import served
+from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 
 SPLITS = partition.SPLITS
 
 
 def describe(section):
   """One channel, ten classes; the published size is 8."""
-  size = section.image_size
   digits = tuple('0123456789')
-  return Spec('digits', (size, size, 1), num_classes=10, label_names=digits, annotations=(Annotation('digit', digits),))
+  return Spec('digits', served_shape(section, 1), num_classes=10, label_names=digits,
+              annotations=(Annotation('digit', digits),))
 
 
 def load(section):
@@ -26,5 +26,6 @@ def load(section):
   chosen = partition.belong(np.arange(len(published.images)), section.splits)
   images = np.rint(published.images[chosen] * (255 / 16)).astype(np.uint8)[..., np.newaxis]
   labels = published.target[chosen].astype(np.int32)
-  return Dataset(describe(section), resize(images, section.image_size), labels,
+  spec = describe(section)
+  return Dataset(spec, served(images, spec.image_shape), labels,
                  f"sklearn.datasets.load_digits: {', '.join(section.splits)}", labels[:, np.newaxis])

@@ -15,7 +15,7 @@ import numpy as np
 from jgen.data import cache
 from jgen.data.files import fetched, partition
 from jgen.data.readers import sprites
-from jgen.data.spec import Dataset, Spec
+from jgen.data.spec import Dataset, Spec, served_shape
 from jgen.errors import UserError
 from jgen.files import expanded
 
@@ -33,8 +33,7 @@ _LABELS = ('label_shape', 'label_scale', 'label_orientation', 'label_x_position'
 
 def describe(section):
   """One channel, three classes (the shapes), six factors; the published size is 64."""
-  size = section.image_size
-  return Spec('dsprites', (size, size, 1), num_classes=3, label_names=sprites.SHAPES,
+  return Spec('dsprites', served_shape(section, 1), num_classes=3, label_names=sprites.SHAPES,
               annotations=sprites.factors(ORIENTATIONS), has_factors=True)
 
 

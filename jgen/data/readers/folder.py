@@ -28,7 +28,7 @@ from jgen.data.files.image_files import (
 )
 from jgen.data.files.tables import annotations as annotations_of
 from jgen.data.files.tables import coded, empty_splits, key, matched, read_table, split_numbers
-from jgen.data.spec import Annotation, Dataset, Spec
+from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
 
 SPLITS = partition.SPLITS
@@ -83,7 +83,7 @@ def _known(section):
   names = pictures(source.names)
   if not names:
     raise UserError(f'{source.path}: holds no image; expected files that end in .jpg, .jpeg, .png, .webp, .bmp or .gif')
-  shape = (section.image_size, section.image_size, 3)
+  shape = served_shape(section, 3)
   if section.label_file:
     return _from_list(section, source, names, shape)
   folders = [parts[0] if len(parts := PurePosixPath(name).parts) > 1 else None for name in names]

@@ -10,7 +10,7 @@ import numpy as np
 
 from jgen.data import cache
 from jgen.data.files import partition
-from jgen.data.spec import Annotation, Dataset, Spec
+from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
 
 SPLITS = partition.SPLITS
@@ -47,8 +47,10 @@ def describe(section):
   count = section.sprites.num_images
   if not 0 <= count <= NUM_IMAGES:
     raise UserError(f'config.data.sprites.num_images is {count}; expected 1 to {NUM_IMAGES:,}, or 0 for all')
-  size = section.image_size
-  return Spec('sprites', (size, size, 1), num_classes=3, label_names=SHAPES, annotations=factors(ORIENTATIONS),
+  shape = served_shape(section, 1)
+  if shape[0] != shape[1]:
+    raise UserError('sprites are drawn in a square; leave config.data.image_width at 0')
+  return Spec('sprites', shape, num_classes=3, label_names=SHAPES, annotations=factors(ORIENTATIONS),
               has_factors=True)
 
 

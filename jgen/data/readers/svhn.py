@@ -10,7 +10,7 @@ import numpy as np
 from jgen import terminal
 from jgen.data import cache
 from jgen.data.files import fetched
-from jgen.data.spec import Annotation, Dataset, Spec
+from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
 from jgen.files import expanded
 
@@ -21,9 +21,9 @@ _VERSION = 1                            # of what is read out of the same files
 
 def describe(section):
   """Three channels, ten classes; the published size is 32."""
-  size = section.image_size
   digits = tuple('0123456789')
-  return Spec('svhn', (size, size, 3), num_classes=10, label_names=digits, annotations=(Annotation('digit', digits),))
+  return Spec('svhn', served_shape(section, 3), num_classes=10, label_names=digits,
+              annotations=(Annotation('digit', digits),))
 
 
 def load(section):

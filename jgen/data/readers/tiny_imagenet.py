@@ -13,7 +13,7 @@ from jgen.data import cache
 from jgen.data.files import archive
 from jgen.data.files.image_files import ImageFiles, bad_share, crop_share, pictures, warn_dropped
 from jgen.data.files.tables import key
-from jgen.data.spec import Annotation, Dataset, Spec
+from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
 
 SPLITS = ('train', 'val', 'test')
@@ -88,13 +88,13 @@ def _opened(section):
 
 
 def _spec(section, root):
-  size = section.image_size
+  shape = served_shape(section, 3)
   if 'test' in section.splits:
-    return Spec('tiny_imagenet', (size, size, 3))
+    return Spec('tiny_imagenet', shape)
   words = dict(line.split('\t', 1) for line in root.text('words.txt').splitlines() if '\t' in line) if root.has(
       'words.txt') else {}
   names = tuple(words.get(wnid, wnid).split(',')[0].strip() for wnid in root.wnids)
-  return Spec('tiny_imagenet', (size, size, 3), len(names), names, (Annotation('class', names),))
+  return Spec('tiny_imagenet', shape, len(names), names, (Annotation('class', names),))
 
 
 def _split(root, split):
