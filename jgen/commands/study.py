@@ -48,7 +48,7 @@ def check_folder(folder):
   if folder.exists() and not folder.is_dir():
     raise UserError(f'{folder} is a file; name a folder with --workdir')
   if folder.is_dir() and not (folder / INDEX).exists() and any(
-      entry.name not in ('.lock', OUTPUT_MARK) for entry in folder.iterdir()):
+      entry.name not in ('.lock', '.lock.owner', OUTPUT_MARK) for entry in folder.iterdir()):
     raise UserError(f'{folder} holds files but no study (no {INDEX}); name another --workdir')
 
 

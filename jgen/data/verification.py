@@ -4,11 +4,12 @@ Reading 10 GB takes long enough to be noticed, so what was read and found right 
 each file's size and time of change; another size or time, as after a copy or a change, and it is read again.
 """
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
-import sys
 
+from jgen import terminal
 from jgen.errors import UserError
 from jgen.files import write_text
 
@@ -37,7 +38,7 @@ def verify(folder: Path, manifest: dict, again: bool = False) -> int:
     return 0
   num_bytes = sum(found[name][0] for name in FILES)
   if num_bytes > _MANY_BYTES:
-    print(f'verifying the {num_bytes / 1e9:.1f} GB of {folder}', file=sys.stderr, flush=True)
+    terminal.tell(f'verifying the {num_bytes / 1e9:.1f} GB of {folder}')
   for name, entry in FILES.items():
     if sha256(folder / name) != manifest[entry]:
       raise ValueError(f'{name} is not what was written: its sha256 is not that of manifest.json')
@@ -47,10 +48,8 @@ def verify(folder: Path, manifest: dict, again: bool = False) -> int:
 
 def stamp(folder: Path):
   """Remembers that the files as they are now were verified; where the folder cannot be written, nothing is kept."""
-  try:
+  with contextlib.suppress(OSError, UserError):   # of a shared, read-only cache: it is read again next time
     write_text(folder / _STAMP, json.dumps(_stats(folder)) + '\n')
-  except (OSError, UserError):
-    pass                                # of a shared, read-only cache: it is read again next time
 
 
 def sha256(path: Path) -> str:

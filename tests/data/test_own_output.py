@@ -77,7 +77,8 @@ def test_a_sheet_is_not_drawn_among_the_pictures(tmp_path):
 
 
 def test_the_images_of_a_run_are_compared_wherever_they_lie(tmp_path):
-  one = {'train': {'count': 70, 'sha256': 'a', 'source': '/scratch/1'}, 'test': {'count': 7, 'sha256': 'b', 'source': 's'}}
+  one = {'train': {'count': 70, 'sha256': 'a', 'source': '/scratch/1'},
+         'test': {'count': 7, 'sha256': 'b', 'source': 's'}}
   check_images(tmp_path, one)
   assert not list(tmp_path.iterdir())
   store_images(tmp_path, one)

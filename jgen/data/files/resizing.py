@@ -27,7 +27,7 @@ def served(images, shape):
 
 
 def in_channels(images, channels):
-  """Uint8 images [N, h, w, c] in 1 or 3 channels: greys three times, colours as their luma (ITU-R BT.601, as Pillow)."""
+  """Uint8 images [N, h, w, c] in 1 or 3 channels: greys three times, colours as their luma (BT.601, as Pillow)."""
   if images.shape[-1] == channels:
     return images
   if channels == 3:
@@ -82,7 +82,7 @@ def _shrunk(images, size):
     np.matmul(weights.T, pixels[old], out=rows[new])
   rows = rows.reshape(new_height, n, width * channels)
   resized = np.empty((n, new_height, new_width * channels), np.float32)
-  for new, old, weights in _bands(width, new_width, channels, _COLUMNS):   # small products: for large ones BLAS copies first
+  for new, old, weights in _bands(width, new_width, channels, _COLUMNS):   # small: BLAS copies large ones first
     np.matmul(rows[..., old], weights, out=resized[..., new].transpose(1, 0, 2))
   return resized.reshape(n, new_height, new_width, channels)
 
