@@ -15,9 +15,11 @@ from jgen.run import config as config_lib
 
 MODES = ('train', 'evaluate', 'summary', 'data', 'prepare', 'study', 'prior', 'score')   # modules of jgen.commands
 TOOLS = ('compare', 'weights')          # likewise; they take paths and no config
+ROOT = Path(__file__).parent
+RECIPES = ROOT / 'jgen/recipes'
 
 CONFIG = config_flags.DEFINE_config_file(
-    'config', None, 'What to do; its keys, explained in configs/common.py, are overridden as --config.KEY=VALUE. By '
+    'config', None, 'What to do; its keys, explained in docs/config.md, are overridden as --config.KEY=VALUE. By '
     'default that of the run in --workdir, else configs/quickstart.py.')
 WORKDIR = flags.DEFINE_string(
     'workdir', '', 'Folder of the run; by default runs/<name of the config file>, for a study runs/<name>_study.')
@@ -38,11 +40,10 @@ def chosen_config(arguments):
   given, _ = parser.parse_known_args(arguments)
   alone = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
   alone.add_argument('--config')
-  configs = Path(__file__).parent / 'configs'
-  default = f'{configs}/score.py' if given.mode == 'score' else f'{configs}/quickstart.py'
+  default = RECIPES / 'score.py' if given.mode == 'score' else ROOT / 'configs/quickstart.py'
   if given.workdir and Path(given.workdir, 'config.json').exists():
-    default = f'{configs}/stored.py:{given.workdir}'
-  return given.config or default, alone.parse_known_args(arguments)[1]
+    default = f'{RECIPES}/stored.py:{given.workdir}'
+  return given.config or str(default), alone.parse_known_args(arguments)[1]
 
 
 def with_config(arguments):
@@ -52,7 +53,7 @@ def with_config(arguments):
   parser.add_argument('--evaluators')
   names = parser.parse_known_args(arguments)[0].evaluators
   if names:
-    config = f'{Path(__file__).parent}/configs/measured.py:{names}:{config}'
+    config = f'{RECIPES}/measured.py:{names}:{config}'
   return [others[0], f'--config={config}', *others[1:]]
 
 
@@ -60,7 +61,9 @@ def parse(arguments):
   """Reads the flags; raises UserError for those that are wrong."""
   try:
     left = flags.FLAGS(with_config(arguments))
-    config_lib.validate(CONFIG.value)
+    if MODE.value not in TOOLS:
+      from jgen.training.config import check  # it imports jax, which tools do without
+      check(CONFIG.value)
   except config_lib.UNREADABLE as error:
     raise config_lib.explain(error) from error
   if left[1:] and MODE.value not in TOOLS:

@@ -84,9 +84,8 @@ def compare_preparing(name, folder, image_size, rounds):
 
 def preparing(name, folder, image_size):
   """(images, their `both_times`) of a preparation into a cache that is thrown away."""
-  from configs import common
-  from jgen import data
-  section = common.base().data
+  from jgen import data, recipes
+  section = recipes.base().data
   with tempfile.TemporaryDirectory() as scratch:
     section.update(name=name, dir=str(folder), image_size=image_size, cache_dir=scratch)
     prepared = []

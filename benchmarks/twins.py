@@ -123,7 +123,7 @@ class VAETrainer:
   batches_per_step = 1
 
   def __init__(self, model, num_classes, image_size=64, channels=3, variance=1 / 3):
-    """`model` is a `models.vae()` section; `variance` is that of the training pixels, here of uniform noise."""
+    """`model` is a `recipes.model('vae')` section; `variance` is that of the training pixels, here of uniform noise."""
     del num_classes
     encoder, decoder = model.encoder, model.decoder
     up = (decoder.kernel_size, 2, decoder.padding)
@@ -200,7 +200,7 @@ class VQVAETrainer:
   batches_per_step = 1
 
   def __init__(self, model, num_classes, channels=3):
-    """`model` is a `models.vqvae()` section."""
+    """`model` is a `recipes.model('vqvae')` section."""
     del num_classes
     section = model.quantizer
     self.encoder = vqvae_encoder(channels, model.encoder.features)
@@ -235,7 +235,7 @@ class GANTrainer:
   """Trains a conditional GAN as PyTorch users do, at PyTorch's best: channels last, the critic frozen in G's update."""
 
   def __init__(self, model, num_classes, image_size=64, channels=3):
-    """`model` is a `models.gan()` section."""
+    """`model` is a `recipes.model('gan')` section."""
     self.generator = generator(model.latent_size + num_classes, model.generator.features, channels,
                                model.generator.negative_slope)
     self.critic = critic(channels + num_classes, model.critic.features, model.critic.normalization == 'batch')

@@ -31,7 +31,7 @@ class TwoHeadedCritic(nn.Module):
 
 
 def two_headed_critic(section, channels, image_size, outputs):
-  """The TwoHeadedCritic of a `models.gan().critic` section whose layers are convolutions."""
+  """The TwoHeadedCritic of a `recipes.model('gan').critic` section whose layers are convolutions."""
   strides = section.strides or (2,) * len(section.features)
   paddings = section.paddings or (1,) * len(section.features)
   side = image_size
@@ -48,7 +48,7 @@ class ACGANTrainer:
   """Trains an ACGAN whose G is told the label as one number: channels last, the critic frozen in G's update."""
 
   def __init__(self, model, num_classes, image_size=64, channels=3):
-    """`model` is a `models.acgan()` section."""
+    """`model` is a `recipes.model('acgan')` section."""
     side = image_size >> len(model.generator.features)
     self.generator = generator(model.latent_size + 1, model.generator.features, channels, side=side)
     self.critic = two_headed_critic(model.critic, channels, image_size, num_classes)
@@ -82,7 +82,7 @@ class InfoGANTrainer:
   batches_per_step = 1
 
   def __init__(self, model, num_classes, image_size=64, channels=3):
-    """`model` is a `models.infogan()` section."""
+    """`model` is a `recipes.model('infogan')` section."""
     del num_classes
     self._codes, self._values = model.codes.categorical, model.codes.num_values
     self._weight, self._latent_size = model.codes.categorical_weight, model.latent_size

@@ -7,11 +7,13 @@ as a learned vector. On a few thousand faces it shows the clearer with two more 
   python launch.py --mode=study --config=configs/acgan_celeba_male.py --config.data.dir=FOLDER
 """
 
-from configs import common, dcgan_celeba_small, models
+from configs import dcgan_celeba_small
+from jgen import keys, recipes
+from jgen.networks.sections import ConvolutionalLayers
 
 
 def get_config():
-  config = common.acgan_run()
+  config = recipes.acgan_run()
   config.batch_size = 128
   config.num_steps = 15_000
   config.data.name = 'celeba'
@@ -22,5 +24,5 @@ def get_config():
   model.latent_size = small.latent_size
   model.label_input = 'value'
   for network in ('generator', 'critic'):
-    model[network].update({key: small[network][key] for key in models.dcgan_network()})
+    model[network].update({key: small[network][key] for key in keys.declared(ConvolutionalLayers)})
   return config

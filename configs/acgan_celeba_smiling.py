@@ -6,11 +6,11 @@ steps: 20 epochs are jgen's.
   python launch.py --config=configs/acgan_celeba_smiling.py --config.data.dir=FOLDER   # see docs/data/celeba.md
 """
 
-from configs import common
+from jgen import recipes
 
 
 def get_config():
-  config = common.acgan_run()
+  config = recipes.acgan_run()
   config.batch_size = 128
   config.num_steps = 25_000             # 20 epochs of the 162,770 training images
   config.data.name = 'celeba'

@@ -7,11 +7,11 @@ report behind it gives no rates and no number of steps: those here are Radford e
   python launch.py --config=configs/acgan_celeba_wide.py --config.data.dir=FOLDER
 """
 
-from configs import common
+from jgen import recipes
 
 
 def get_config():
-  config = common.acgan_run()
+  config = recipes.acgan_run()
   config.batch_size = 128
   config.num_steps = 25_000             # 40 epochs of the 162,770 training images, at two batches a step
   config.data.name = 'celeba'

@@ -6,17 +6,16 @@ Radford et al. 2016 with the label's one-hot appended to the latents and, as ten
   python launch.py --config=configs/cdcgan_svhn.py --config.data.dir=FOLDER   # with {train,test,extra}_32x32.mat
 """
 
-from configs import common, evaluators
+from jgen import recipes
 
 
 def get_config():
-  config = common.gan_run()
+  config = recipes.gan_run()
   config.batch_size = 3200
   config.num_steps = 20_000
   config.data.name = 'svhn'
   config.data.splits = ('train', 'test', 'extra')
   config.evaluate_every_steps = 1_000
-  with config.unlocked():
-    config.evaluators.class_consistency = evaluators.class_consistency()
+  recipes.add_evaluators(config, 'class_consistency')
   config.model.conditional = True
   return config

@@ -11,11 +11,11 @@ pictures as they are, and the non-saturating objective.
   python launch.py --mode=study --config=configs/dcgan_anime.py --config.data.dir=FOLDER
 """
 
-from configs import common
+from jgen import recipes
 
 
 def get_config():
-  config = common.gan_run()
+  config = recipes.gan_run()
   config.batch_size = 128
   config.num_steps = 40_000             # 125 epochs of the 40,978 of 51,223 pictures that are trained on
   config.data.name = 'folder'

@@ -6,11 +6,11 @@ number of steps; at its batch of 3,200 this is work for a GPU.
   python launch.py --config=configs/dcgan_bitmoji.py --config.data.dir=FOLDER   # of a folder or a zip of pictures
 """
 
-from configs import common
+from jgen import recipes
 
 
 def get_config():
-  config = common.gan_run()
+  config = recipes.gan_run()
   config.batch_size = 3200
   config.num_steps = 5_000
   config.data.name = 'folder'

@@ -10,11 +10,11 @@ Tricks to try: --config.model.critic_targets.real=0.9 --config.model.critic_targ
 --config.augmentation.horizontal_flip=0.5
 """
 
-from configs import common
+from jgen import recipes
 
 
 def get_config():
-  config = common.gan_run()
+  config = recipes.gan_run()
   config.batch_size = 128
   config.num_steps = 25_000             # 20 epochs of the 162,770 training images
   config.data.name = 'celeba'

@@ -6,11 +6,13 @@ is as in Radford et al. 2016.
   python launch.py --config=configs/dcgan_celeba_small.py --config.data.dir=FOLDER
 """
 
-from configs import common, models, vae_celeba_small
+from configs import vae_celeba_small
+from jgen import keys, recipes
+from jgen.networks.sections import ConvolutionalLayers
 
 
 def get_config():
-  config = common.gan_run()
+  config = recipes.gan_run()
   config.batch_size = 128
   config.num_steps = 50_000
   config.data.name = 'celeba'
@@ -18,5 +20,5 @@ def get_config():
   model, vae = config.model, vae_celeba_small.get_config().model
   model.latent_size = vae.latent_size
   for network, turned in ((model.generator, vae.decoder), (model.critic, vae.encoder)):
-    network.update({key: turned[key] for key in models.dcgan_network()})
+    network.update({key: turned[key] for key in keys.declared(ConvolutionalLayers)})
   return config

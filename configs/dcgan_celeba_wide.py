@@ -6,11 +6,11 @@ Radford et al. 2016. The report behind it gives no rates and no number of steps:
   python launch.py --mode=study --config=configs/dcgan_celeba_wide.py --config.data.dir=FOLDER
 """
 
-from configs import common
+from jgen import recipes
 
 
 def get_config():
-  config = common.gan_run()
+  config = recipes.gan_run()
   config.batch_size = 128
   config.num_steps = 25_000             # 20 epochs of the 162,770 training images, at one critic update a step
   config.data.name = 'celeba'

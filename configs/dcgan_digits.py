@@ -9,18 +9,18 @@ et al. 2017, and augmentation: this one, none, and digits turned and cropped at 
   python launch.py --mode=study --config=configs/dcgan_digits.py
 """
 
-from configs import common, evaluators, quickstart
+from configs import quickstart
+from jgen import recipes
 
 
 def get_config():
-  config = quickstart.on_digits(common.gan_run())
+  config = quickstart.on_digits(recipes.gan_run())
   config.data.splits = ('all',)
   config.study.variations = (
       'non-saturating:', 'saturating: model.loss=saturating', 'squares: model.loss=least_squares',
       'not augmented: model.diff_augment=()',
       'digits augmented: model.diff_augment=() augmentation.smallest_crop=0.9 augmentation.largest_rotation=10')
-  with config.unlocked():
-    config.evaluators.class_consistency = evaluators.class_consistency()
+  recipes.add_evaluators(config, 'class_consistency')
   model = config.model
   model.latent_size = 32
   model.conditional = True

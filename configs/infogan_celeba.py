@@ -8,11 +8,11 @@ steps: those here are Radford et al.'s and jgen's.
   python launch.py --mode=study --config=configs/infogan_celeba.py --config.data.dir=FOLDER
 """
 
-from configs import common
+from jgen import recipes
 
 
 def get_config():
-  config = common.infogan_run()
+  config = recipes.infogan_run()
   config.batch_size = 128
   config.num_steps = 25_000             # 20 epochs of the 162,770 training images
   config.data.name = 'celeba'

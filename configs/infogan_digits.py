@@ -10,14 +10,14 @@ critic every value of the code collapsed to one picture.
 Measured after 4,000 steps, seeds 0, 1 and 2: 0.88, 0.93 and 0.79 normalised mutual information of code and digit.
 """
 
-from configs import common, evaluators, quickstart
+from configs import quickstart
+from jgen import recipes
 
 
 def get_config():
-  config = quickstart.on_digits(common.infogan_run())
+  config = quickstart.on_digits(recipes.infogan_run())
   config.data.splits = ('all',)
-  with config.unlocked():
-    config.evaluators.code_classes = evaluators.code_classes()
+  recipes.add_evaluators(config, 'code_classes')
   quickstart.set_wgan_gp(config.model)
   config.model.codes.categorical, config.model.codes.continuous = 1, 2
   config.model.q_optimizer.update(config.model.generator_optimizer)

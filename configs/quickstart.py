@@ -3,14 +3,13 @@
   python launch.py
 """
 
-from configs import common, evaluators
+from jgen import recipes
 
 
 def get_config():
-  config = on_digits(common.gan_run())
+  config = on_digits(recipes.gan_run())
   config.data.splits = ('all',)
-  with config.unlocked():
-    config.evaluators.class_consistency = evaluators.class_consistency()
+  recipes.add_evaluators(config, 'class_consistency')
   set_wgan_gp(config.model)
   config.model.conditional = True
   return config

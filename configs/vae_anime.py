@@ -7,11 +7,11 @@ Kingma & Welling 2014; 4x4 convolutions with BatchNorm, 100 latents. Pictures ar
   python launch.py --mode=study --config=configs/vae_anime.py --config.data.dir=FOLDER
 """
 
-from configs import common
+from jgen import recipes
 
 
 def get_config():
-  config = common.vae_run()
+  config = recipes.vae_run()
   config.batch_size = 128
   config.num_steps = 40_000             # 125 epochs of the 40,978 of 51,223 pictures that are trained on
   config.data.name = 'folder'

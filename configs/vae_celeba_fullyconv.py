@@ -6,11 +6,11 @@ The mean squared error per pixel plus 3e-6 times the divergence in nats; the stu
   python launch.py --mode=study --config=configs/vae_celeba_fullyconv.py --config.data.dir=FOLDER
 """
 
-from configs import common, evaluators
+from jgen import recipes
 
 
 def get_config():
-  config = common.vae_run(tsne=evaluators.tsne())
+  config = recipes.vae_run('tsne')
   config.batch_size = 128
   config.num_steps = 50_000
   config.data.name = 'celeba'

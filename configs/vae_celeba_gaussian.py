@@ -5,11 +5,11 @@ Kingma & Welling 2014; 3x3 convolutions, BatchNorm, 128 latents, the ELBO withou
   python launch.py --config=configs/vae_celeba_gaussian.py --config.data.dir=FOLDER
 """
 
-from configs import common
+from jgen import recipes
 
 
 def get_config():
-  config = common.vae_run()
+  config = recipes.vae_run()
   config.batch_size = 100
   config.num_steps = 50_000
   config.data.name = 'celeba'

@@ -7,11 +7,11 @@ improve as it grows. The report behind it gives no kernels, channels or rate: 4x
   python launch.py --mode=study --config=configs/vae_celeba_small.py --config.data.dir=FOLDER
 """
 
-from configs import common
+from jgen import recipes
 
 
 def get_config():
-  config = common.vae_run()
+  config = recipes.vae_run()
   config.batch_size = 128
   config.num_steps = 250_000            # 200 epochs of CelebA's 162,770 training images are 254,328
   config.data.name = 'celeba'

@@ -7,13 +7,13 @@ After the last step, by the published protocol: an hour of one CPU core with 128
   python launch.py --config=configs/vae_dsprites.py --config.data.name=sprites   # procedural, without a download
 """
 
-from configs import evaluators, vae_celeba_gaussian
+from configs import vae_celeba_gaussian
+from jgen import recipes
 
 
 def get_config():
   config = vae_celeba_gaussian.get_config()
   config.data.name = 'dsprites'
-  with config.unlocked():
-    config.evaluators.disentanglement = evaluators.disentanglement()
+  recipes.add_evaluators(config, 'disentanglement')
   config.evaluators_at_end = ('disentanglement',)
   return config

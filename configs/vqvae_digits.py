@@ -6,11 +6,12 @@ An image is 32 codes of 16 values: two groups of channels at each of 4x4 positio
   python launch.py --config=configs/vqvae_digits.py --mode=prior   # priors over its latents, then
 """
 
-from configs import common, evaluators, quickstart
+from configs import quickstart
+from jgen import recipes
 
 
 def get_config():
-  config = quickstart.on_digits(common.vqvae_run())
+  config = quickstart.on_digits(recipes.vqvae_run())
   config.checkpoint_every_steps = 1_000
   model = config.model
   model.encoder.features, model.decoder.features = (32, 32), (32, 16)
@@ -30,9 +31,7 @@ def set_priors(priors):
   for prior in (vae, autoregressive):
     prior.steps_per_dispatch, prior.log_every_steps, prior.evaluate_every_steps = 10, 50, 200
   for prior in (mixture, vae, autoregressive):
-    with prior.unlocked():
-      prior.evaluators.classifier_features = evaluators.classifier_features()
+    recipes.add_evaluators(prior, 'classifier_features')
     prior.evaluators.classifier_features.num_generated = 2_000
     prior.evaluators_at_end = ('classifier_features',)
-  with priors.unlocked():
-    autoregressive.evaluators.class_consistency = evaluators.class_consistency()
+  recipes.add_evaluators(autoregressive, 'class_consistency')

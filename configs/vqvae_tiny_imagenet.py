@@ -7,11 +7,11 @@ gradient. Its study is of the size of the codebook.
   python launch.py --mode=study --config=configs/vqvae_tiny_imagenet.py --config.data.dir=FOLDER
 """
 
-from configs import common
+from jgen import recipes
 
 
 def get_config():
-  config = common.vqvae_run()
+  config = recipes.vqvae_run()
   config.batch_size = 128
   config.num_steps = 40_000             # 51 epochs of 100,000 images
   config.data.name = 'tiny_imagenet'

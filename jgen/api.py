@@ -127,7 +127,6 @@ def train(config, workdir):
   """
   from jgen import runtime
   from jgen.commands import train as command
-  config_lib.validate(config)
   runtime.start_jax()
   command.run(config, Path(workdir), shlex.join(['python', *sys.argv]))
   return load(workdir)

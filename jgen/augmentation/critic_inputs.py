@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jgen.augmentation.diff_augment import POLICIES
-from jgen.errors import UserError, choose
+from jgen.errors import choose
+from jgen.keys import key
 from jgen.parallel import per_image
 
 
@@ -18,12 +19,19 @@ def unchanged(key, step, images):
 
 
 @dataclasses.dataclass(frozen=True)
-class Presentation:
-  """Differentiable augmentation, then noise from N(0, sigma^2), sigma falling to 0 (Sonderby et al. 2017)."""
+class InstanceNoise:
+  """Normal noise N(0, sigma^2) on all that the critic sees, sigma falling to 0 (Sonderby et al. 2017)."""
+
+  stddev: float = key(0., 'standard deviation at step 0, for pixels in [-1, 1]; 0 for no noise', at_least=0)
+  decay_steps: int = key(0, 'steps over which it falls linearly to 0; 0 keeps it', at_least=0,
+                         read_with={'stddev': True})
+
+
+@dataclasses.dataclass(frozen=True)
+class Presentation(InstanceNoise):
+  """Differentiable augmentation, then the noise."""
 
   policies: tuple[Callable, ...] = ()   # functions (key, image) -> image, one after the other
-  stddev: float = 0.                    # sigma at step 0, where images are in [-1, 1]
-  decay_steps: int = 0                  # until it is 0; 0 keeps it
 
   def __call__(self, key, step, images):
     """[B, H, W, C] as shown at a step. Call it inside a function mapped over `AXIS`."""
@@ -42,10 +50,8 @@ def create(policies, noise):
   """The function (key, step, images) -> images of `model.diff_augment` and `model.instance_noise`.
 
   Raises:
-    UserError: an unknown policy; a negative number.
+    UserError: an unknown policy.
   """
-  for key, value in noise.items():
-    if value < 0:
-      raise UserError(f'config.model.instance_noise.{key} is {value}; 0 or more is needed')
-  presentation = Presentation(tuple(choose('model.diff_augment', name, POLICIES) for name in policies), **noise)
+  policies = tuple(choose('model.diff_augment', name, POLICIES) for name in policies)
+  presentation = Presentation(policies=policies, **noise)
   return presentation if presentation.policies or presentation.stddev else unchanged

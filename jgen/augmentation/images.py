@@ -11,7 +11,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from jgen.errors import UserError
+from jgen import keys
+from jgen.keys import key
 from jgen.parallel import per_image
 
 _KEY = 2**31 + 1                        # folded into the run's key; no step has this number, nor the initial values
@@ -29,7 +30,7 @@ def create(section):
   Raises:
     UserError: a number out of its range.
   """
-  augmentation = Augmentation(**section)
+  augmentation = keys.read(Augmentation, section, 'config.augmentation')
   return unchanged if augmentation == Augmentation() else augmentation
 
 
@@ -37,15 +38,10 @@ def create(section):
 class Augmentation:
   """Its defaults change no image."""
 
-  horizontal_flip: float = 0.           # probability
-  smallest_crop: float = 1.             # share of the side
-  largest_rotation: float = 0.          # degrees, to either side
-
-  def __post_init__(self):
-    for name, (low, high, meaning) in _RANGES.items():
-      value = getattr(self, name)
-      if not low <= value <= high:
-        raise UserError(f'config.augmentation.{name} is {value}; expected {meaning}')
+  horizontal_flip: float = key(0., 'probability of being mirrored left to right', at_least=0, at_most=1)
+  smallest_crop: float = key(1., 'share of the side that a random crop keeps at least; it is resized back',
+                             at_least=0.01, at_most=1)
+  largest_rotation: float = key(0., 'degrees that an image is turned at most, either way', at_least=0, at_most=180)
 
   def __call__(self, key, step, images):
     """Augments float32 [K, B, H, W, C]; `key` is that of the run. Call it inside a function mapped over `AXIS`."""
@@ -64,13 +60,6 @@ class Augmentation:
     free = (1 - scale) * jnp.array(shape) / 2   # how far the crop can go from the centre and stay within the image
     offset = jax.random.uniform(place, (2,), minval=-1., maxval=1.) * free
     return affine(flipped, scale, angle), offset
-
-
-_RANGES = {
-    'horizontal_flip': (0, 1, 'a probability, 0 to 1'),
-    'smallest_crop': (0.01, 1, 'the share of the side that is kept at least, 0.01 to 1'),
-    'largest_rotation': (0, 180, 'degrees, 0 to 180'),
-}
 
 
 def affine(flipped, scale, angle):

@@ -117,8 +117,8 @@ def check(prior, section):
   try:
     prior.check()
   except UserError as error:            # it names the keys of the run, which are set as those of the section
-    where = f'config.priors.{prior.variation.name}.'
-    raise UserError(re.sub(rf'config\.(?=({"|".join(section)})\b)', where, str(error))) from error
+    where, line = f'config.priors.{prior.variation.name}.', str(error).replace('config.model.prior.', 'config.model.')
+    raise UserError(re.sub(rf'config\.(?=({"|".join(section)})\b)', where, line)) from error
 
 
 def changes(prior):

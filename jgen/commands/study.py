@@ -17,7 +17,6 @@ from jgen.commands.variations import Variation
 from jgen.errors import UserError
 from jgen.files import OUTPUT_MARK, write_text
 from jgen.report.comparison import INDEX, draw_comparison
-from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
 from jgen.training import setup
 
@@ -75,7 +74,6 @@ class Run:
     """Raises UserError if the variation cannot work; prepares its images if they are not."""
     config = self.variation.config
     try:
-      config_lib.validate(config)
       family, evaluators, _ = setup.build(config)
       jax.eval_shape(family.init, jax.random.key(0))   # builds the networks, which may not fit
       run_folder.check(self.folder, config)

@@ -100,7 +100,7 @@ def _vary(config, assignments, command):
 def _nearest(key, known):
   ends = [name for name in known if name.rsplit('.', 1)[-1] == key.rsplit('.', 1)[-1]]
   near = ends or difflib.get_close_matches(key, known, n=1)
-  return f"did you mean '{near[0]}'?" if near else 'configs/common.py, models.py and evaluators.py list all keys'
+  return f"did you mean '{near[0]}'?" if near else 'docs/config.md lists all keys'
 
 
 def _load(path, command):

@@ -4,16 +4,20 @@ A reader is a module with
   SPLITS                        the splits that the data set is published in
   describe(section) -> Spec     reads no image, and needs no data unless the files alone say what the classes are
   load(section) -> Dataset      reads, resizes and, where that takes long, keeps the result (cache.py)
-where `section` is `config.data` of configs/common.py. Which annotation serves as the label is decided here, for all of
-them: the reader's own choice, unless config.data.label names another.
+where `section` is `config.data`, with the `Keys` below. Which annotation serves as the label is decided here, for all
+of them: the reader's own choice, unless config.data.label names another.
 """
 
 import copy
+import dataclasses
 
 from jgen.data import cache
 from jgen.data.readers import celeba, digits, dsprites, folder, sprites, svhn, tiny_imagenet
+from jgen.data.readers.sprites import Keys as SpritesKeys
 from jgen.data.spec import Dataset, Spec, Splits, checked, relabelled, with_label
 from jgen.errors import UserError, choose
+from jgen.keys import key
+from jgen.keys import section as subsection
 
 READERS = {
     'celeba': celeba,
@@ -24,6 +28,33 @@ READERS = {
     'svhn': svhn,
     'tiny_imagenet': tiny_imagenet,
 }
+_OF_FILES = ('celeba', 'folder', 'tiny_imagenet')   # the data sets whose images are files of their own
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+  """The keys of config.data."""
+
+  name: str = key('', 'the data set', names=READERS)
+  dir: str = key('', "folder with the published files; '' for the data set's usual place, if it has one")
+  splits: tuple[str, ...] = key(('train',), 'the splits that are trained on, joined')
+  test_splits: tuple[str, ...] = key((), 'the splits that evaluators measure on, joined; () for none')
+  image_size: int = key(64, 'pixels of a side, after resizing; of the height where image_width is set', at_least=1)
+  image_width: int = key(0, 'pixels of the width, after resizing; 0 for as high, a square', at_least=0)
+  channels: int = key(0, "1 for grey, 3 for colour; 0 for the data set's own ('folder': colour)", at_least=0,
+                      at_most=3)
+  cache_dir: str = key('', "folder for prepared images; '' for ~/.cache/jgen")
+  label: str = key('', "the annotation that is the label; '' for the data set's own class, if any")
+  crop: float = key(0., 'sides of the centre kept of image files, as a share of the largest centred square or '
+                        'rectangle: 1 for all of it, 0 for the usual one (CelebA 140/178, others 1)', at_least=0,
+                    at_most=1, read_with={'name': _OF_FILES})
+  label_file: str = key('', "a .csv of what is known of each image; '' for none", read_with={'name': ('folder',)})
+  partition_file: str = key('', "a list of each image's split; '' for the usual splits",
+                            read_with={'name': ('celeba', 'folder')})
+  max_bad_share: float = key(0.01, 'share of undecodable image files that are skipped before all is refused',
+                             at_least=0, at_most=1, read_with={'name': _OF_FILES})
+  on_device: bool = key(False, "whether the images are kept in the devices' memory, as uint8")
+  sprites: SpritesKeys = subsection(SpritesKeys, read_with={'name': ('sprites',)})
 
 
 def describe(section) -> Spec:

@@ -1,10 +1,11 @@
 """What a model's images are measured by, during training and on a checkpoint.
 
-The contract of an evaluator, a frozen dataclass whose fields are the keys of the section of its name
-in `configs/evaluators.py`:
+The contract of an evaluator, a frozen dataclass whose fields are the keys of its section of a config, declared as in
+`jgen.keys`:
   `needs` names the methods of a Family, beyond those that all have, that it calls through the model;
   `needs_test` says whether it measures on test images;
-  `check(spec, family)` raises UserError where it cannot serve the data set or the model, before anything is trained;
+  `check(spec, family)`, which only some have, raises UserError where it cannot serve the data set or the model, before
+  anything is trained;
   `check_data(splits)`, which only some have, raises UserError where the images show that, also before;
   `measure(model, splits, seed) -> Measured`, where `model` is a `jgen.model.Model` and `splits` are
   `jgen.data.spec.Splits`. Its numbers can be ranked among runs where it gives them a receipt (`receipt.py`);
@@ -14,9 +15,8 @@ in `configs/evaluators.py`:
   images of any source.
 """
 
-import dataclasses
-
-from jgen.errors import UserError, choose, nearest
+from jgen import keys
+from jgen.errors import UserError, choose
 from jgen.evaluation.class_consistency import ClassConsistency
 from jgen.evaluation.code_classes import CodeClasses
 from jgen.evaluation.codebook import Codebook
@@ -69,7 +69,8 @@ def create(sections, spec, family, has_test=False):
   evaluators = {name: _build(name, section) for name, section in sections.items()}
   for name, evaluator in evaluators.items():
     _check_needs(name, evaluator, family, has_test)
-    evaluator.check(spec, family)
+    if hasattr(evaluator, 'check'):
+      evaluator.check(spec, family)
   return evaluators
 
 
@@ -97,12 +98,4 @@ def _check_needs(name, evaluator, family, has_test):
 
 
 def _build(name, section):
-  evaluator = choose('evaluators', name, EVALUATORS)
-  keys = [field.name for field in dataclasses.fields(evaluator)]
-  for key in section:
-    if key not in keys:
-      raise UserError(f"config.evaluators.{name}: key '{key}' is not known; {nearest(key, keys)}")
-  for key in keys:
-    if key not in section:
-      raise UserError(f"config.evaluators.{name}: key '{key}' is missing; start from evaluators.{name}() of configs/")
-  return evaluator(**section)
+  return keys.read(choose('evaluators', name, EVALUATORS), section, f'config.evaluators.{name}')

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from jgen.errors import UserError
 from jgen.evaluation.descriptors import describe
 from jgen.evaluation.measured import Measured
+from jgen.keys import key
 
 DRAW_SEED = 0             # the same real images whatever a run's seed, so that two runs' scores compare
 HELD_OUT = 5              # one in so many real images tests the classifier
@@ -35,14 +36,14 @@ class Judge:
 class ClassConsistency:
   """The accuracy on generated images, against the labels asked for, of a classifier of real images."""
 
-  num_real: int
-  num_generated: int
+  num_real: int = key(5_000, 'real labelled images, at most; 4/5 train the classifier, 1/5 test it', at_least=1)
+  num_generated: int = key(1_000, 'generated images, the same number of each class', at_least=1)
 
   needs = ()
   needs_test = False
 
   def check(self, spec, family):
-    """Raises UserError where `spec` has no classes, the model heeds none, or the counts are too small."""
+    """Raises UserError where `spec` has no classes, the model heeds none, or real images are too few."""
     if spec.num_classes < 2:
       raise UserError(f"config.evaluators.class_consistency: data set '{spec.name}' has no labels to tell "
                       'apart; at least 2 classes are needed; remove the evaluator or take labelled images')
@@ -52,9 +53,6 @@ class ClassConsistency:
     if self.num_real < 2 * spec.num_classes:
       raise UserError(f'config.evaluators.class_consistency.num_real is {self.num_real}, too few for 2 '
                       f'images of each of {spec.num_classes} classes; set {2 * spec.num_classes} or more')
-    if self.num_generated < 1:
-      raise UserError(f'config.evaluators.class_consistency.num_generated is {self.num_generated}; '
-                      'set 1 or more')
 
   def check_data(self, splits):
     """Raises UserError where a class has too few images."""

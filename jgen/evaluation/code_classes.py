@@ -11,21 +11,22 @@ from jgen.evaluation.class_consistency import ClassConsistency
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.pictures.code_grid import random_codes
 from jgen.evaluation.shared import check_at_least
+from jgen.keys import key
 
 
 @dataclasses.dataclass(frozen=True)
 class CodeClasses:
   """Normalised mutual information of each categorical code with the classes that a classifier of real images sees."""
 
-  num_real: int
-  num_generated: int
+  num_real: int = key(5_000, 'real labelled images, at most; 4/5 train the classifier, 1/5 test it', at_least=1)
+  num_generated: int = key(1_000, 'generated images of random codes', at_least=1)
 
   needs = ('sample_codes',)
   needs_test = False
 
   def check(self, spec, family):
     """Raises UserError where there are no classes, no categorical code, or too few images."""
-    check_at_least('code_classes', self, num_real=2 * max(spec.num_classes, 1), num_generated=1)
+    check_at_least('code_classes', self, num_real=2 * max(spec.num_classes, 1))
     if spec.num_classes < 2:
       raise UserError(f"config.evaluators.code_classes: data set '{spec.name}' has no labels to compare codes with; "
                       'remove the evaluator or take labelled images')

@@ -7,7 +7,8 @@ from scipy import stats
 
 from jgen.evaluation import reconstruction_quality
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.shared import check_at_least, per_image_scores
+from jgen.evaluation.shared import per_image_scores
+from jgen.keys import key
 
 _SMALLEST_FOR_SSIM = 11                 # pixels of a side
 
@@ -16,15 +17,11 @@ _SMALLEST_FOR_SSIM = 11                 # pixels of a side
 class Codebook:
   """Use of the codes by training and by test images, bits an image, and the error of reconstructed test images."""
 
-  num_images: int
-  num_train_images: int
+  num_images: int = key(0, 'test images, the first ones; 0 for all', at_least=0)
+  num_train_images: int = key(10_000, 'training images, at most, evenly spread; 0 for all: an epoch', at_least=0)
 
   needs = ('codes', 'reconstruct', 'eval_step')
   needs_test = True
-
-  def check(self, spec, family):
-    """Raises UserError for numbers that cannot be."""
-    check_at_least('codebook', self, num_images=0, num_train_images=0)
 
   def scores(self, spec, family):
     """Names of the numbers that rank models."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, check_at_least, spread
+from jgen.keys import key
 from jgen.report.grids import Grid
 
 _COLUMNS = 10             # images side by side, at most
@@ -15,16 +16,16 @@ _COLUMNS = 10             # images side by side, at most
 class CriticOutputs:
   """The critic's outputs as histograms, and the samples at both ends of them; in evaluation, on clean images."""
 
-  num_images: int
-  num_shown: int
-  num_bins: int
+  num_images: int = key(1_000, 'images of each kind: training, test if any, generated', at_least=2)
+  num_shown: int = key(20, 'generated images that are trusted most, and as many that are trusted least', at_least=1)
+  num_bins: int = key(40, 'bars of the histograms, over the outputs for all images', at_least=2)
 
   needs = ('trust',)
   needs_test = False
 
   def check(self, spec, family):
-    """Raises UserError where a number is too small, or more samples are shown than drawn."""
-    check_at_least('critic_outputs', self, num_images=2 * self.num_shown, num_shown=1, num_bins=2)
+    """Raises UserError where more samples are shown than drawn."""
+    check_at_least('critic_outputs', self, num_images=2 * self.num_shown)
 
   def measure(self, model, splits, seed):
     """Measured: counts of the outputs in bins that all kinds of images share, means and shares; and the picture.

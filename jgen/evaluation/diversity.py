@@ -7,13 +7,14 @@ import numpy as np
 from jgen.evaluation.features.neighbours import distances
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import check_at_least, spread
+from jgen.keys import key
 
 
 @dataclasses.dataclass(frozen=True)
 class Diversity:
   """Distances between samples beside those between real images, of one class where the model is told the class."""
 
-  num_images: int
+  num_images: int = key(256, 'generated images, and real ones', at_least=2)
 
   needs = ()
   needs_test = False

@@ -6,22 +6,18 @@ import numpy as np
 
 from jgen.evaluation.ledger import standard_error
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.shared import check_at_least, per_image_scores, spread
+from jgen.evaluation.shared import per_image_scores, spread
+from jgen.keys import key
 
 
 @dataclasses.dataclass(frozen=True)
 class HeldOut:
   """Means of the family's `eval_step` over test images and over as many training images."""
 
-  num_images: int
+  num_images: int = key(0, 'test images, evenly spread; 0 for all. As many training images beside them', at_least=0)
 
   needs = ('eval_step',)
   needs_test = True
-
-  def check(self, spec, family):
-    """Raises UserError for a number that cannot be."""
-    del spec, family
-    check_at_least('held_out', self, num_images=0)
 
   def scores(self, spec, family):
     """Names of the numbers that rank models."""

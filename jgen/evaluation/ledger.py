@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 
-from jgen.errors import UserError
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import per_image_scores
+from jgen.keys import key
 from jgen.losses.regularizers import ACTIVE_VARIANCE, kl_per_latent
 
 
@@ -15,18 +15,12 @@ from jgen.losses.regularizers import ACTIVE_VARIANCE, kl_per_latent
 class Ledger:
   """Error, ELBO and its terms, divergence per latent and the importance-weighted bound on test images."""
 
-  num_images: int
-  importance_samples: int
+  num_images: int = key(0, 'test images, the first ones; 0 for all', at_least=0)
+  importance_samples: int = key(0, 'samples of the latents an image in the importance-weighted bound; 0 for none',
+                                at_least=0)
 
   needs = ('encode', 'eval_step', 'log_weight', 'regularization')
   needs_test = True
-
-  def check(self, spec, family):
-    """Raises UserError for numbers that cannot be."""
-    del spec, family
-    for name, value in dataclasses.asdict(self).items():
-      if value < 0:
-        raise UserError(f'config.evaluators.ledger.{name} is {value}; 0 or more is needed')
 
   def scores(self, spec, family):
     """Names of the numbers that rank models."""

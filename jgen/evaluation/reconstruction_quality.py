@@ -9,7 +9,7 @@ import numpy as np
 
 from jgen.errors import UserError
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.shared import check_at_least
+from jgen.keys import key
 from jgen.run.receipt import digest_of
 
 _PEAK = 255.                            # the largest pixel
@@ -23,14 +23,10 @@ _PART = 1_024                           # images that are reconstructed at one t
 class ReconstructionQuality:
   """Mean squared error, PSNR and SSIM of the test images' reconstructions."""
 
-  num_images: int
+  num_images: int = key(0, 'test images, the first ones; 0 for all', at_least=0)
 
   needs = ('reconstruct',)
   needs_test = True
-
-  def check(self, spec, family):
-    """Raises UserError for a negative number of images."""
-    check_at_least('reconstruction_quality', self, num_images=0)
 
   def scores(self, spec, family):
     """Names of the numbers that rank models."""

@@ -19,7 +19,8 @@ from jgen.data.files.tables import few
 from jgen.data.spec import Annotation
 from jgen.errors import UserError, nearest
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.shared import check_at_least, spread
+from jgen.evaluation.shared import spread
+from jgen.keys import key
 
 FOLDS = 5
 _SECTION = 'config.evaluators.tsne'
@@ -29,17 +30,16 @@ _SECTION = 'config.evaluators.tsne'
 class Tsne:
   """t-SNE (van der Maaten and Hinton 2008) of latent means, coloured by an annotation, and its linear separability."""
 
-  annotation: str
-  num_images: int
-  perplexity: float
+  annotation: str = key('', "what colours the points and is to be told from the latents; '' for the class")
+  num_images: int = key(2_000, 'test images, at most', at_least=2)
+  perplexity: float = key(30., 'of t-SNE: neighbours that count, about; below the number of images', at_least=1)
 
   needs = ('encode',)
   needs_test = True
 
   def check(self, spec, family):
-    """Raises UserError where the data set lacks the annotation, or a key is out of its range."""
+    """Raises UserError where the data set lacks the annotation, or images are too few."""
     annotation_of(spec, self.annotation)
-    check_at_least('tsne', self, perplexity=1, num_images=2)
     if self.num_images <= self.perplexity:
       raise UserError(f'{_SECTION}.num_images is {self.num_images}, but a perplexity of {self.perplexity:g} '
                       'needs more images than that; raise it or lower the perplexity')

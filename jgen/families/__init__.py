@@ -1,20 +1,39 @@
 """The model families, by the name that a config gives."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
+from jgen import keys
 from jgen.errors import choose
 from jgen.families import acgan, gan, infogan, latent_prior, vae, vqvae
 
+
+class Kind(NamedTuple):
+  """What a name of a family stands for."""
+
+  keys: type                            # the keys of its section of a config
+  create: Callable                      # (section, Spec) -> Family
+
+
 FAMILIES = {
-    'acgan': acgan.create,
-    'autoregressive_prior': latent_prior.create_autoregressive,
-    'gan': gan.create,
-    'infogan': infogan.create,
-    'mixture_prior': latent_prior.create_mixture,
-    'vae': vae.create,
-    'vae_prior': latent_prior.create_vae,
-    'vqvae': vqvae.create,
+    'acgan': Kind(acgan.Keys, acgan.create),
+    'autoregressive_prior': Kind(latent_prior.AutoregressivePriorKeys, latent_prior.create_autoregressive),
+    'gan': Kind(gan.Keys, gan.create),
+    'infogan': Kind(infogan.Keys, infogan.create),
+    'mixture_prior': Kind(latent_prior.MixturePriorKeys, latent_prior.create_mixture),
+    'vae': Kind(vae.Keys, vae.create),
+    'vae_prior': Kind(latent_prior.VAEPriorKeys, latent_prior.create_vae),
+    'vqvae': Kind(vqvae.Keys, vqvae.create),
 }
+KEYS = {name: kind.keys for name, kind in FAMILIES.items()}
 
 
 def create(config, spec):
-  """The Family that `config.family` and `config.model` describe, for images of a Spec."""
-  return choose('family', config.family, FAMILIES)(config.model, spec)
+  """The Family that `config.family` and `config.model` describe, for images of a Spec.
+
+  Raises:
+    UserError: a key of `config.model` is out of its range, or not read; the model cannot be of such images.
+  """
+  kind = choose('family', config.family, FAMILIES)
+  keys.check(kind.keys, config.model, 'config.model')
+  return kind.create(config.model, spec)

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jgen import networks
+from jgen import keys, networks
 from jgen.errors import UserError, choose
 from jgen.families import gan
-from jgen.networks import dcgan
+from jgen.keys import key, section
+from jgen.networks import dcgan, sections
 
 
 class LabelInput(NamedTuple):
@@ -32,6 +33,7 @@ def value(labels, num_classes):
 
 LABEL_INPUTS = {'one_hot': LabelInput(one_hot, False), 'value': LabelInput(value, False),
                 'embedding': LabelInput(one_hot, True)}
+_LEARNED = tuple(name for name, label_input in LABEL_INPUTS.items() if label_input.learned)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,11 +73,22 @@ def told_right(logits, labels):
   return (logits.argmax(-1) == labels).astype(jnp.float32)
 
 
+@dataclasses.dataclass(frozen=True)
+class Keys(gan.AdversarialKeys):
+  """The keys of an ACGAN, whose generator alone is told the label."""
+
+  label_input: str = key('one_hot', 'how the generator is told the label', names=LABEL_INPUTS)
+  embedding_size: int = key(10, 'entries of the learned vector of a label', at_least=1,
+                            read_with={'label_input': _LEARNED})
+  class_weight: float = key(1., "factor of the class's cross-entropy, in nats, in both losses", at_least=0)
+  critic: sections.Critic = section(sections.Critic, head_bias=True)
+
+
 def create(model, spec):
-  """The ACGAN of a `models.acgan()` section for a data set's Spec.
+  """The ACGAN of a section with these Keys for a data set's Spec.
 
   Raises:
-    UserError: as `gan.fields`; fewer than two classes; an embedding without entries.
+    UserError: as `gan.fields`; fewer than two classes.
   """
   if spec.num_classes < 2:
     raise UserError(f'config.family: an ACGAN tells classes apart, and the data set {spec.name} has '
@@ -87,12 +100,9 @@ def create(model, spec):
       model.critic, spec.image_shape, dcgan.ClassifyingCritic, num_classes=spec.num_classes)
   if label_input.learned:
     fields['generator'] = embedding_generator(model, spec)
-  return ACGAN(**fields, num_classes=spec.num_classes, encode_label=label_input.encode,
-               class_weight=model.class_weight)
+  return ACGAN(**fields | keys.numbers(ACGAN, model), num_classes=spec.num_classes, encode_label=label_input.encode)
 
 
 def embedding_generator(model, spec):
-  if model.embedding_size < 1:
-    raise UserError(f'config.model.embedding_size is {model.embedding_size}; at least 1 is needed')
   return networks.generator(model.generator, spec.image_shape, dcgan.EmbeddingGenerator,
                             num_classes=spec.num_classes, embedding_size=model.embedding_size)

@@ -12,9 +12,12 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
+from jgen import keys
 from jgen.errors import UserError
 from jgen.families import optimizers, train_state
 from jgen.families.base import Family
+from jgen.families.optimizers import Optimizer
+from jgen.keys import key, section
 from jgen.networks.causal_transformer import CausalTransformer
 from jgen.parallel import per_image
 
@@ -74,16 +77,30 @@ class Autoregressive(Family):
     return codes.T
 
 
+@dataclasses.dataclass(frozen=True)
+class Keys:
+  """The keys of an autoregressive prior over the codes."""
+
+  conditional: bool = key(False, 'whether it is told the label')
+  width: int = key(128, 'values that stand for a code within the transformer', at_least=1)
+  num_layers: int = key(4, 'layers, of attention and two linear layers each', at_least=1)
+  num_heads: int = key(4, 'heads of attention that the width is divided among', at_least=1)
+  dropout: float = key(0.1, 'probability with which a value beside a shortcut is dropped in training', at_least=0,
+                       below=1)
+  temperature: float = key(1., 'that the logits are divided by in sampling', above=0)
+  optimizer: Optimizer = section(Optimizer, learning_rate=1e-3, b1=0.9)
+
+
 def create(model, num_codes, num_positions, num_classes):
-  """The family of a `models.autoregressive()` section for rows of `num_positions` codes below `num_codes`.
+  """The family of a section with these Keys for rows of `num_positions` codes below `num_codes`.
 
   Raises:
-    UserError: labels to follow where there are none; a number out of its range.
+    UserError: labels to follow where there are none; a width that does not divide among the heads.
   """
   check(model, num_classes)
   network = CausalTransformer(
       num_codes=num_codes, num_positions=num_positions, num_classes=num_classes if model.conditional else 0,
-      width=model.width, num_layers=model.num_layers, num_heads=model.num_heads, dropout=model.dropout)
+      **keys.numbers(CausalTransformer, model))
   return Autoregressive(network=network, optimizer=optimizers.create(model.optimizer), temperature=model.temperature,
                         num_classes=network.num_classes)
 
@@ -94,12 +111,5 @@ def check(model, num_classes):
   if model.conditional and not num_classes:
     raise UserError(f'{where}.conditional is True, but the images have no labels; set it to False or take labelled '
                     'images')
-  for key in ('width', 'num_layers', 'num_heads'):
-    if model[key] < 1:
-      raise UserError(f'{where}.{key} is {model[key]}; at least 1 is needed')
   if model.width % model.num_heads:
     raise UserError(f'{where}.width is {model.width}; it must be a multiple of num_heads, {model.num_heads}')
-  if not 0 <= model.dropout < 1:
-    raise UserError(f'{where}.dropout is {model.dropout}; give a probability, from 0 to below 1')
-  if not model.temperature > 0:
-    raise UserError(f'{where}.temperature is {model.temperature}; give a number above 0')

@@ -9,16 +9,22 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from jgen import networks
+from jgen import keys, networks
 from jgen.augmentation import critic_inputs as presentation
+from jgen.augmentation.diff_augment import POLICIES
 from jgen.errors import UserError, choose
 from jgen.families import optimizers, train_state
 from jgen.families.base import Family
+from jgen.families.optimizers import Optimizer
+from jgen.keys import key, section
 from jgen.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 from jgen.losses.penalties import PENALTIES, Penalty
 from jgen.losses.targets import Targets
+from jgen.networks import sections
 from jgen.networks.dcgan import FIRST_LAYER
 from jgen.parallel import per_image
+
+_PENALISED = tuple(name for name, penalty in PENALTIES.items() if penalty)   # the losses that a penalty is added to
 
 # Folded into keys, one for each purpose. Images' positions, which are folded into the same keys, are below.
 _DROPOUT, _SHOW_REAL, _SHOW_FAKE, _JUDGE_REAL, _JUDGE_FAKE, _JUDGE_POINTS, _TARGETS, _UPDATE = range(2**31, 2**31 + 8)
@@ -279,8 +285,41 @@ def prefixed(prefix, metrics):
   return {f'{prefix}/{name}': value for name, value in metrics.items()}
 
 
+@dataclasses.dataclass(frozen=True)
+class AdversarialKeys:
+  """The keys of every adversarial family."""
+
+  latent_size: int = key(100, 'Z, entries of the normal noise vector', at_least=1)
+  loss: str = key('non_saturating', 'what critic and generator minimise', names=ADVERSARIAL_LOSSES)
+  penalty: str = key('none', "what the critic's slope is penalised by", names=PENALTIES)
+  penalty_weight: float = key(10., "factor of the penalty in the critic's loss", at_least=0,
+                              read_with={'penalty': _PENALISED})
+  allow_penalty_with_batch_norm: bool = key(
+      False, 'whether a penalty, which is per image, is allowed beside BatchNorm in the critic',
+      read_with={'penalty': _PENALISED})
+  critic_steps: int = key(1, 'critic updates a step, each on a fresh batch; they come first', at_least=1)
+  generator_steps: int = key(1, 'generator updates a step, each on latents of its own', at_least=1)
+  ema_decay: float = key(0., 'decay a step of the averaged generator that is sampled; 0 for none', at_least=0, below=1)
+  critic_targets: Targets = section(Targets, 'what the critic is to answer: 1 is real, 0 is generated')
+  instance_noise: presentation.InstanceNoise = section(
+      presentation.InstanceNoise, 'normal noise on all that the critic sees, real and generated')
+  diff_augment: tuple[str, ...] = key(
+      (), 'changes at random of all that the critic sees, in this order, before the noise', names=POLICIES)
+  generator: sections.Generator = section(sections.Generator)
+  critic: sections.Critic = section(sections.Critic)
+  generator_optimizer: Optimizer = section(Optimizer)
+  critic_optimizer: Optimizer = section(Optimizer)
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys(AdversarialKeys):
+  """The keys of a GAN."""
+
+  conditional: bool = key(False, 'whether generator and critic are told the label')
+
+
 def create(model, spec):
-  """The GAN of a `models.gan()` section for a data set's Spec.
+  """The GAN of a section with these Keys for a data set's Spec.
 
   Raises:
     UserError: what `fields` refuses; a conditional model on unlabelled images.
@@ -295,7 +334,7 @@ def fields(model, spec):
   """All of a GAN but its `num_classes`, from the section of an adversarial family.
 
   Raises:
-    UserError: what `check` refuses; a network that does not fit the image; an unknown name; a number out of its range.
+    UserError: what `check` refuses; a network that does not fit the image; an unknown name.
   """
   penalty = choose('model.penalty', model.penalty, PENALTIES)
   check(model, penalty)
@@ -305,10 +344,9 @@ def fields(model, spec):
       generator_optimizer=optimizers.create(model.generator_optimizer),
       critic_optimizer=optimizers.create(model.critic_optimizer),
       loss=choose('model.loss', model.loss, ADVERSARIAL_LOSSES), targets=Targets(**model.critic_targets),
-      penalty=penalty, penalty_weight=model.penalty_weight,
-      present=presentation.create(model.diff_augment, model.instance_noise), image_shape=spec.image_shape,
-      latent_size=model.latent_size, batches_per_step=model.critic_steps, generator_steps=model.generator_steps,
-      ema_decay=model.ema_decay)
+      penalty=penalty, present=presentation.create(model.diff_augment, model.instance_noise),
+      image_shape=spec.image_shape, batches_per_step=model.critic_steps,
+      **keys.numbers(GAN, model))
 
 
 def check(model, penalty):
@@ -321,6 +359,3 @@ def check(model, penalty):
         f"config.model.penalty '{model.penalty}' is a penalty per image, which BatchNorm in the critic makes "
         "meaningless; set config.model.critic.normalization to 'none', 'layer' or 'instance', or ask for the "
         'pair with config.model.allow_penalty_with_batch_norm=True')
-  for key in ('critic_steps', 'generator_steps', 'latent_size'):
-    if model[key] < 1:
-      raise UserError(f'config.model.{key} is {model[key]}; at least 1 is needed')

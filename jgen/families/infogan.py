@@ -10,8 +10,11 @@ import optax
 from jgen import networks
 from jgen.errors import UserError
 from jgen.families import optimizers
-from jgen.families.gan import GAN, fields
+from jgen.families.gan import GAN, AdversarialKeys, fields
+from jgen.families.optimizers import Optimizer
+from jgen.keys import key, section
 from jgen.losses.information import LatentCodes
+from jgen.networks import sections
 from jgen.parallel import per_image
 
 _CODES = 2**31 + 32                     # folded into keys; images' positions are below
@@ -97,29 +100,42 @@ class InfoGAN(GAN):
     return super().sample(state, key, codes)
 
 
+@dataclasses.dataclass(frozen=True)
+class CodeKeys:
+  """The keys of the codes."""
+
+  categorical: int = key(10, 'categorical codes; 0 for none', at_least=0)
+  num_values: int = key(10, 'values of each categorical code, all as likely', at_least=2,
+                        read_with={'categorical': True})
+  continuous: int = key(0, 'continuous codes, uniform in [-1, 1]; 0 for none', at_least=0)
+  categorical_weight: float = key(1., 'lambda: factor of the bound of the categorical codes, in nats, beside the '
+                                      'losses', at_least=0, read_with={'categorical': True})
+  continuous_weight: float = key(0.1, 'the same for the continuous codes, whose bound has no maximum', at_least=0)
+  body_learns: bool = key(True, 'whether the body that Q and the critic share also learns from the bound')
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys(AdversarialKeys):
+  """The keys of an InfoGAN, which is told no label."""
+
+  codes: CodeKeys = section(CodeKeys, 'what the generator is told, and Q tells of its images')
+  q_optimizer: Optimizer = section(Optimizer, "of Q's head")
+  critic: sections.Critic = section(sections.Critic, head_bias=True)
+
+
 def create(model, spec):
-  """The InfoGAN of a `models.infogan()` section for a data set's Spec, whose labels it ignores.
+  """The InfoGAN of a section with these Keys for a data set's Spec, whose labels it ignores.
 
   Raises:
-    UserError: as `gan.fields`; codes that cannot be.
+    UserError: as `gan.fields`; there is no code.
   """
   codes = model.codes
-  check(codes)
+  if not codes.categorical + codes.continuous:
+    raise UserError('config.model.codes: categorical and continuous are both 0; an InfoGAN needs a code, as '
+                    '--config.model.codes.categorical=1')
   latent_codes = LatentCodes(codes.categorical, codes.num_values, codes.continuous)
   return InfoGAN(
       **fields(model, spec), num_classes=0, latent_codes=latent_codes,
       q_head=networks.head(model.critic, latent_codes.num_outputs), q_optimizer=optimizers.create(model.q_optimizer),
       categorical_weight=codes.categorical_weight, continuous_weight=codes.continuous_weight,
       body_learns_codes=codes.body_learns)
-
-
-def check(codes):
-  """Raises UserError where there is no code, or a categorical one without a choice."""
-  for key in ('categorical', 'continuous'):
-    if codes[key] < 0:
-      raise UserError(f'config.model.codes.{key} is {codes[key]}; a number of codes is needed, 0 for none')
-  if not codes.categorical + codes.continuous:
-    raise UserError('config.model.codes: categorical and continuous are both 0; an InfoGAN needs a code, as '
-                    '--config.model.codes.categorical=1')
-  if codes.categorical and codes.num_values < 2:
-    raise UserError(f'config.model.codes.num_values is {codes.num_values}; a categorical code has at least 2 values')

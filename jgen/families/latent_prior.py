@@ -14,12 +14,17 @@ from jgen import networks
 from jgen.errors import UserError
 from jgen.families import autoregressive, mixture, vae, vqvae
 from jgen.families.base import Family
+from jgen.families.optimizers import Optimizer
 from jgen.families.train_state import TrainState
+from jgen.families.vqvae import Keys as VQVAEKeys
 from jgen.images import to_float
+from jgen.keys import key, section
 from jgen.losses.likelihoods import LIKELIHOODS, unbounded_mean
+from jgen.networks import sections
 from jgen.parallel import AXIS
 from jgen.run import checkpoints
 
+_OF_ANY_NUMBERS = tuple(name for name, likelihood in LIKELIHOODS.items() if likelihood.mean is unbounded_mean)
 _CHUNK = 128                            # images that are encoded at a time before the first step
 _DRAW_SEED = 0                          # the same images whatever a run's seed
 
@@ -165,8 +170,52 @@ class LatentVAE(vae.VAE):
     return {name: told[name] for name in ('elbo', 'kl', 'reconstruction_nats', 'mse')}
 
 
+@dataclasses.dataclass(frozen=True)
+class LatentVAEKeys(vae.Keys):
+  """The keys of a VAE over the latents, which are standardised, its networks of linear layers."""
+
+  num_points: int = key(5_000, 'training images, at most, that mean and scale of the latents are taken from',
+                        at_least=2)
+  latent_size: int = key(32, 'Z, latents of the latents', at_least=1)
+  likelihood: str = key('unbounded_gaussian', 'p(x | z) of any numbers', names=_OF_ANY_NUMBERS)
+  variance: float = key(1., 'variance of the likelihood at the start; 1 is that of the training latents', above=0)
+  encoder: sections.DenseLayers = section(sections.DenseLayers)
+  decoder: sections.DenseLayers = section(sections.DenseLayers)
+  optimizer: Optimizer = section(Optimizer, learning_rate=1e-3, b1=0.9)
+
+
+@dataclasses.dataclass(frozen=True)
+class PriorKeys:
+  """The keys of every prior's run, which --mode=prior sets."""
+
+  vqvae_dir: str = key('', 'the run folder of the VQ-VAE')
+  vqvae_step: int = key(0, 'that its checkpoint must have', at_least=0)
+  vqvae: VQVAEKeys = section(VQVAEKeys, 'as the VQ-VAE was trained')
+
+
+@dataclasses.dataclass(frozen=True)
+class MixturePriorKeys(PriorKeys):
+  """The keys of a run of the family mixture_prior."""
+
+  prior: mixture.Keys = section(mixture.Keys)
+
+
+@dataclasses.dataclass(frozen=True)
+class VAEPriorKeys(PriorKeys):
+  """The keys of a run of the family vae_prior."""
+
+  prior: LatentVAEKeys = section(LatentVAEKeys)
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoregressivePriorKeys(PriorKeys):
+  """The keys of a run of the family autoregressive_prior."""
+
+  prior: autoregressive.Keys = section(autoregressive.Keys)
+
+
 def create_mixture(model, spec):
-  """The LatentPrior of a `models.latent_prior(models.mixture())` section for a VQ-VAE of images of a Spec."""
+  """The LatentPrior of MixturePriorKeys for a VQ-VAE of images of a Spec."""
   autoencoder = vqvae.create(model.vqvae, spec)
   prior = mixture.create(model.prior, autoencoder.latent_shape)
   return VectorPrior(vqvae=autoencoder, prior=prior, folder=model.vqvae_dir, step=model.vqvae_step,
@@ -174,28 +223,16 @@ def create_mixture(model, spec):
 
 
 def create_vae(model, spec):
-  """The same with `models.latent_vae()`."""
+  """The same of VAEPriorKeys."""
   autoencoder = vqvae.create(model.vqvae, spec)
-  _check_vae(model.prior)
   of_latents = dataclasses.replace(spec, image_shape=autoencoder.latent_shape)
   prior = vae.create(model.prior, of_latents, network=networks.dense_vae, family=LatentVAE)
   return VectorPrior(vqvae=autoencoder, prior=prior, folder=model.vqvae_dir, step=model.vqvae_step,
                      num_points=model.prior.num_points)
 
 
-def _check_vae(model):
-  """Raises UserError for a likelihood that makes sense of pixels alone, and for numbers with which none can work."""
-  if model.likelihood in LIKELIHOODS and LIKELIHOODS[model.likelihood].mean is not unbounded_mean:
-    raise UserError(f"config.model.likelihood is '{model.likelihood}', of pixels; latents are any numbers: take "
-                    'unbounded_gaussian or unbounded_learned_gaussian')
-  if model.num_points < 2:
-    raise UserError(f'config.model.num_points is {model.num_points}; 2 images at least are needed')
-  if not model.variance > 0:
-    raise UserError(f'config.model.variance is {model.variance}; give a number above 0: of the latents it is 1')
-
-
 def create_autoregressive(model, spec):
-  """The same with `models.autoregressive()`."""
+  """The same of AutoregressivePriorKeys."""
   autoencoder = vqvae.create(model.vqvae, spec)
   prior = autoregressive.create(model.prior, autoencoder.codebook_size, autoencoder.codes_per_image, spec.num_classes)
   return CodePrior(vqvae=autoencoder, prior=prior, folder=model.vqvae_dir, step=model.vqvae_step)

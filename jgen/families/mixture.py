@@ -1,7 +1,6 @@
 """A mixture of Gaussians on the principal components of vectors, fitted by scikit-learn before the first step."""
 
 import dataclasses
-import math
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +9,11 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
+from jgen import keys
 from jgen.errors import UserError
 from jgen.families import train_state
 from jgen.families.base import Family
+from jgen.keys import key
 from jgen.parallel import per_image
 
 _MAX_ITERATIONS = 500                   # of expectation and maximisation
@@ -99,19 +100,24 @@ def log_normal(points, mean, factor):
   return -jnp.square(whitened).sum(0) / 2 - log_volume
 
 
+@dataclasses.dataclass(frozen=True)
+class Keys:
+  """The keys of a mixture of Gaussians over the latents, which are standardised."""
+
+  num_points: int = key(5_000, 'training images, drawn at random, whose latents it is fitted to', at_least=1)
+  pca_dimension: int = key(256, 'principal components that the Gaussians are over', at_least=1)
+  num_components: int = key(16, 'Gaussians', at_least=1)
+  smallest_variance: float = key(1e-6, 'added to the variances of each along the components; of a latent it is 1',
+                                 above=0)
+
+
 def create(model, shape):
-  """The family of a `models.mixture()` section for vectors of a shape; raises UserError where they cannot be fitted."""
+  """The family of a section with these Keys for vectors of a shape; raises UserError where they cannot be fitted."""
   where = 'config.priors.mixture.model'
-  for key in ('num_points', 'pca_dimension', 'num_components'):
-    if model[key] < 1:
-      raise UserError(f'{where}.{key} is {model[key]}; at least 1 is needed')
-  for key in ('pca_dimension', 'num_components'):
-    if model[key] > model.num_points:
-      raise UserError(f'{where}.{key} is {model[key]}, above num_points, {model.num_points}; set it to that or less')
+  for name in ('pca_dimension', 'num_components'):
+    if model[name] > model.num_points:
+      raise UserError(f'{where}.{name} is {model[name]}, above num_points, {model.num_points}; set it to that or less')
   if model.pca_dimension > np.prod(shape):
     raise UserError(f'{where}.pca_dimension is {model.pca_dimension}, but the latents of an image are '
                     f'{np.prod(shape)} values; set it to that or less')
-  if not 0 < model.smallest_variance < math.inf:
-    raise UserError(f'{where}.smallest_variance is {model.smallest_variance}; give a number above 0')
-  return Mixture(shape=shape, num_points=model.num_points, pca_dimension=model.pca_dimension,
-                 num_components=model.num_components, smallest_variance=model.smallest_variance)
+  return Mixture(shape=shape, **keys.numbers(Mixture, model))

@@ -9,15 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jgen import networks
+from jgen import keys, networks
 from jgen.errors import UserError, choose
 from jgen.families import optimizers, train_state
 from jgen.families.base import Family
+from jgen.families.optimizers import Optimizer
+from jgen.keys import key, section
 from jgen.losses.likelihoods import LIKELIHOODS, Likelihood, per_image
-from jgen.losses.regularizers import ACTIVE_VARIANCE, REGULARIZERS, Regularizer, kl_per_latent
+from jgen.losses.regularizers import ACTIVE_VARIANCE, Regularizer, kl_per_latent
+from jgen.networks import sections
 from jgen.parallel import AXIS
 from jgen.parallel import per_image as draw_per_image
 
+# The likelihoods whose variance begins with that of the training pixels, or with a given one.
+_OF_THE_DATA = tuple(name for name, likelihood in LIKELIHOODS.items() if likelihood.fixed_variance(1., 1) is None)
 _CHUNK = 1_000                          # images whose pixels are counted at a time
 
 
@@ -157,34 +162,40 @@ def pixel_variance(images):
   return float(np.average((values - mean)**2, weights=counts))
 
 
+@dataclasses.dataclass(frozen=True)
+class Keys:
+  """The keys of a VAE."""
+
+  latent_size: int = key(128, 'Z, latents of an image', at_least=1)
+  likelihood: str = key('gaussian', "p(x | z), what a decoder's output says of an image", names=LIKELIHOODS)
+  variance: float = key(0., 'variance of a pixel in [-1, 1] at the start; 0 for that of the training pixels',
+                        at_least=0, read_with={'likelihood': _OF_THE_DATA})
+  regularizer: Regularizer = section(Regularizer)
+  encoder: sections.Encoder = section(
+      sections.Encoder, features=(32, 64, 128, 256), normalization='batch', kernel_init='pytorch')
+  decoder: sections.Decoder = section(
+      sections.Decoder, features=(256, 128, 64, 32), normalization='batch', kernel_init='pytorch')
+  optimizer: Optimizer = section(Optimizer)
+
+
 def create(model, spec, network=networks.vae, family=VAE):
-  """The VAE of a `models.vae()` section for a data set's Spec; others may have a `network` or a class of their own.
+  """The VAE of a section with these Keys for a data set's Spec; others may have a `network` or a class of their own.
 
   Raises:
-    UserError: a network that does not fit the image; a weight, a variance or nats that no objective can have.
+    UserError: a network that does not fit the image; a weight that the objective cannot have.
   """
   likelihood = choose('model.likelihood', model.likelihood, LIKELIHOODS)
-  function = choose('model.regularizer.name', model.regularizer.name, REGULARIZERS)
   check(model, likelihood)
-  regularizer = Regularizer(
-      function, **{key: value for key, value in model.regularizer.items() if key != 'name'})
+  regularizer = keys.read(Regularizer, model.regularizer, 'config.model.regularizer')
   return family(
       network=network(model, spec.image_shape, likelihood.learns_variance),
       optimizer=optimizers.create(model.optimizer), likelihood=likelihood, regularizer=regularizer,
-      variance=model.variance, image_shape=spec.image_shape, latent_size=model.latent_size)
+      image_shape=spec.image_shape, **keys.numbers(VAE, model))
 
 
 def check(model, likelihood):
-  """Raises UserError for numbers with which no VAE can work."""
+  """Raises UserError for a weight of 0 with a likelihood whose variance it stands for."""
   settings = model.regularizer
-  for key, value in settings.items():
-    if key != 'name' and value < 0:
-      raise UserError(f'config.model.regularizer.{key} is {value}; 0 or more is needed')
   if likelihood.fixed_variance(0., 1) == 0. and settings.weight <= 0:
     raise UserError(f'config.model.regularizer.weight is {settings.weight}; with the likelihood '
                     f"'{model.likelihood}' it must be above 0, for it stands for the variance of a pixel")
-  if model.latent_size < 1:
-    raise UserError(f'config.model.latent_size is {model.latent_size}; at least 1 is needed')
-  if model.variance < 0:
-    raise UserError(f'config.model.variance is {model.variance}; give a variance above 0, or 0 for that of the '
-                    'training pixels')

@@ -10,14 +10,18 @@ import numpy as np
 import optax
 from sklearn.cluster import kmeans_plusplus
 
-from jgen import networks
+from jgen import keys, networks
 from jgen.errors import UserError, choose
 from jgen.families import optimizers, train_state
 from jgen.families.base import Family
+from jgen.families.optimizers import Optimizer
 from jgen.images import to_float
+from jgen.keys import key, section
 from jgen.losses.likelihoods import cross_entropy, per_image, sigmoid_mean
 from jgen.losses.quantization import RECONSTRUCTIONS, codebook_loss, commitment_loss, perplexity
+from jgen.networks import sections
 from jgen.networks.codebook import Upkeep, reset_moments
+from jgen.networks.quantizer import GROUPINGS
 from jgen.parallel import AXIS
 from jgen.parallel import per_image as draw_per_image
 
@@ -174,35 +178,54 @@ def with_codebook(params, codebook):
   return {**params, 'vqvae': {**params['vqvae'], 'quantizer': {'codebook': codebook}}}
 
 
+@dataclasses.dataclass(frozen=True)
+class QuantizerKeys:
+  """The keys of the codebook."""
+
+  codebook_size: int = key(256, 'K, codes', at_least=2)
+  code_size: int = key(16, "D, values of a code's vector", at_least=1)
+  grouping: str = key('positions', 'what D values are a vector', names=GROUPINGS)
+  learned_by: str = key('gradient', 'what moves the codes', names=_LEARNED_BY)
+  decay: float = key(0.99, 'decay a step, of the averages of what each code stands for and how often', at_least=0,
+                     below=1)
+  dead_below: float = key(0.01, 'share of the even use, 1 / K, below which a code is dead', at_least=0)
+  revive_every_steps: int = key(0, 'steps between revivals of dead codes; 0 for none', at_least=0)
+  init_images: int = key(500, 'training images whose vectors the first codes are chosen from; 0 for random codes',
+                         at_least=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+  """The keys of a VQ-VAE."""
+
+  reconstruction: str = key('cross_entropy', 'the error of a reconstruction, summed over the pixels',
+                            names=RECONSTRUCTIONS)
+  commitment_weight: float = key(0.25, "beta: factor of the encoder's squared distance from its codes, summed over an "
+                                       'image', at_least=0)
+  quantizer: QuantizerKeys = section(QuantizerKeys)
+  encoder: sections.Encoder = section(
+      sections.Encoder, features=(32, 64, 128, 128), negative_slope=0.01, kernel_init='pytorch', use_bias=True,
+      kernel_size=3)
+  decoder: sections.MapDecoder = section(
+      sections.MapDecoder, 'its features are of the layers that double the image', features=(64, 32, 16, 16),
+      negative_slope=0.01, kernel_init='pytorch', use_bias=True, kernel_size=3, last_kernel_size=3, last_stride=1)
+  optimizer: Optimizer = section(Optimizer, learning_rate=2e-3, b1=0.9)
+
+
 def create(model, spec):
-  """The VQVAE of a `models.vqvae()` section for a data set's Spec.
+  """The VQVAE of a section with these Keys for a data set's Spec.
 
   Raises:
-    UserError: a network that does not fit the image; vectors that do not fit the encoder's output; a number out of its
-      range.
+    UserError: a network that does not fit the image; vectors that do not fit the encoder's output.
   """
-  section = model.quantizer
-  check(model)
+  quantizer = model.quantizer
   network = networks.vqvae(model, spec.image_shape)
   latent_shape = networks.latent_shape(model, spec.image_shape)
   return VQVAE(
       network=network, optimizer=optimizers.create(model.optimizer),
       reconstruction=choose('model.reconstruction', model.reconstruction, RECONSTRUCTIONS),
-      commitment_weight=model.commitment_weight,
-      upkeep=Upkeep(choose('model.quantizer.learned_by', section.learned_by, _LEARNED_BY), section.decay,
-                    section.dead_below, section.revive_every_steps),
-      init_images=section.init_images, image_shape=spec.image_shape, latent_shape=latent_shape,
-      codebook_size=section.codebook_size, codes_per_image=int(np.prod(latent_shape)) // section.code_size)
-
-
-def check(model):
-  """Raises UserError for numbers with which no VQ-VAE can work."""
-  section = model.quantizer
-  for key, least in {'codebook_size': 2, 'code_size': 1, 'dead_below': 0, 'revive_every_steps': 0,
-                     'init_images': 0}.items():
-    if section[key] < least:
-      raise UserError(f'config.model.quantizer.{key} is {section[key]}; {least} or more is needed')
-  if not 0 <= section.decay < 1:
-    raise UserError(f'config.model.quantizer.decay is {section.decay}; give a number from 0 to below 1')
-  if model.commitment_weight < 0:
-    raise UserError(f'config.model.commitment_weight is {model.commitment_weight}; 0 or more is needed')
+      upkeep=Upkeep(by_average=choose('model.quantizer.learned_by', quantizer.learned_by, _LEARNED_BY),
+                    **keys.numbers(Upkeep, quantizer)),
+      image_shape=spec.image_shape, latent_shape=latent_shape,
+      codes_per_image=int(np.prod(latent_shape)) // quantizer.code_size,
+      **keys.numbers(VQVAE, model), **keys.numbers(VQVAE, quantizer))

@@ -4,10 +4,11 @@ Each is a function of the divergence of every latent [Z] in nats, the mean over 
 and of a `Regularizer`.
 """
 
-from collections.abc import Callable
 import dataclasses
 
 import jax.numpy as jnp
+
+from jgen.keys import key
 
 ACTIVE_VARIANCE = 0.01                  # of a latent's mean over the images, above it is in use; Burda et al. 2016
 
@@ -46,12 +47,16 @@ def ramp(step, steps):
 class Regularizer:
   """A function of REGULARIZERS and its weight."""
 
-  function: Callable
-  weight: float                         # at the end of the warm-up, in the units of the likelihood's objective
-  warmup_steps: int
-  free_nats: float
-  capacity_nats: float
-  capacity_steps: int
+  name: str = key('kl', "what is made of the latents' divergence from the prior", names=REGULARIZERS)
+  weight: float = key(1., "its factor in the likelihood's objective, at the end of the warm-up: per pixel for "
+                          "'squared_error', else per image (beta)", at_least=0)
+  warmup_steps: int = key(0, 'steps over which the weight rises from 0', at_least=0)
+  free_nats: float = key(0., 'nats of each latent that are not paid for', at_least=0,
+                         read_with={'name': ('free_bits',)})
+  capacity_nats: float = key(25., 'nats of all latents that are aimed at', at_least=0,
+                             read_with={'name': ('capacity',)})
+  capacity_steps: int = key(100_000, 'steps over which the capacity rises from 0', at_least=0,
+                            read_with={'name': ('capacity',)})
 
   def weight_at(self, step):
     """The weight rises evenly from 0 over the warm-up (Sonderby et al. 2016, sec. 2.3)."""
@@ -59,4 +64,4 @@ class Regularizer:
 
   def __call__(self, kl, step):
     """The weighted term of the objective, [], for kl [Z]."""
-    return self.weight_at(step) * self.function(kl, step, self)
+    return self.weight_at(step) * REGULARIZERS[self.name](kl, step, self)

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from jgen.errors import UserError
+from jgen.keys import key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,20 +13,14 @@ class Targets:
   """The weight with which an image is called real; the defaults are those of the losses as they are written.
 
   Smoothing: Salimans et al. 2016, sec. 3.4.
-
-  Raises:
-    UserError: a number outside of [0, 1].
   """
 
-  real: float = 1.
-  generated: float = 0.
-  noise: float = 0.                     # half-width of what is added, uniformly, to each image's target
-  flip_probability: float = 0.          # with which an image's target t becomes 1 - t
-
-  def __post_init__(self):
-    for name, value in dataclasses.asdict(self).items():
-      if not 0 <= value <= 1:
-        raise UserError(f'config.model.critic_targets.{name} is {value}; expected 0 to 1')
+  real: float = key(1., 'target for real images; below 1 the labels are smoothed on this side', at_least=0, at_most=1)
+  generated: float = key(0., 'target for generated images; above 0 the labels are smoothed on this side', at_least=0,
+                         at_most=1)
+  noise: float = key(0., "half-width of the uniform noise on each image's target, which stays in [0, 1]", at_least=0,
+                     at_most=1)
+  flip_probability: float = key(0., "probability with which an image's target t becomes 1 - t", at_least=0, at_most=1)
 
   def draw(self, key):
     """[2], in [0, 1]: the targets of one real and one generated image."""

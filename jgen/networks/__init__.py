@@ -12,11 +12,9 @@ from jgen.networks.dense import DenseDecoder, DenseEncoder
 from jgen.networks.layers import KERNEL_INITS, NORMALIZATIONS
 from jgen.networks.quantizer import GROUPINGS, Quantizer
 
-_LEAST = {'kernel_size': 1, 'last_kernel_size': 1, 'last_stride': 1, 'padding': 0, 'last_padding': 0}   # of a decoder
-
 
 def generator(section, image_shape, kind=dcgan.Generator, **fields):
-  """The generator of the section `models.gan().generator` for images (H, W, C), with the `fields` of its kind."""
+  """The generator of a `sections.Generator` for images (H, W, C), with the `fields` of its kind."""
   return kind(
       image_shape=image_shape, dropout_at_sampling=section.dropout_at_sampling,
       resampling=choose('model.generator.up', section.up, UPSAMPLINGS),
@@ -24,14 +22,14 @@ def generator(section, image_shape, kind=dcgan.Generator, **fields):
 
 
 def critic(section, image_shape, kind=dcgan.Critic, **fields):
-  """The critic of the section `models.gan().critic` for images (H, W, C), with the `fields` of its kind."""
+  """The critic of a `sections.Critic` for images (H, W, C), with the `fields` of its kind."""
   layers = _layers(section) if section.strides else _common(section, image_shape)
   return kind(resampling=_critic_layers(section), head_bias=section.head_bias, **_adversarial(section), **layers,
               **fields)
 
 
 def head(section, outputs):
-  """A linear head beside that of the critic of the section `models.gan().critic`."""
+  """A linear head beside that of the critic of a `sections.Critic`."""
   return dcgan.Head(outputs, _layers(section)['kernel_init'])
 
 
@@ -48,7 +46,7 @@ def _critic_layers(section):
 
 
 def vae(section, image_shape, learns_variance):
-  """The VAE of a `models.vae()` section for images (H, W, C)."""
+  """The VAE of a section of `families.vae.Keys` for images (H, W, C)."""
   if not section.decoder.features:
     raise UserError('config.model.decoder.features is empty; name those of each layer, the first layer included')
   encoder, (first, *spread) = section.encoder, section.decoder.features
@@ -62,9 +60,7 @@ def vae(section, image_shape, learns_variance):
 
 
 def dense_vae(section, shape, learns_variance):
-  """The VAE of a `models.latent_vae()` section for arrays of a shape."""
-  for part in (section.encoder, section.decoder):
-    _check_features(part.features)
+  """The VAE of a section of `families.latent_prior.LatentVAEKeys` for arrays of a shape."""
   layers = lambda section: dict(
       features=tuple(section.features), negative_slope=section.negative_slope,
       kernel_init=choose('priors.vae.model.*.kernel_init', section.kernel_init, KERNEL_INITS))
@@ -73,7 +69,7 @@ def dense_vae(section, shape, learns_variance):
 
 
 def vqvae(section, image_shape):
-  """The VQ-VAE of a `models.vqvae()` section for images (H, W, C).
+  """The VQ-VAE of a section of `families.vqvae.Keys` for images (H, W, C).
 
   Raises:
     UserError: a decoder whose input is no map of the encoder's size; vectors that the map cannot be cut into.
@@ -96,22 +92,17 @@ def vqvae(section, image_shape):
 
 
 def latent_shape(section, image_shape):
-  """(h, w, c) of the encoder's output for a `models.vqvae()` section."""
+  """(h, w, c) of the encoder's output for a section of `families.vqvae.Keys`."""
   features = _map_encoder(section.encoder, image_shape)['features']
   return *(side >> len(features) for side in image_shape[:2]), features[-1]
 
 
 def _map_encoder(section, image_shape):
-  if section.kernel_size not in (3, 4):
-    raise UserError(f'config.model.encoder.kernel_size is {section.kernel_size}; 3 and 4 are what halves an image')
   return dict(kernel_size=section.kernel_size, **_common(section, image_shape))
 
 
 def _map_decoder(section, features, image_shape):
   """(what a decoder with these features after its input is told, the sides (h, w) of its input)."""
-  for key, least in _LEAST.items():
-    if section[key] < least:
-      raise UserError(f'config.model.decoder.{key} is {section[key]}; set {least} or more')
   doubling = (section.kernel_size, 2, section.padding)
   last = (section.last_kernel_size, section.last_stride, section.last_padding)
   base = tuple(vae_networks.base_side(side, [doubling] * len(features) + [last]) for side in image_shape[:2])
@@ -127,8 +118,6 @@ def _map_decoder(section, features, image_shape):
 
 def _adversarial(section):
   """What generators and critics are told beside."""
-  if not 0 <= section.dropout < 1:
-    raise UserError(f'config.model.*.dropout is {section.dropout}; give a probability, from 0 to below 1')
   return dict(spectral_norm=section.spectral_norm, dropout=section.dropout)
 
 
@@ -144,15 +133,9 @@ def _common(section, image_shape):
 
 def _layers(section):
   """What all networks are told of their layers."""
-  _check_features(section.features)
   return dict(
       features=tuple(section.features),
       negative_slope=section.negative_slope,
       normalization=choose('model.*.normalization', section.normalization, NORMALIZATIONS),
       kernel_init=choose('model.*.kernel_init', section.kernel_init, KERNEL_INITS),
       use_bias=section.use_bias)
-
-
-def _check_features(features):
-  if any(count < 1 for count in features):
-    raise UserError(f'config.model.*.features is {tuple(features)}; each layer needs at least 1')

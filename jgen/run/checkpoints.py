@@ -15,6 +15,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from jgen import terminal
 from jgen.errors import UserError, choose
+from jgen.keys import key
 from jgen.run import folder as run_folder
 from jgen.run import scores as scores_lib
 
@@ -75,6 +76,15 @@ class BestMetric:
 
 def _seal(name, value):
   return hashlib.sha256(f'{name} {value!r}'.encode()).hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+  """The keys of config.checkpoints."""
+
+  keep_last: int = key(3, 'newest checkpoints that are kept', at_least=1)
+  best_metric: str = key('', "score by which one more, the best, is kept: `<evaluator>/<entry>`, one of "
+                             "jgen.run.scores.KINDS; '' for none")
 
 
 class Checkpoints:

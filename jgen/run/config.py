@@ -1,4 +1,4 @@
-"""Checks of a config, and comparison with the one that a run folder holds."""
+"""A config as text, compared with the one that a run folder holds, and what is said of one that cannot be read."""
 
 import json
 import re
@@ -18,10 +18,6 @@ _OTHER_RUNS = ('priors.',)             # sections that describe other runs, whic
 UNREADABLE = (flags.Error, ArithmeticError, AttributeError, ImportError, LookupError, OSError, SyntaxError, TypeError,
               ValueError)
 
-_POSITIVE = ('num_steps', 'batch_size', 'steps_per_dispatch', 'log_every_steps', 'sample_every_steps',
-             'checkpoint_every_steps', 'samples_per_class', 'data.image_size', 'checkpoints.keep_last')
-_ALIGNED = ('num_steps', 'sample_every_steps', 'evaluate_every_steps', 'checkpoint_every_steps')
-
 # Keys that earlier versions stored: what to say where they are set. Runs that hold them go on without them.
 REMOVED = {'checkpoints.best_is_highest': 'which direction of a score is better is known by its name'}
 
@@ -35,26 +31,6 @@ def flatten(config, prefix=''):
     else:
       flat[prefix + key] = list(value) if isinstance(value, tuple) else value
   return flat
-
-
-def validate(config):
-  """Raises UserError for numbers that no run can work with."""
-  flat = flatten(config)
-  for key in _POSITIVE:
-    if flat[key] < 1:
-      raise UserError(f'config.{key} is {flat[key]}; a whole number of at least 1 is needed')
-  if not 0 <= config.seed < 2**32:
-    raise UserError(f'config.seed is {config.seed}; a whole number from 0 to 2^32 - 1 is needed')
-  per_dispatch = config.steps_per_dispatch
-  for key in _ALIGNED:
-    if flat[key] % per_dispatch:
-      raise UserError(f'config.{key} is {flat[key]}, not a multiple of config.steps_per_dispatch, {per_dispatch}; '
-                      'change one of the two')
-  if config.checkpoints.best_metric and config.evaluate_every_steps % config.checkpoint_every_steps:
-    raise UserError(
-        f'config.evaluate_every_steps is {config.evaluate_every_steps}, not a multiple of '
-        f'config.checkpoint_every_steps, {config.checkpoint_every_steps}; the best checkpoint needs what is '
-        'evaluated to be saved: change one of the two')
 
 
 def without_removed(stored):
@@ -90,7 +66,7 @@ def explain(error):
       return UserError(f"config key '{key[1]}' was removed: {removed}; leave it out")
     near = re.search(r'Did you mean "(\w+)"', text)
     return UserError(f"config key '{key[1]}' is not known; " + (
-        f"did you mean '{near[1]}'?" if near else 'configs/common.py, models.py and evaluators.py list all keys'))
+        f"did you mean '{near[1]}'?" if near else 'docs/config.md lists all keys'))
   unreadable = re.search(r'Attempted \[[\w ]+\]: (\S+) (.*)', text)
   if unreadable:
     return UserError(f'the config {unreadable[1]} cannot be read: {unreadable[2]}')

@@ -14,7 +14,9 @@ import os
 
 import numpy as np
 
+from jgen import keys
 from jgen.files import write_text
+from jgen.keys import key
 from jgen.run.records import read_record
 
 _LEAST_ROWS = 10                        # that a window holds, be it longer than asked for
@@ -24,14 +26,22 @@ _HEADER = ('step', 'sign', 'event', 'value', 'threshold', 'advice')
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-  """What config.doctor holds."""
+  """The keys of config.doctor: which numbers of an adversarial training are signs that it fails, see docs/gan.md."""
 
-  window_steps: int
-  least_critic_loss: float
-  largest_gradient_norm: float
-  largest_loss_variation: float
-  largest_generator_fall: float
-  least_diversity: float
+  window_steps: int = key(1_000, 'steps that a sign is looked for in, 10 logged rows at least, and none before',
+                          at_least=1)
+  least_critic_loss: float = key(0.05, 'mean, without a penalty, below which the critic has won; 0 for none',
+                                 at_least=0)
+  largest_gradient_norm: float = key(100., 'median of the norm of the gradient, of either network; .inf for none',
+                                     above=0, finite=False)
+  largest_loss_variation: float = key(1., "standard deviation of the critic's loss as a share of its mean; .inf for "
+                                          'none', above=0, finite=False)
+  largest_generator_fall: float = key(
+      0.1, "fall of the generator's loss over the window, where it falls steadily and most samples pass for real; .inf "
+           'for none', above=0, finite=False)
+  least_diversity: float = key(
+      0.3, 'distance between samples as a share of that between real images, below which a generator has collapsed; 0 '
+           'for none', at_least=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +185,7 @@ class Doctor:
       writer: a clu metric writer
       say: called with each line for the terminal
     """
-    limits = Limits(**section)
+    limits = keys.read(Limits, section, 'config.doctor')
     self._watches = [Watch(sign, getattr(limits, sign.threshold), limits.window_steps) for sign in SIGNS]
     self._writer, self._say = writer, say
     before = ''.join(finding.row() for finding in self._replay(read_record(folder).series, step))

@@ -7,6 +7,7 @@ from jgen.augmentation import images as augmentation
 from jgen.data import cache
 from jgen.errors import UserError
 from jgen.training import actions, feed
+from jgen.training.config import check
 
 
 def check_devices(config):
@@ -18,6 +19,7 @@ def check_devices(config):
 
 def build(config):
   """(family, evaluators, augmentation) of a config; raises UserError if it cannot work."""
+  check(config)
   check_devices(config)
   spec = data.describe(config.data)
   family = families.create(config, spec)

@@ -129,9 +129,6 @@ def test_the_defaults_show_images_as_they_are():
   assert create() is presentation.unchanged
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (dict(policies=('colour',)), "config.model.diff_augment: 'colour' is not known; did you mean 'color'"),
-    (dict(stddev=-1.), 'config.model.instance_noise.stddev is -1.0; 0 or more is needed')])
-def test_what_cannot_be_is_refused(arguments, message):
-  with pytest.raises(UserError, match=message):
-    create(**arguments)
+def test_an_unknown_policy_is_refused():
+  with pytest.raises(UserError, match="config.model.diff_augment: 'colour' is not known; did you mean 'color'"):
+    create(policies=('colour',))

@@ -30,7 +30,8 @@ def commands():
 def config_of(arguments):
   """The config with the command's keys set."""
   file, _, argument = launch.with_config(['launch.py', *arguments])[1].removeprefix('--config=').partition(':')
-  make = importlib.import_module(f'configs.{Path(file).stem}').get_config
+  folder = 'jgen.recipes' if 'recipes' in file else 'configs'
+  make = importlib.import_module(f'{folder}.{Path(file).stem}').get_config
   config = make(argument) if argument else make()
   for key, text in re.findall(r'--config\.(\S+?)=(.*)', '\n'.join(arguments)):
     usual = config_lib.flatten(config)[key]

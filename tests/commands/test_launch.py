@@ -18,7 +18,7 @@ CONVOLUTIONS = '--xla_cpu_experimental_ynn_fusion_type'
 @pytest.mark.parametrize('arguments, expected', [
     (['--config.batch_sze=3'], "config key 'batch_sze' is not known; did you mean 'batch_size'?"),
     (['--config.data.nme=digits'], "config key 'nme' is not known; did you mean 'name'?"),
-    (['--config.qqqqq=1'], 'configs/common.py, models.py and evaluators.py list all keys'),
+    (['--config.qqqqq=1'], 'docs/config.md lists all keys'),
     (['--config.batch_size=many'], '--config.batch_size=many'),
     (['--config.batch_size=2.5'], '--config.batch_size=2.5'),
     (['--config.model.conditional=maybe'], 'maybe'),
@@ -35,7 +35,7 @@ def test_mistakes_on_the_command_line(arguments, expected):
 
 def test_a_config_file_with_an_unknown_key(tmp_path):
   config = tmp_path / 'mine.py'
-  config.write_text('from configs import common\ndef get_config():\n  config = common.base()\n  config.num_step = 3\n')
+  config.write_text('from jgen import recipes\ndef get_config():\n  config = recipes.base()\n  config.num_step = 3\n')
   expect_one_line(launch(f'--config={config}'), "config key 'num_step' is not known; did you mean 'num_steps'?")
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from configs import models, vqvae_digits, vqvae_tiny_imagenet
-from jgen import data, families
+from configs import vqvae_digits, vqvae_tiny_imagenet
+from jgen import data, families, recipes
 from jgen.commands import prior as priors
 from jgen.errors import UserError
 from jgen.evaluation import EVALUATORS
@@ -37,7 +37,6 @@ def test_the_priors_of_every_config_fit_its_vqvae(source, tmp_path):
     config.data.dir = str(published.WRITERS['tiny_imagenet'](tmp_path))
   for name in NAMES:
     varied = priors.Source(config, tmp_path / 'run', 1).variation(name).config
-    config_lib.validate(varied)
     family, evaluators, _ = setup.build(varied)
     state = jax.eval_shape(family.init, jax.random.key(0))
     drawn = jax.eval_shape(jax.vmap(family.sample, in_axes=(None, None, 0), axis_name=AXIS), state, jax.random.key(0),
@@ -50,7 +49,7 @@ def config_of_all():
   config = tiny.vqvae()
   config.data.test_splits = ('test',)
   with config.unlocked():
-    config.priors = models.priors()
+    config.priors = recipes.priors()
   section = config.priors
   section.mixture.model.update(num_points=300, pca_dimension=6, num_components=3)
   section.vae.model.latent_size = 3

@@ -10,12 +10,13 @@ from helpers.published import refusal, write_pictures
 import numpy as np
 import pytest
 
-from configs import evaluators, measured
-from configs import score as score_config
+from jgen import recipes
 from jgen.commands import compare, evaluate, score, train, weights
 from jgen.evaluation.features import feature_spaces
 from jgen.networks.inception import network as inception
 from jgen.networks.inception import weights as inception_weights
+from jgen.recipes import measured
+from jgen.recipes import score as score_config
 import launch
 
 FID = 'random_features/proxy_fid[random]@70'
@@ -24,7 +25,7 @@ FID = 'random_features/proxy_fid[random]@70'
 def config_of(**keys):
   config = tiny.dcgan(**{'evaluate_every_steps': 4, 'checkpoints.best_metric': FID, 'checkpoints.keep_last': 1, **keys})
   with config.unlocked():
-    config.evaluators = {'random_features': evaluators.random_features()}
+    config.evaluators = {'random_features': recipes.evaluator('random_features')}
   config.evaluators.random_features.num_generated = 70
   return config
 
@@ -67,7 +68,7 @@ def test_the_best_checkpoint_is_kept_and_both_are_told(finished, capsys):
 def test_evaluating_again_gives_the_same_record_and_others_on_demand(finished, tmp_path, capsys):
   folder, config = finished
   before = record_of(folder, 8)
-  other = measured.get_config(f'random_features,reconstruction_quality:{ROOT}/configs/stored.py:{folder}')
+  other = measured.get_config(f'random_features,reconstruction_quality:{ROOT}/jgen/recipes/stored.py:{folder}')
   assert other.evaluators.random_features.num_generated == 70   # its own keys
   assert 'needs a model that can reconstruct' in refusal(evaluate.run, other, folder, '')
   evaluate.run(config, folder, '')
@@ -96,7 +97,7 @@ def folders(pictures, generated='real', **keys):
   config = score_config.get_config()
   config.data.cache_dir, config.data.image_size = str(pictures / 'cache'), 16
   with config.unlocked():
-    config.evaluators = {'random_features': evaluators.random_features()}
+    config.evaluators = {'random_features': recipes.evaluator('random_features')}
   config.evaluators.random_features.num_generated = keys.pop('num_generated', 0)
   config.score.generated, config.score.real = str(pictures / generated), str(pictures / 'real')
   config.update_from_flattened_dict(keys)
@@ -126,26 +127,27 @@ def test_folders_that_cannot_be_scored(pictures, tmp_path, finished):
   assert 'is the folder of a run' in run(folders(pictures), finished[0])
   config = folders(pictures)
   with config.unlocked():
-    config.evaluators.class_consistency = evaluators.class_consistency()
+    config.evaluators.class_consistency = recipes.evaluator('class_consistency')
   assert 'class_consistency needs a model' in run(config)
 
 
 def test_the_config_that_arguments_mean(finished):
-  configs = f'{Path(launch.__file__).parent}/configs'
+  root = Path(launch.__file__).parent
+  recipes = f'{root}/jgen/recipes'
   chosen = lambda *arguments: launch.chosen_config(['launch.py', *arguments])
-  assert chosen()[0] == f'{configs}/quickstart.py'
-  assert chosen('--mode=score')[0] == f'{configs}/score.py'
-  assert chosen('--mode=evaluate', f'--workdir={finished[0]}')[0] == f'{configs}/stored.py:{finished[0]}'
+  assert chosen()[0] == f'{root}/configs/quickstart.py'
+  assert chosen('--mode=score')[0] == f'{recipes}/score.py'
+  assert chosen('--mode=evaluate', f'--workdir={finished[0]}')[0] == f'{recipes}/stored.py:{finished[0]}'
   assert chosen('--config=mine.py', '--config.seed=3', '--mode=score') == (
       'mine.py', ['launch.py', '--config.seed=3', '--mode=score'])
   arguments = launch.with_config(['launch.py', '--config', 'mine.py', '--evaluators=a,b', '--config.a.b=3'])
-  assert arguments == ['launch.py', f'--config={configs}/measured.py:a,b:mine.py', '--evaluators=a,b', '--config.a.b=3']
+  assert arguments == ['launch.py', f'--config={recipes}/measured.py:a,b:mine.py', '--evaluators=a,b', '--config.a.b=3']
 
 
 def test_named_evaluators_take_the_place_of_the_configs():
   config = measured.get_config(f'random_features,class_consistency:{ROOT}/configs/quickstart.py')
   assert set(config.evaluators) == {'random_features', 'class_consistency'}
-  assert config.evaluators.random_features.to_dict() == evaluators.random_features().to_dict()
+  assert config.evaluators.random_features.to_dict() == recipes.evaluator('random_features').to_dict()
   assert set(config.evaluators_at_end) <= set(config.evaluators)
   assert "mean 'random_features'" in refusal(measured.get_config, f'random_feature:{ROOT}/configs/quickstart.py')
 

@@ -10,8 +10,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.metrics import mutual_info_score
 
-from configs import common, evaluators
-from jgen import data
+from jgen import data, recipes
 from jgen.data.readers import sprites
 from jgen.data.spec import Annotation, Dataset, Spec, Splits
 from jgen.evaluation import create
@@ -333,11 +332,11 @@ def test_training_and_test_images_are_others(dataset):
 
 def test_data_sets_are_marked_where_their_factors_are_known():
   for name in ('dsprites', 'sprites'):
-    config = common.base().data
+    config = recipes.base().data
     config.name = name
     spec = data.describe(config)
     assert spec.has_factors
-    create({'disentanglement': evaluators.disentanglement()}, spec, Encoder())
+    create({'disentanglement': recipes.evaluator('disentanglement')}, spec, Encoder())
     config.label = 'scale'
     assert data.describe(config).has_factors
   for name in ('celeba', 'digits'):
@@ -347,8 +346,7 @@ def test_data_sets_are_marked_where_their_factors_are_known():
 @pytest.mark.parametrize('spec_changes, changes, words', [
     ({'has_factors': False}, {}, ["'made'", 'factors', "take 'sprites'"]),
     ({'annotations': (Annotation('a', ('x',)), Annotation('b', ('x', 'y')))}, {}, ['at least 2 that vary']),
-    ({}, {'num_train': 99}, ['num_train is 99', 'set 100']),
-    ({}, {'batch_size': 1}, ['batch_size is 1', 'set 2']),
+    ({}, {'num_train': 99}, ['num_train is 99', 'at least 100']),
     ({}, {'num_images': 599}, ['num_images is 599', '600', '0 for all']),
     ({}, {'latent_size': 1}, ['config.model.latent_size is 1', 'raise it or remove']),
 ])

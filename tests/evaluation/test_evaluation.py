@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
-from configs import evaluators
+from jgen import recipes
 from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation import EVALUATORS, class_consistency, create
@@ -189,7 +189,7 @@ def test_descriptors_of_any_image_are_finite(shape):
 
 def test_the_config_has_the_keys_of_each_evaluator():
   for name, evaluator in EVALUATORS.items():
-    section = getattr(evaluators, name)()
+    section = recipes.evaluator(name)
     assert {field.name for field in dataclasses.fields(evaluator)} == set(section)
     assert dataclasses.asdict(evaluator(**section)) == section.to_dict()
 

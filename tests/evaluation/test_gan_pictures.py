@@ -12,8 +12,7 @@ import pytest
 from scipy.spatial.distance import cdist, pdist
 from sklearn.metrics import roc_auc_score
 
-from configs import evaluators
-from jgen import families
+from jgen import families, recipes
 from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation import check_data, create
@@ -65,7 +64,7 @@ class Fake:
 
 
 def measured(name, model, splits, **keys):
-  section = getattr(evaluators, name)()
+  section = recipes.evaluator(name)
   section.update(keys)
   created = create({name: section}, splits.train.spec, model.family)
   check_data(created, splits)

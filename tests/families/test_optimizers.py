@@ -6,13 +6,13 @@ import numpy as np
 import optax
 import pytest
 
-from configs import models
+from jgen import keys
 from jgen.families import optimizers
 
 torch = pytest.importorskip('torch', reason='the reference is PyTorch: pip install torch')
 
 
-@pytest.mark.parametrize('keys, make', [
+@pytest.mark.parametrize('settings, make', [
     ({'name': 'adam', 'learning_rate': 0.02, 'b1': 0.3, 'b2': 0.95},
      lambda x: torch.optim.Adam([x], lr=0.02, betas=(0.3, 0.95))),
     ({'name': 'rmsprop', 'learning_rate': 0.01, 'decay': 0.9}, lambda x: torch.optim.RMSprop([x], lr=0.01, alpha=0.9)),
@@ -20,9 +20,9 @@ torch = pytest.importorskip('torch', reason='the reference is PyTorch: pip insta
      lambda x: torch.optim.RMSprop([x], lr=0.01, alpha=0.9, momentum=0.5)),
     ({'name': 'sgd', 'learning_rate': 0.002}, lambda x: torch.optim.SGD([x], lr=0.002)),
     ({'name': 'sgd', 'learning_rate': 0.002, 'momentum': 0.8}, lambda x: torch.optim.SGD([x], lr=0.002, momentum=0.8))])
-def test_they_are_pytorchs(keys, make):
-  section = models.optimizer()
-  section.update(keys)
+def test_they_are_pytorchs(settings, make):
+  section = keys.default(optimizers.Optimizer)
+  section.update(settings)
   start = np.random.default_rng().normal(size=20).astype(np.float32)
   loss = lambda x: ((x - 1)**4).sum() + (x[1:] * x[:-1]).sum()
 

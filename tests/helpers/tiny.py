@@ -1,6 +1,6 @@
 """Small systems that compile in a second or two."""
 
-from configs import common, models
+from jgen import recipes
 
 
 def wgan(**overrides):
@@ -41,7 +41,7 @@ def toolbox_gan(**overrides):
 
 def acgan(**overrides):
   """An ACGAN on the 8x8 digits whose generator learns a vector a label."""
-  config = _gan('acgan', models.acgan())
+  config = _gan('acgan', recipes.model('acgan'))
   config.model.label_input, config.model.embedding_size = 'embedding', 3
   config.update_from_flattened_dict(overrides)
   return config
@@ -49,7 +49,7 @@ def acgan(**overrides):
 
 def infogan(**overrides):
   """An InfoGAN on the 8x8 digits with codes of both kinds and two updates of the critic."""
-  config = _gan('infogan', models.infogan())
+  config = _gan('infogan', recipes.model('infogan'))
   config.model.codes.update(categorical=2, num_values=3, continuous=2)
   config.model.critic_steps = 2
   config.update_from_flattened_dict(overrides)
@@ -58,7 +58,7 @@ def infogan(**overrides):
 
 def vae(**overrides):
   """A VAE on the 8x8 digits with BatchNorm, the training pixels' variance, and a part of the divergence free."""
-  config = _base('vae', models.vae())
+  config = _base('vae', recipes.model('vae'))
   config.model.latent_size = 5
   config.model.encoder.features, config.model.decoder.features = (8, 12), (12, 8)
   config.model.regularizer.name = 'free_bits'
@@ -83,7 +83,7 @@ def learned_vae(**overrides):
 
 def vqvae(**overrides):
   """A VQ-VAE on the 8x8 digits whose codebook is learned by gradient and revived at every other step."""
-  config = _base('vqvae', models.vqvae())
+  config = _base('vqvae', recipes.model('vqvae'))
   model = config.model
   model.encoder.features, model.decoder.features = (8, 12), (12, 8)
   for network in (model.encoder, model.decoder):
@@ -105,7 +105,7 @@ def averaged_vqvae(**overrides):
 
 
 def _gan(family='gan', model=None):
-  config = _base(family, model or models.gan())
+  config = _base(family, model or recipes.model('gan'))
   if 'conditional' in config.model:
     config.model.conditional = True
   config.model.latent_size = 5
@@ -116,7 +116,7 @@ def _gan(family='gan', model=None):
 
 
 def _base(family, model):
-  config = common.base()
+  config = recipes.base()
   config.family = family
   config.batch_size = 16
   config.num_steps = 8

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import models
-from jgen import networks
+from jgen import networks, recipes
 from jgen.networks.convolution.resampling import DOWNSAMPLINGS, UPSAMPLINGS
 from jgen.networks.dcgan import FIRST_LAYER
 from jgen.networks.layers import Dropout
@@ -168,7 +167,7 @@ def test_networks_drop_where_they_are_asked_to():
   latents = np.random.default_rng().normal(size=(4, 5)).astype(np.float32)
   def outputs(at_sampling, train):
     """What two keys and then the first again make of the same latents."""
-    section = models.gan().generator
+    section = recipes.model('gan').generator
     section.features, section.normalization, section.kernel_init = (8, 6), 'none', 'he'
     section.dropout, section.dropout_at_sampling = 0.5, at_sampling
     module = networks.generator(section, (8, 8, 1))
@@ -179,7 +178,7 @@ def test_networks_drop_where_they_are_asked_to():
     first, second, again = outputs(at_sampling, train)
     np.testing.assert_array_equal(first, again)
     assert (first != second).any() == drops
-  section = models.gan().critic
+  section = recipes.model('gan').critic
   section.features, section.normalization, section.dropout = (8, 6), 'none', 0.5
   module, images = networks.critic(section, (8, 8, 1)), np.ones((4, 8, 8, 1), np.float32)
   variables = module.init(jax.random.key(0), images, train=True)
@@ -238,7 +237,7 @@ def test_spectral_norm_is_pytorchs_and_converges_to_the_largest_singular_value(n
 
 
 def test_spectral_norm_is_of_every_kernel_of_a_network():
-  section = models.gan().critic
+  section = recipes.model('gan').critic
   section.features, section.normalization, section.use_bias = (8, 6), 'none', True
   section.spectral_norm = True
   module, images = networks.critic(section, (8, 8, 1)), jnp.ones((4, 8, 8, 1))

@@ -8,11 +8,11 @@ from helpers import tiny
 import numpy as np
 import pytest
 
-from configs import common
+from jgen import recipes
 from jgen.commands import train
 from jgen.training.doctor import SIGNS, Watch
 
-THRESHOLDS = dict(common.base().doctor)
+THRESHOLDS = dict(recipes.base().doctor)
 WINDOW = THRESHOLDS.pop('window_steps')
 BY_NAME = {sign.name: sign for sign in SIGNS}
 

@@ -4,6 +4,7 @@ The geometry was measured on 258 images of dSprites (Matthey et al. 2017): on th
 otherwise. It is no copy of that data set, and its `source` says so: what is measured on it is named procedural.
 """
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -12,6 +13,7 @@ from jgen.data import cache
 from jgen.data.files import partition
 from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
+from jgen.keys import key
 
 SPLITS = partition.SPLITS
 SHAPES = ('square', 'ellipse', 'heart')
@@ -40,6 +42,14 @@ def factors(orientations):
       Annotation('orientation', tuple(f'{angle:.1f} degrees' for angle in np.rad2deg(orientations))),
       Annotation('posX', tuple(f'{position:.3f}' for position in POSITIONS)),
       Annotation('posY', tuple(f'{position:.3f}' for position in POSITIONS)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+  """The keys of config.data.sprites."""
+
+  num_images: int = key(0, f'how many of its {NUM_IMAGES:,} images, evenly spread; 0 for all', at_least=0,
+                        at_most=NUM_IMAGES)
 
 
 def describe(section):

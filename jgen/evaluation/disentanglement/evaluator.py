@@ -12,9 +12,8 @@ from jgen.evaluation.disentanglement.factor_vae_score import factor_vae_score
 from jgen.evaluation.disentanglement.mutual_information_gap import mutual_information_gap
 from jgen.evaluation.disentanglement.sap import separated_attribute_predictability
 from jgen.evaluation.measured import Measured
+from jgen.keys import key
 
-_LEAST = {'num_train': 100, 'num_test': 1, 'num_bins': 2, 'num_train_batches': 100, 'num_test_batches': 1,
-          'batch_size': 2, 'num_trees': 1}
 _PART = 8_192                           # images that are gathered at one time
 
 
@@ -22,20 +21,21 @@ _PART = 8_192                           # images that are gathered at one time
 class Disentanglement:
   """MIG, FactorVAE score, beta-VAE score, DCI and SAP of the posterior means of training images."""
 
-  num_images: int
-  num_train: int
-  num_test: int
-  num_bins: int
-  num_train_batches: int
-  num_test_batches: int
-  batch_size: int
-  num_trees: int
+  num_images: int = key(50_000, 'training images, at most, that are encoded; 0 for all, as published', at_least=0)
+  num_train: int = key(10_000, 'of these, those that MIG is measured on and DCI and SAP learn from', at_least=100)
+  num_test: int = key(5_000, 'of these, others that DCI and SAP are tested on', at_least=1)
+  num_bins: int = key(20, 'MIG: bins of each latent', at_least=2)
+  num_train_batches: int = key(10_000, 'FactorVAE and beta-VAE score: batches with one factor fixed, to learn from',
+                               at_least=100)
+  num_test_batches: int = key(5_000, 'batches that these are tested on', at_least=1)
+  batch_size: int = key(64, 'images, or pairs of images, of such a batch', at_least=2)
+  num_trees: int = key(100, 'DCI: boosting stages', at_least=1)
 
   needs = ('encode',)
   needs_test = False
 
   def check(self, spec, family):
-    """Raises UserError where the factors of the images are not known, or a count or the latents are too few."""
+    """Raises UserError where the factors of the images are not known, or the images or latents are too few."""
     where = 'config.evaluators.disentanglement'
     if not spec.has_factors or sum(len(annotation.values) > 1 for annotation in spec.annotations) < 2:
       raise UserError(f"{where}: the factors that the images of data set '{spec.name}' were made from are not known; "
@@ -43,9 +43,6 @@ class Disentanglement:
     if family.latent_size < 2:
       raise UserError(f'{where}: compares latents, but config.model.latent_size is {family.latent_size}; raise it or '
                       'remove the evaluator')
-    for key, least in _LEAST.items():
-      if getattr(self, key) < least:
-        raise UserError(f'{where}.{key} is {getattr(self, key)}; set {least} or more')
     if 0 != self.num_images < self.num_train + self.num_test:
       raise UserError(f'{where}.num_images is {self.num_images}, fewer than num_train + num_test = '
                       f'{self.num_train + self.num_test}; set that or more, or 0 for all images')

@@ -11,13 +11,13 @@ import functools
 import numpy as np
 
 from jgen import terminal
-from jgen.errors import UserError, choose
+from jgen.errors import UserError
 from jgen.evaluation.features import feature_spaces, frechet, kernel_distance, precision_recall, proxy_classifier
 from jgen.evaluation.features.inception_score import inception_score
 from jgen.evaluation.features.input_protocols import PROTOCOLS
 from jgen.evaluation.features.reference import evenly, reference
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.shared import check_at_least
+from jgen.keys import key
 from jgen.networks.inception import weights as inception_weights
 
 _MAX_BLOCK = 1_000        # images of a block of the kernel distance, at most; there are 10 of them at least
@@ -85,10 +85,12 @@ SCORES = {
 class FeatureScores:
   """What the three have in common. A subclass says which `name` it has in configs, and its `space`."""
 
-  num_generated: int
-  num_real: int
-  reference: str
-  further: tuple[str, ...]
+  num_generated: int = key(10_000, 'images that are generated; 0, for all that there are, with --mode=score alone',
+                           at_least=0)
+  num_real: int = key(0, 'real images, evenly spread; 0 for all', at_least=0)
+  reference: str = key('train', 'which images are the real ones', names=('train', 'test'))
+  further: tuple[str, ...] = key((), 'scores beyond the Frechet distance and the diversity; with them the memory '
+                                     'grows with the images', names=SCORES)
 
   needs = ()
   of_images = True                      # whether it measures images, wherever they came from
@@ -102,10 +104,11 @@ class FeatureScores:
   def check(self, spec, family):
     """Raises UserError where a key cannot be, or weights do not serve."""
     del family
-    check_at_least(self.name, self, num_generated=frechet.MIN_COUNT, num_real=0)
-    choose(f'evaluators.{self.name}.reference', self.reference, {'train': 0, 'test': 0})
+    if self.num_generated < frechet.MIN_COUNT:
+      raise UserError(f'config.evaluators.{self.name}.num_generated is {self.num_generated}; set '
+                      f'{frechet.MIN_COUNT} or more')
     for score in self.further:
-      least = choose(f'evaluators.{self.name}.further', score, SCORES).least
+      least = SCORES[score].least
       if self.num_generated < least:
         raise UserError(f'config.evaluators.{self.name}.num_generated is {self.num_generated:,}, but {score} needs '
                         f'{least:,} images at least; generate more or leave it out of config.evaluators.{self.name}.'
@@ -211,13 +214,13 @@ class FeatureScores:
 class InceptionFeatures(FeatureScores):
   """FID and its kin; `fid768` and its kin where the weights end at 768 features."""
 
-  weights: str
-  protocol: str
+  weights: str = key('', "the Inception's weights, .npz, .pth or a folder of single layers; '' for inception.npz in "
+                         'the data cache')
+  protocol: str = key('tf1', 'how images become what the network sees', names=PROTOCOLS)
 
   name = 'inception_features'
 
   def check_network(self, spec):
-    choose(f'evaluators.{self.name}.protocol', self.protocol, PROTOCOLS)
     if spec.image_shape[2] not in (1, 3):
       raise UserError(f'config.evaluators.{self.name}: images have {spec.image_shape[2]} channels; the Inception takes '
                       '1 or 3; remove the evaluator')

@@ -6,7 +6,7 @@ import numpy as np
 
 from jgen.errors import UserError
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.shared import check_at_least
+from jgen.keys import key
 from jgen.report.grids import Grid
 
 
@@ -14,14 +14,13 @@ from jgen.report.grids import Grid
 class AttributePairs:
   """One column the same latents, one row the same label."""
 
-  num_pairs: int
+  num_pairs: int = key(10, 'columns: latents, each drawn with every label', at_least=1)
 
   needs = ()
   needs_test = False
 
   def check(self, spec, family):
-    """Raises UserError where the model heeds no label, or no pair is asked for."""
-    check_at_least('attribute_pairs', self, num_pairs=1)
+    """Raises UserError where the model heeds no label."""
     if family.num_classes < 2:
       raise UserError('config.evaluators.attribute_pairs: the model is not told which of two classes or more to draw; '
                       'make it conditional or remove the evaluator')

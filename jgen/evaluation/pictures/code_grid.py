@@ -6,7 +6,7 @@ import numpy as np
 
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.pictures.attribute_pairs import change
-from jgen.evaluation.shared import check_at_least
+from jgen.keys import key
 from jgen.report.grids import Grid
 
 _DRAW_SEED = 0            # the same values of the other codes at every step, so that pictures compare
@@ -16,15 +16,12 @@ _DRAW_SEED = 0            # the same values of the other codes at every step, so
 class CodeGrid:
   """One picture a code: it takes its values along a row, and the noise and all other codes stay."""
 
-  num_rows: int
-  num_values: int
+  num_rows: int = key(10, 'rows: noise, and values of the other codes, that stay', at_least=1)
+  num_values: int = key(11, 'columns for a continuous code, evenly from -1 to 1; other codes have their own',
+                        at_least=2)
 
   needs = ('sample_codes',)
   needs_test = False
-
-  def check(self, spec, family):
-    """Raises UserError where there is no row, or no change."""
-    check_at_least('code_grid', self, num_rows=1, num_values=2)
 
   def measure(self, model, splits, seed):
     """Measured: the pictures, and how much each code changes.

@@ -6,7 +6,8 @@ import numpy as np
 
 from jgen.errors import UserError
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.shared import blanks, check_at_least, spread
+from jgen.evaluation.shared import blanks, spread
+from jgen.keys import key
 from jgen.latents import on_lines
 from jgen.report.grids import Grid
 
@@ -15,15 +16,11 @@ from jgen.report.grids import Grid
 class Interpolations:
   """One row a pair of test images: what lies on the straight line between their latent means, decoded."""
 
-  num_pairs: int
-  num_steps: int
+  num_pairs: int = key(5, 'rows: pairs of test images', at_least=1)
+  num_steps: int = key(8, 'decoded images of a row, the two reconstructions included', at_least=2)
 
   needs = ('encode', 'decode')
   needs_test = True
-
-  def check(self, spec, family):
-    """Raises UserError where there is no pair, or a line without its two ends."""
-    check_at_least('interpolations', self, num_pairs=1, num_steps=2)
 
   def check_data(self, splits):
     """Raises UserError where there are not two test images for each pair."""

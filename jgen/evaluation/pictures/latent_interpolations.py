@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.shared import check_at_least
+from jgen.keys import key
 from jgen.latents import on_arcs
 from jgen.report.grids import Grid
 
@@ -18,15 +18,11 @@ class LatentInterpolations:
   "Sampling generative networks", sec. 2.1).
   """
 
-  num_pairs: int
-  num_steps: int
+  num_pairs: int = key(10, 'rows: pairs of latents; the classes in turn', at_least=1)
+  num_steps: int = key(10, 'images of a row, those of the two latents included', at_least=2)
 
   needs = ('sample_at',)
   needs_test = False
-
-  def check(self, spec, family):
-    """Raises UserError where there is no pair, or a way without its two ends."""
-    check_at_least('latent_interpolations', self, num_pairs=1, num_steps=2)
 
   def measure(self, model, splits, seed):
     """Measured: the picture, and the classes of its rows, if any."""

@@ -8,6 +8,7 @@ from jgen.errors import UserError
 from jgen.evaluation.features.neighbours import nearest
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, check_at_least, spread
+from jgen.keys import key
 from jgen.report.grids import Grid
 
 
@@ -15,17 +16,17 @@ from jgen.report.grids import Grid
 class NearestImages:
   """One row a sample: the sample, and its neighbours among all training images, the nearest first."""
 
-  num_rows: int
-  num_neighbours: int
-  num_generated: int
-  num_real: int
+  num_rows: int = key(10, 'samples shown: half of them those nearest to a training image', at_least=1)
+  num_neighbours: int = key(5, 'training images beside each, the nearest ones', at_least=1)
+  num_generated: int = key(100, 'samples that are compared with all training images', at_least=1)
+  num_real: int = key(100, 'real images that are compared, of the test images if there are any', at_least=1)
 
   needs = ()
   needs_test = False
 
   def check(self, spec, family):
-    """Raises UserError where a number is below 1, or fewer samples are measured than are shown."""
-    check_at_least('nearest_images', self, num_rows=1, num_neighbours=1, num_generated=self.num_rows, num_real=1)
+    """Raises UserError where fewer samples are measured than are shown."""
+    check_at_least('nearest_images', self, num_generated=self.num_rows)
 
   def check_data(self, splits):
     """Raises UserError where there are no more training images than neighbours are asked for."""

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.shared import blanks, check_at_least, spread
+from jgen.evaluation.shared import blanks, spread
+from jgen.keys import key
 from jgen.report.grids import Grid
 
 _COLUMNS = 10             # images side by side, at most
@@ -15,14 +16,10 @@ _COLUMNS = 10             # images side by side, at most
 class Reconstructions:
   """The same test images each time, every row of them over a row of their reconstructions."""
 
-  num_images: int
+  num_images: int = key(10, 'test images, at most; 10 side by side', at_least=1)
 
   needs = ('reconstruct',)
   needs_test = True
-
-  def check(self, spec, family):
-    """Raises UserError where no image is asked for."""
-    check_at_least('reconstructions', self, num_images=1)
 
   def measure(self, model, splits, seed):
     """Measured: the picture, and the mean squared errors of its images, per pixel and channel in [-1, 1]."""

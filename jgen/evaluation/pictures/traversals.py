@@ -6,7 +6,8 @@ import numpy as np
 
 from jgen.errors import UserError
 from jgen.evaluation.measured import Measured
-from jgen.evaluation.shared import check_at_least, spread
+from jgen.evaluation.shared import spread
+from jgen.keys import key
 from jgen.latents import traversed
 from jgen.losses.regularizers import kl_per_latent
 from jgen.report.grids import Grid
@@ -16,20 +17,14 @@ from jgen.report.grids import Grid
 class Traversals:
   """One row a latent: its value runs over the prior, all others stay where one test image has them."""
 
-  num_latents: int
-  num_values: int
-  span: float
-  image: int
-  num_images: int
+  num_latents: int = key(10, 'rows, at most: the latents with the largest KL, in nats', at_least=1)
+  num_values: int = key(11, 'columns: values of the latent, evenly spaced', at_least=2)
+  span: float = key(3., 'the values run from -span to span, in standard deviations of the prior', above=0)
+  image: int = key(0, 'number of the test image whose other latents are kept; -1 keeps them at 0', at_least=-1)
+  num_images: int = key(1_000, 'test images, at most, that the KL is measured on', at_least=1)
 
   needs = ('encode', 'decode')
   needs_test = True
-
-  def check(self, spec, family):
-    """Raises UserError where a key is out of its range."""
-    check_at_least('traversals', self, num_latents=1, num_values=2, image=-1, num_images=1)
-    if not self.span > 0:
-      raise UserError(f'config.evaluators.traversals.span is {self.span}; set a number above 0, as 3.0')
 
   def check_data(self, splits):
     """Raises UserError where there is no test image of the number `image`."""

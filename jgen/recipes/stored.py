@@ -1,6 +1,6 @@
 """The config that a run folder holds, so that a run can be continued or evaluated by naming its folder alone.
 
-  python launch.py --workdir=runs/NAME --mode=evaluate   # means --config=configs/stored.py:runs/NAME
+  python launch.py --workdir=runs/NAME --mode=evaluate   # means --config=jgen/recipes/stored.py:runs/NAME
 """
 
 from jgen.run.folder import stored_config

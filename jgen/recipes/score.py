@@ -3,14 +3,15 @@
   python launch.py --mode=score --config.score.generated=MY/SAMPLES --config.score.real=MY/PHOTOS
 """
 
-from configs import common, evaluators
+from jgen import keys, recipes
+from jgen.training.config import Score
 
 
 def get_config():
-  config = common.base()
+  config = recipes.base()
   config.data.name = 'folder'
+  recipes.add_evaluators(config, 'inception_features')
+  config.evaluators.inception_features.num_generated = 0
   with config.unlocked():
-    config.score = common.score()
-    config.evaluators.inception_features = evaluators.inception_features()
-    config.evaluators.inception_features.num_generated = 0
+    config.score = keys.default(Score)
   return config

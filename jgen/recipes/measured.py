@@ -1,22 +1,20 @@
-"""Another config, measured by other evaluators: those that are named, with its own keys or those of evaluators.py.
+"""Another config, measured by other evaluators: those that are named, with its own keys or the defaults.
 
   python launch.py --workdir=runs/NAME --mode=evaluate --evaluators=random_features
-  # means --config=configs/measured.py:random_features:configs/stored.py:runs/NAME
+  # means --config=jgen/recipes/measured.py:random_features:jgen/recipes/stored.py:runs/NAME
 """
 
 import importlib.util
 
 from ml_collections import ConfigDict
 
-from configs import evaluators
-from jgen.errors import choose
-from jgen.evaluation import EVALUATORS
+from jgen import recipes
 
 
 def get_config(names_and_config):
   names, _, path = names_and_config.partition(':')
   config = _load(path)
-  sections = {name: config.evaluators.get(name) or _declared(name) for name in names.split(',')}
+  sections = {name: config.evaluators.get(name) or recipes.evaluator(name) for name in names.split(',')}
   with config.unlocked():
     config.evaluators = ConfigDict(sections)
   config.evaluators_at_end = tuple(name for name in config.evaluators_at_end if name in sections)
@@ -30,8 +28,3 @@ def _load(path):
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   return module.get_config(*text)
-
-
-def _declared(name):
-  choose('evaluators', name, EVALUATORS)
-  return getattr(evaluators, name)()

@@ -1,0 +1,246 @@
+"""Config keys, declared where they are read: as fields of a dataclass, with default, unit, range and meaning.
+
+  @dataclasses.dataclass(frozen=True)
+  class Optimizer:
+    name: str = key('adam', 'the update rule', names=OPTIMIZERS)
+    learning_rate: float = key(2e-4, 'step size', at_least=0)
+    momentum: float = key(0., 'of the update', at_least=0, below=1, read_with={'name': ('rmsprop', 'sgd')})
+
+`default(Optimizer)` is the section of a config, a ConfigDict; `check` refuses a section that no run can work with, in
+one line that names the key, its value and what was expected; `read` makes the dataclass of a section.
+"""
+
+from collections.abc import Collection, Mapping
+import dataclasses
+import math
+import typing
+
+from ml_collections import ConfigDict
+
+from jgen.errors import UserError, nearest
+
+_DECLARED = 'jgen key'                  # the entry of a field's metadata
+_WORDS = {int: 'a whole number', float: 'a number', str: 'a text', bool: 'True or False'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+  """What is declared of a key; bounds and names hold for each entry of a tuple."""
+
+  default: object
+  meaning: str
+  at_least: float | None
+  above: float | None
+  at_most: float | None
+  below: float | None
+  names: Collection[str] | None         # that a text may be; None for any
+  finite: bool
+  read_with: Mapping[str, object]       # {key of the same section: values, or whether it is set}; else it is not read
+
+  def range(self):
+    """The numbers that it may be, in words; '' for any."""
+    high = ' to below {self.below:.10g}' if self.below is not None else ' to {self.at_most:.10g}'
+    if self.below is None and self.at_most is None:
+      high, word = '', 'at least'
+    else:
+      word = 'from'
+    low = f'above {self.above:g}' if self.above is not None else f'{word} {self.at_least:g}' if (
+        self.at_least is not None) else ''
+    return (low + high.format(self=self)).strip()
+
+  def holds(self, entry):
+    """Whether a number or text is within the range."""
+    if isinstance(entry, str):
+      return self.names is None or entry in self.names
+    return (math.isfinite(entry) or not self.finite and not math.isnan(entry)) and (
+        self.at_least is None or entry >= self.at_least) and (self.above is None or entry > self.above) and (
+        self.at_most is None or entry <= self.at_most) and (self.below is None or entry < self.below)
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+  """A section within another: of one dataclass, of the one that another key names, or any number of them by name."""
+
+  meaning: str
+  declarations: Mapping[str, type]      # {name: dataclass}; a single one has the name ''
+  by: str                               # the key whose value is the name; '' for a single one
+  names: tuple[str, ...]                # of the sections that there are by default, where there may be any number
+  overrides: Mapping[str, object]       # {key: another default}
+  optional: bool                        # whether it may be missing, and is by default
+  read_with: Mapping[str, object]       # as of a Key
+
+  @property
+  def is_table(self):
+    return not self.by and '' not in self.declarations
+
+
+def key(default, meaning, *, at_least=None, above=None, at_most=None, below=None, names=None, finite=True,
+        read_with=None):
+  """A field of a dataclass that is a key of a config.
+
+  Args:
+    default: its value; the field's type says what others may be
+    meaning: what it does, with its unit, as docs/config.md prints it
+    at_least, above, at_most, below: bounds of a number, or of each entry of a tuple
+    names: what a text, or each entry of a tuple, may be; the table in which it is looked up
+    finite: False where .inf is a value; NaN never is
+    read_with: {another key of the section: the values with which this one is read}, or True where it is read if that
+      one is set (neither 0, '' nor empty), False where it is read if that one is not. Elsewhere only the default is
+      accepted, for anything else would be passed over in silence.
+  """
+  declared = Key(default, meaning, at_least, above, at_most, below, names, finite, read_with or {})
+  return dataclasses.field(default=default, metadata={_DECLARED: declared})
+
+
+def section(declaration, meaning='', *, optional=False, read_with=None, **overrides):
+  """A field that is a section of its own, with the keys of a dataclass; `overrides` are other defaults of these."""
+  return _field(Section(meaning, {'': declaration}, '', (), overrides, optional, read_with or {}))
+
+
+def chosen(by, declarations, meaning=''):
+  """A field that is the section of the dataclass `declarations[name]`, where the key `by` has that name."""
+  return _field(Section(meaning, declarations, by, (), {}, False, {}))
+
+
+def table(declarations, meaning='', names=()):
+  """A field that is any number of sections, {name: section of declarations[name]}; by default those of `names`."""
+  return _field(Section(meaning, declarations, '', tuple(names), {}, False, {}))
+
+
+def _field(declared):
+  return dataclasses.field(default_factory=ConfigDict, metadata={_DECLARED: declared})
+
+
+def declared(declaration):
+  """{name: Key or Section} of a dataclass, in its order; other fields are no keys."""
+  return {field.name: field.metadata[_DECLARED] for field in dataclasses.fields(declaration)
+          if _DECLARED in field.metadata}
+
+
+def default(declaration, **overrides):
+  """The section, a ConfigDict, of the defaults of a dataclass, with `overrides` {key: value}."""
+  made = ConfigDict()
+  for name, each in declared(declaration).items():
+    if isinstance(each, Key):
+      made[name] = overrides.get(name, each.default)
+    elif not each.optional:
+      made[name] = _default_section(each, made)
+  return made
+
+
+def _default_section(each, made):
+  if each.is_table:
+    return ConfigDict({name: default(each.declarations[name]) for name in each.names})
+  name = made[each.by] if each.by else ''
+  return default(each.declarations[name], **each.overrides) if name in each.declarations else ConfigDict()
+
+
+def read(declaration, values, where):
+  """The dataclass `declaration` of a checked section `values`; raises UserError as `check`."""
+  check(declaration, values, where)
+  return declaration(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def numbers(declaration, values):
+  """{name: number or truth value} of those entries of a section that have the name of a field of a dataclass."""
+  fields = {field.name for field in dataclasses.fields(declaration)}
+  return {name: value for name, value in values.items() if name in fields and isinstance(value, (int, float))}
+
+
+def check(declaration, values, where, overrides=None):
+  """Raises UserError unless `values`, a section of a config, can be read by the dataclass `declaration`.
+
+  That is: it has the keys that are declared and no others, each of the declared type and within its range, and none
+  but the default where the alternative that was chosen does not read it.
+
+  Args:
+    where: the section's name, as 'config.model'
+    overrides: {key: another default}
+  """
+  if not hasattr(values, 'items'):
+    raise UserError(f'{where} is {shown(values)}; expected a section, with the keys {", ".join(declared(declaration))}')
+  known = declared(declaration)
+  for name in values:
+    if name not in known:
+      raise UserError(f"{where}: key '{name}' is not known; {nearest(name, known)}")
+  for name, each in known.items():
+    if name in values:
+      _check_entry(declaration, name, each, values, where)
+    elif not getattr(each, 'optional', False):
+      raise UserError(f"{where}: key '{name}' is missing; it says: {each.meaning}")
+  for name in values:
+    _check_read(name, known[name], values, where, overrides or {})
+
+
+def _check_entry(declaration, name, each, values, where):
+  path, value = f'{where}.{name}', values[name]
+  if isinstance(each, Key):
+    return _check_value(each, typing.get_type_hints(declaration)[name], value, path)
+  if not each.is_table:
+    chosen_name = values[each.by] if each.by else ''
+    return check(each.declarations[chosen_name], value, path, each.overrides)
+  if not hasattr(value, 'items'):
+    raise UserError(f'{path} is {shown(value)}; expected sections by name')
+  for entry in value:
+    if entry not in each.declarations:
+      raise UserError(f"{path}: '{entry}' is not known; {nearest(entry, each.declarations)}")
+    check(each.declarations[entry], value[entry], f'{path}.{entry}')
+  return None
+
+
+def _check_value(each, kind, value, path):
+  """Raises UserError unless a value is of the kind and in the range of its Key."""
+  entries = value
+  if typing.get_origin(kind) is tuple:
+    kind, is_right = typing.get_args(kind)[0], isinstance(value, (tuple, list))
+    expected = f'a tuple of {_WORDS[kind].removeprefix("a ")}s'
+  else:
+    entries, is_right, expected = [value], True, _WORDS[kind]
+  if not is_right or not all(_is(kind, entry) for entry in entries):
+    raise UserError(f'{path} is {shown(value)}; expected {expected}')
+  for entry in entries:
+    if isinstance(entry, str) and not each.holds(entry):
+      raise UserError(f'{path}: {shown(entry)} is not known; {nearest(entry, each.names)}')
+    if not each.holds(entry):
+      raise UserError(f'{path} is {shown(value)}; expected ' + ', '.join(filter(None, [expected, each.range()])))
+
+
+def _is(kind, entry):
+  if kind is bool or isinstance(entry, bool):
+    return kind is bool and isinstance(entry, bool)
+  return isinstance(entry, (int, float) if kind is float else kind)
+
+
+def _check_read(name, each, values, where, overrides):
+  """Raises UserError where a key is set that the chosen alternative does not read."""
+  for other, needed in each.read_with.items():
+    if _reads(needed, values[other]):
+      continue
+    usual = overrides.get(name, each.default) if isinstance(each, Key) else _default_section(each, values)
+    if _same(values[name], usual):
+      continue
+    given = f'{where}.{name} is {shown(values[name])}' if isinstance(each, Key) else f'{where}.{name} is set'
+    leave = f'leave it at {shown(usual)}' if isinstance(each, Key) else 'leave its keys as they are by default'
+    if isinstance(needed, bool):
+      raise UserError(f'{given}, but is read only where {where}.{other} is {"set" if needed else "not set"}, which is '
+                      f'{shown(values[other])}; {leave}, or change the other')
+    raise UserError(f'{given}, but {where}.{other} is {shown(values[other])}, which does not read it; {leave}, or set '
+                    f'{other} to {" or ".join(map(shown, needed))}')
+
+
+def _reads(needed, value):
+  return bool(value) is needed if isinstance(needed, bool) else value in needed
+
+
+def _same(value, usual):
+  """Whether a value, or all of a section, is what it is by default."""
+  if hasattr(usual, 'items'):
+    return hasattr(value, 'items') and all(_same(value.get(name), entry) for name, entry in usual.items())
+  return (tuple(value) if isinstance(value, list) else value) == usual
+
+
+def shown(value):
+  """A value as an error line shows it: on one line, at most 60 characters, none that a terminal obeys."""
+  text = ascii(value) if not isinstance(value, str) else repr(value)
+  text = ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+  return text if len(text) <= 60 else text[:57] + '...'

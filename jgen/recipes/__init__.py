@@ -1,0 +1,92 @@
+"""What configs start from: the defaults of all keys, and what all runs of a family have in common.
+
+A key, its default, unit, range and meaning are declared where it is read (`jgen.keys`); docs/config.md lists all. A
+config overrides defaults; nothing may be added but the section of an evaluator:
+
+  from jgen import recipes
+
+  def get_config():
+    config = recipes.gan_run('class_consistency')
+    config.num_steps = 20_000
+    config.evaluators.class_consistency.num_generated = 2_000
+    return config
+"""
+
+from jgen import evaluation, families, keys
+from jgen.errors import choose
+from jgen.training.config import Config, Priors
+
+
+def base():
+  """The keys of every run, a locked ConfigDict; it names no family, no data set and no evaluator."""
+  return keys.default(Config).lock()
+
+
+def model(family):
+  """The section `config.model` of a family."""
+  return keys.default(choose('family', family, families.KEYS))
+
+
+def evaluator(name):
+  """The section of an evaluator, to be set as `config.evaluators.<name>`."""
+  return keys.default(choose('evaluators', name, evaluation.EVALUATORS))
+
+
+def priors():
+  """The section `config.priors`, what --mode=prior fits to the latents of a VQ-VAE."""
+  return keys.default(Priors)
+
+
+def add_evaluators(config, *names):
+  """Has the runs of a config measured by further evaluators, with the defaults of their keys."""
+  with config.unlocked():
+    for name in names:
+      config.evaluators[name] = evaluator(name)
+
+
+def run_of(family, *evaluators):
+  """A run of a family that is measured by these evaluators."""
+  config = base()
+  config.family = family
+  with config.unlocked():
+    config.model = model(family)
+  add_evaluators(config, *evaluators)
+  return config
+
+
+def gan_run(*evaluators, family='gan'):
+  """What every run of an adversarial family starts from: measured by these evaluators beside those of every GAN."""
+  config = run_of(family, 'critic_outputs', 'diversity', 'latent_interpolations', 'nearest_images', *evaluators)
+  config.evaluate_every_steps = 1_000
+  config.evaluators_at_end = ('nearest_images',)
+  return config
+
+
+def acgan_run(*evaluators):
+  """What every run of an ACGAN starts from."""
+  return gan_run('attribute_pairs', 'class_consistency', *evaluators, family='acgan')
+
+
+def infogan_run(*evaluators):
+  """What every run of an InfoGAN starts from."""
+  return gan_run('code_grid', *evaluators, family='infogan')
+
+
+def vae_run(*evaluators):
+  """What every run of a VAE starts from: measured on test images, by these evaluators beside those of every VAE."""
+  return _autoencoder_run('vae', 'ledger', 'reconstructions', 'interpolations', 'traversals', *evaluators)
+
+
+def vqvae_run(*evaluators):
+  """What every run of a VQ-VAE starts from: measured on test images, by these evaluators beside those of every one."""
+  config = _autoencoder_run('vqvae', 'codebook', 'reconstructions', *evaluators)
+  with config.unlocked():
+    config.priors = priors()
+  return config
+
+
+def _autoencoder_run(family, *evaluators):
+  config = run_of(family, *evaluators)
+  config.data.test_splits = ('test',)
+  config.evaluate_every_steps = config.checkpoint_every_steps = 5_000
+  return config

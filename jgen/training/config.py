@@ -1,0 +1,103 @@
+"""The keys of a whole config, and what must hold between them."""
+
+import dataclasses
+
+from jgen import evaluation, families, keys
+from jgen.augmentation.images import Augmentation
+from jgen.data import Keys as DataKeys
+from jgen.errors import UserError
+from jgen.keys import chosen, key, section, table
+from jgen.run.checkpoints import Keys as CheckpointKeys
+from jgen.training.doctor import Limits
+
+_ALIGNED = ('num_steps', 'sample_every_steps', 'evaluate_every_steps', 'checkpoint_every_steps')
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps:
+  """The keys of how long and how often, of a run and of a prior's."""
+
+  family: str = key('', 'the model family', names=families.FAMILIES)
+  num_steps: int = key(10_000, "training steps in all (a GAN's: its critic's updates, then its generator's)",
+                       at_least=1)
+  batch_size: int = key(64, 'images a batch, over all devices and processes', at_least=1)
+  steps_per_dispatch: int = key(1, 'steps compiled into one call of the device', at_least=1)
+  log_every_steps: int = key(100, 'steps between rows of metrics.csv and TensorBoard scalars', at_least=1)
+  sample_every_steps: int = key(1_000, 'steps between sample grids', at_least=1)
+  evaluate_every_steps: int = key(0, 'steps between evaluations; 0 evaluates at the end only', at_least=0)
+  checkpoint_every_steps: int = key(1_000, 'steps between checkpoints', at_least=1)
+  evaluators: object = table(evaluation.EVALUATORS, 'what the model is measured by, a section each')
+  evaluators_at_end: tuple[str, ...] = key((), 'those of the evaluators that run after the last step only, for they '
+                                               'take long')
+  model: object = chosen('family', families.KEYS, 'the section of the family')
+
+
+@dataclasses.dataclass(frozen=True)
+class PriorSteps(Steps):
+  """The keys of the run of one prior; it has all others, as the data's and the seed, from the VQ-VAE's config."""
+
+  batch_size: int = key(100, 'latents a batch, over all devices', at_least=1)
+  evaluate_every_steps: int = key(1_000, 'steps between evaluations; 0 evaluates at the end only', at_least=0)
+  evaluators: object = table(evaluation.EVALUATORS, 'what the prior is measured by, a section each', ('held_out',))
+  model: object = chosen('family', {
+      name: keys.declared(declaration)['prior'].declarations[''] for name, declaration in families.KEYS.items()
+      if 'prior' in keys.declared(declaration)}, 'the section of the family')
+
+
+@dataclasses.dataclass(frozen=True)
+class Priors:
+  """The keys of --mode=prior: what is fitted to the latents of a trained VQ-VAE, each a run of its own."""
+
+  names: tuple[str, ...] = key(('mixture', 'vae', 'autoregressive'), 'which of the priors below, in this order',
+                               names=('mixture', 'vae', 'autoregressive'))
+  # A mixture is fitted before the first step; its batch is only measured, and divides over most numbers of devices.
+  mixture: PriorSteps = section(PriorSteps, 'a mixture of Gaussians', family='mixture_prior', num_steps=1,
+                                log_every_steps=1, batch_size=128)
+  vae: PriorSteps = section(PriorSteps, 'a VAE', family='vae_prior')
+  autoregressive: PriorSteps = section(PriorSteps, 'a transformer over the codes', family='autoregressive_prior')
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+  """The keys of --mode=study."""
+
+  variations: tuple[str, ...] = key((), "one text a run, '[NAME:] KEY=VALUE KEY=VALUE ...', see docs/studies.md")
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+  """The keys that --mode=score reads beside those of the images, `data`, and of the evaluators."""
+
+  generated: str = key('', 'folder or zip of generated images; evaluators with num_generated 0 take all')
+  real: str = key('', 'folder or zip of real images')
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Steps):
+  """All keys."""
+
+  seed: int = key(0, 'from it, and the step, comes every random number of a run', at_least=0, below=2**32)
+  samples_per_class: int = key(10, 'columns of the sample grid, whose rows are the classes', at_least=1)
+  data: DataKeys = section(DataKeys, 'the images')
+  augmentation: Augmentation = section(
+      Augmentation, 'at random for each training image, on the device; by default nothing')
+  doctor: Limits = section(Limits, 'which numbers of an adversarial training are signs that it fails: docs/gan.md')
+  checkpoints: CheckpointKeys = section(CheckpointKeys, 'which checkpoints are kept')
+  study: Study = section(Study, 'read by --mode=study alone')
+  priors: Priors = section(Priors, 'read by --mode=prior alone', optional=True)
+  score: Score = section(Score, 'read by --mode=score alone', optional=True)
+
+
+def check(config):
+  """Raises UserError for a config that no run can work with: see `jgen.keys.check`, and what must hold between keys."""
+  keys.check(Config, config, 'config')
+  per_dispatch = config.steps_per_dispatch
+  for name in _ALIGNED:
+    if config[name] % per_dispatch:
+      raise UserError(f'config.{name} is {config[name]}, not a multiple of config.steps_per_dispatch, {per_dispatch}; '
+                      'change one of the two')
+  if config.checkpoints.best_metric and config.evaluate_every_steps % config.checkpoint_every_steps:
+    raise UserError(
+        f'config.evaluate_every_steps is {config.evaluate_every_steps}, not a multiple of '
+        f'config.checkpoint_every_steps, {config.checkpoint_every_steps}; the best checkpoint needs what is '
+        'evaluated to be saved: change one of the two')
