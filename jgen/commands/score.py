@@ -26,7 +26,10 @@ def run(config, workdir, command):
   if (folder / 'config.json').exists():
     raise UserError(f'{folder} is the folder of a run, which is scored by --mode=evaluate; name another --workdir for '
                     'the scores of two folders')
-  generated, real = (_load(config, key) for key in ('generated', 'real'))
+  if 'score' not in config:
+    raise UserError('the config has no section `score`; leave --config out, or start from jgen/recipes/score.py')
+  generated = _load(config, 'generated', config.score.generated)
+  real = _load(config, 'real', config.score.real)
   splits = Splits(real, cache_dir=cache.root_of(config.data.cache_dir))
   evaluators = _evaluators(config.evaluators, real.spec, len(generated.images))
   evaluation.check_data(evaluators, splits)
@@ -52,14 +55,14 @@ class Drawn:
       yield self.images[start:min(start + 1_024, len(labels))]
 
 
-def _load(config, key):
-  """The Dataset of the folder that `config.score.<key>` names."""
-  if 'score' not in config or not config.score[key]:
-    raise UserError(f'config.score.{key} names no images; name a folder or zip: python launch.py --mode=score '
+def _load(config, name, folder):
+  """The Dataset of the folder that `config.score.<name>` names."""
+  if not folder:
+    raise UserError(f'config.score.{name} names no images; name a folder or zip: python launch.py --mode=score '
                     '--config.score.generated=FOLDER --config.score.real=FOLDER')
   section = copy.deepcopy(config.data)
   with section.unlocked():
-    section.name, section.dir, section.splits = 'folder', config.score[key], ('all',)
+    section.name, section.dir, section.splits = 'folder', folder, ('all',)
   return data.load(section)
 
 

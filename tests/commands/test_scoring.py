@@ -122,7 +122,7 @@ def test_folders_that_cannot_be_scored(pictures, tmp_path, finished):
   run = lambda config, folder=tmp_path / 'scores': refusal(score.run, config, folder, '')
   assert 'there are 80 generated images' in run(folders(pictures, num_generated=81))
   assert 'config.score.real names no images' in run(folders(pictures, **{'score.real': ''}))
-  assert 'config.score.generated names no images' in run(tiny.dcgan())
+  assert 'no section `score`' in run(tiny.dcgan())
   assert 'nowhere is neither a folder nor a zip' in run(folders(pictures, generated='nowhere'))
   assert 'is the folder of a run' in run(folders(pictures), finished[0])
   config = folders(pictures)

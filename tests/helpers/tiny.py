@@ -72,7 +72,7 @@ def learned_vae(**overrides):
   config = vae()
   model = config.model
   model.likelihood = 'learned_gaussian'
-  model.regularizer.name, model.regularizer.capacity_steps = 'capacity', 2
+  model.regularizer.update(name='capacity', free_nats=0., capacity_steps=2)
   model.optimizer.name = 'rmsprop'
   for network in (model.encoder, model.decoder):
     network.normalization, network.use_bias, network.kernel_size = 'none', True, 3
