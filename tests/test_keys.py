@@ -14,6 +14,7 @@ from jgen import evaluation, families, keys
 from jgen.errors import UserError
 from jgen.families.optimizers import Optimizer
 from jgen.keys import Key, key, section
+from jgen.recipes import page
 from jgen.training import doctor
 from jgen.training.config import Config, check
 
@@ -211,3 +212,7 @@ def test_a_key_that_only_others_read_is_found():
   assert unread(Optimizer, ['optimizer']) == []
   Unread.__module__ = Optimizer.__module__
   assert unread(Unread, ['optimizer']) == ['commitment_weight']
+
+
+def test_the_page_of_all_keys_is_current():
+  assert (ROOT / 'docs/config.md').read_text() == page.page(), 'python -m jgen.recipes.page > docs/config.md'

@@ -221,7 +221,7 @@ def test_every_update_of_the_critic_has_codes_of_its_own_and_samples_take_those_
 
 
 @pytest.mark.parametrize(('codes', 'message'), [
-    ({'categorical': 0, 'continuous': 0}, 'an InfoGAN needs a code'),
+    ({'categorical': 0, 'continuous': 0, 'categorical_weight': 1.}, 'an InfoGAN needs a code'),
     ({'num_values': 1}, 'config.model.codes.num_values is 1; expected a whole number, at least 2')])
 def test_codes_that_cannot_be_are_refused(codes, message):
   with pytest.raises(UserError, match=message) as caught:
