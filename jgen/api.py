@@ -62,7 +62,7 @@ class Run(Trained):
     return {path.parent.name: Run(path.parent) for path in sorted(self.folder.glob('priors/*/config.json'))}
 
   def images_of(self, paths):
-    """Pictures of image files as the model takes them: centred squares, resized, grey where the model's are.
+    """Pictures of image files as the model takes them: cropped to the middle, resized, grey where its are.
 
     Args:
       paths: a file, a folder, or a sequence of them.

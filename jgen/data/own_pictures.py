@@ -3,20 +3,19 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from jgen.data.files.decoding import SUFFIXES, BadImageError, centre_square, decode
-from jgen.data.files.resizing import resize
+from jgen.data.files.decoding import SUFFIXES, BadImageError, decode
+from jgen.data.files.resizing import served
 from jgen.errors import UserError
 from jgen.files import expanded
 
 
 def read(paths, image_shape):
-  """The centred squares of pictures, resized.
+  """Pictures cropped to the middle, of the proportions of the model's images, and resized.
 
   Args:
     paths: an image file, a folder of them (in the order of their names, nothing below it), or a sequence of both.
-    image_shape: (H, W, C), H = W, C 1 for grey or 3.
+    image_shape: (H, W, C), C 1 for grey or 3.
 
   Returns:
     (uint8 [n, H, W, C], [the file of each])
@@ -40,13 +39,9 @@ def _files(path):
 
 
 def _read(file, image_shape):
-  size, _, channels = image_shape
   try:
-    square = centre_square(decode(file.read_bytes()), 1.)
+    return served(decode(file.read_bytes())[np.newaxis], image_shape)[0]
   except OSError as error:
     raise UserError(f'{file}: {error.strerror or error}; name an image file or a folder of them') from error
   except BadImageError as error:
     raise UserError(f'{file} cannot be read: {error}') from error
-  if channels == 1:
-    square = np.asarray(Image.fromarray(square).convert('L'))[..., np.newaxis]
-  return resize(square[np.newaxis], size)[0]
