@@ -6,6 +6,9 @@ import jax.numpy as jnp
 
 AXIS = 'devices'
 
+# Folded into the key of a run, one for each purpose, so that no two draw the same numbers. The numbers below are steps.
+INIT, AUGMENTATION, EVALUATION, STATISTICS = range(2**31, 2**31 + 4)
+
 
 def per_image(key, count, draw):
   """Draws for the `count` images of this device's share of a batch: [B, ...].

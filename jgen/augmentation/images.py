@@ -13,9 +13,7 @@ import jax.numpy as jnp
 
 from jgen import keys
 from jgen.keys import key
-from jgen.parallel import per_image
-
-_KEY = 2**31 + 1                        # folded into the run's key; no step has this number, nor the initial values
+from jgen.parallel import AUGMENTATION, per_image
 
 
 def unchanged(key, step, images):
@@ -45,7 +43,7 @@ class Augmentation:
 
   def __call__(self, key, step, images):
     """Augments float32 [K, B, H, W, C]; `key` is that of the run. Call it inside a function mapped over `AXIS`."""
-    keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, _KEY), step), len(images))
+    keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, AUGMENTATION), step), len(images))
     shape = images.shape[2:4]
     draw = functools.partial(self.draw, shape=shape)
     matrices, offsets = jax.vmap(lambda key: per_image(key, images.shape[1], draw))(keys)

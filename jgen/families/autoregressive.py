@@ -30,11 +30,13 @@ class Autoregressive(Family):
   optimizer: optax.GradientTransformation
   temperature: float                    # that the logits are divided by in sampling
   num_classes: int                      # Y; 0 is unconditional
+  ema_decay: float = 0.
 
   def init(self, key):
     codes = jnp.zeros((1, self.network.num_positions), jnp.int32)
     return train_state.create(key, {'autoregressive': self.network}, {'autoregressive': (codes, codes[:, 0])},
-                              {'autoregressive': self.optimizer})
+                              {'autoregressive': self.optimizer},
+                              averaged=('autoregressive',) if self.ema_decay else ())
 
   def logits(self, params, codes, labels, train=False, dropout_key=None):
     """[B, N, K]"""
@@ -88,6 +90,8 @@ class Keys:
   dropout: float = key(0.1, 'probability with which a value beside a shortcut is dropped in training', at_least=0,
                        below=1)
   temperature: float = key(1., 'that the logits are divided by in sampling', above=0)
+  ema_decay: float = key(0., 'decay a step of the averaged parameters, which are drawn and measured; 0 for none',
+                         at_least=0, below=1)
   optimizer: Optimizer = section(Optimizer, learning_rate=1e-3, b1=0.9)
 
 
@@ -102,7 +106,7 @@ def create(model, num_codes, num_positions, num_classes):
       num_codes=num_codes, num_positions=num_positions, num_classes=num_classes if model.conditional else 0,
       **keys.numbers(CausalTransformer, model))
   return Autoregressive(network=network, optimizer=optimizers.create(model.optimizer), temperature=model.temperature,
-                        num_classes=network.num_classes)
+                        num_classes=network.num_classes, ema_decay=model.ema_decay)
 
 
 def check(model, num_classes):

@@ -23,6 +23,8 @@ class Family:
 
   batches_per_step: int = 1             # K, fresh batches that one training step eats
   num_classes: int = 0                  # Y, labels that its samples follow; 0 where they follow none
+  ema_decay: float = 0.                 # decay a step of the averaged parameters, which are what is used after training
+  statistics_need_images: bool = False  # whether `training_pass` reads the images of its batch, not the labels alone
 
   def init(self, key):
     """The TrainState at step 0. Run once, on one device, outside of any mapped function."""
@@ -47,6 +49,13 @@ class Family:
 
     Returns:
       (state, {name: [] float32 of this device's share}); the caller advances `state.step`.
+    """
+    raise NotImplementedError
+
+  def training_pass(self, state, batch, key):
+    """The model_state after a forward pass in training mode on a batch {'image': [B, H, W, C], 'label': [B]}.
+
+    Of networks with averaged parameters; it gives the batch statistics of these: see `jgen.families.averaging`.
     """
     raise NotImplementedError
 

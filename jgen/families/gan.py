@@ -204,12 +204,6 @@ class GAN(Family):
     metrics.update(gradient_norms(gradients))
     return state.replace(model_state={**state.model_state, 'generator': generated.model_state}), metrics
 
-  def average(self, state):
-    """Moves the averaged generator, if there is one, towards the generator."""
-    ema_params = {name: optax.incremental_update(state.params[name], averaged, 1. - self.ema_decay)
-                  for name, averaged in state.ema_params.items()}
-    return state.replace(ema_params=ema_params)
-
   def train_step(self, state, batches, key):
     """K critic updates, each on fresh real and generated images, then the generator's.
 
@@ -231,7 +225,7 @@ class GAN(Family):
     if last:
       critic = means_over_updates(earlier_metrics, critic)
     state, generator = self.update_generator(state, generated, batch['label'], jax.random.fold_in(key, _UPDATE))
-    return self.average(state), {**prefixed('critic', critic), **prefixed('generator', generator)}
+    return state, {**prefixed('critic', critic), **prefixed('generator', generator)}
 
   def update_generator(self, state, generated, labels, key):
     """All updates of the generator in a step, the first with what it has generated."""
@@ -244,6 +238,9 @@ class GAN(Family):
     state, later_metrics = lax.scan(later_step, state, jax.random.split(key, self.generator_steps - 1))
     return state, means_over_updates(later_metrics, metrics)
 
+  def training_pass(self, state, batch, key):
+    return {**state.model_state, 'generator': self.generate(state, key, batch['label']).model_state}
+
   def sample(self, state, key, labels):
     return self.draw(state, key, self.latents(key, labels))
 
@@ -253,9 +250,8 @@ class GAN(Family):
 
   def draw(self, state, key, inputs):
     """Images of the generator's inputs [B, Z (+ Y)], in evaluation."""
-    params = state.ema_params.get('generator', state.params['generator'])
     images, _ = train_state.apply(
-        self.generator, params, state.model_state['generator'], inputs, train=False,
+        self.generator, state.params['generator'], state.model_state['generator'], inputs, train=False,
         dropout_key=jax.random.fold_in(key, _DROPOUT))
     return images
 

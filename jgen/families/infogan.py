@@ -64,6 +64,9 @@ class InfoGAN(GAN):
     codes = jax.vmap(lambda k: self.draw_codes(k, batches['image'].shape[1]))(keys)
     return super().train_step(state, {**batches, 'label': codes}, key)
 
+  def training_pass(self, state, batch, key):
+    return super().training_pass(state, {**batch, 'label': self.draw_codes(key, len(batch['label']))}, key)
+
   def further_critic_terms(self, params, of_real, of_fake, labels):
     return self.information(params, of_fake, labels) if self.body_learns_codes else ({}, {})
 

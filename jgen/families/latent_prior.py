@@ -12,7 +12,7 @@ import numpy as np
 
 from jgen import networks
 from jgen.errors import UserError
-from jgen.families import autoregressive, mixture, vae, vqvae
+from jgen.families import autoregressive, averaging, mixture, vae, vqvae
 from jgen.families.base import Family
 from jgen.families.optimizers import Optimizer
 from jgen.families.train_state import TrainState
@@ -46,6 +46,10 @@ class LatentPrior(Family):
   def batches_per_step(self):
     return self.prior.batches_per_step
 
+  @property
+  def ema_decay(self):
+    return self.prior.ema_decay
+
   def read(self, state, images):
     """What the prior is of, [B, ...], for images [B, H, W, C]."""
     raise NotImplementedError
@@ -64,13 +68,16 @@ class LatentPrior(Family):
     return state.replace(model_state={**state.model_state, **entries})
 
   def adapt(self, state, dataset):
-    """The state with the VQ-VAE's newest checkpoint in it; raises UserError if it is not the one of `step`."""
-    del dataset
+    """The state with the VQ-VAE's newest checkpoint in it, its averaged parameters where it has them.
+
+    Raises UserError if the checkpoint is not the one of `step`.
+    """
     like = jax.eval_shape(self.vqvae.init, jax.random.key(0))
     trained = checkpoints.newest(self.folder, like)
     if int(trained.step) != self.step:
       raise UserError(f'the newest checkpoint in {self.folder} is of step {int(trained.step):,}, but config.model.'
                       f'vqvae_step is {self.step:,}; start a prior with --mode=prior --workdir={self.folder}')
+    trained = averaging.on_one_device(self.vqvae, trained, dataset)
     return self.with_entries(state, vqvae={'params': trained.params, 'model_state': trained.model_state})
 
   def frozen(self, state):

@@ -46,6 +46,16 @@ def create(key, networks, inputs, optimizers, averaged=()):
       ema_params={name: jax.tree.map(jnp.copy, params[name]) for name in averaged})
 
 
+def average(state, decay):
+  """The state with its averaged parameters moved towards the parameters: once a step, after the updates.
+
+  Exponential moving average over the steps (Polyak & Juditsky 1992), as Yazıcı et al. 2019 use it for generators.
+  """
+  ema_params = {name: optax.incremental_update(state.params[name], averaged, 1. - decay)
+                for name, averaged in state.ema_params.items()}
+  return state.replace(ema_params=ema_params)
+
+
 def apply(network, params, model_state, *inputs, train, dropout_key=None):
   """(output, new model_state) of a linen module; in evaluation the state is as it was.
 

@@ -37,10 +37,14 @@ class VAE(Family):
   variance: float                       # of a pixel; 0 for that of the training images
   image_shape: tuple[int, int, int]
   latent_size: int
+  ema_decay: float = 0.
+
+  statistics_need_images = True
 
   def init(self, key):
     inputs = jnp.zeros((1, *self.image_shape)), jnp.zeros((1, self.latent_size))
-    state = train_state.create(key, {'vae': self.network}, {'vae': inputs}, {'vae': self.optimizer})
+    state = train_state.create(key, {'vae': self.network}, {'vae': inputs}, {'vae': self.optimizer},
+                               averaged=('vae',) if self.ema_decay else ())
     fixed = {'variance': jnp.ones(())}  # until `adapt` has seen the images
     return state.replace(model_state={**state.model_state, 'likelihood': fixed})
 
@@ -98,6 +102,10 @@ class VAE(Family):
     state, gradients = train_state.descend(state, 'vae', gradients['vae'], self.optimizer)
     metrics['gradient_norm'] = optax.tree.norm(gradients)
     return state.replace(model_state=model_state), {f'vae/{name}': value for name, value in metrics.items()}
+
+  def training_pass(self, state, batch, key):
+    noise = self.noise(key, len(batch['image']))
+    return self.run(state.params, state.model_state, batch['image'], noise, train=True)[1]
 
   def eval_step(self, state, batch, key):
     """{name: [B]}: the ledger with one sample of the latents an image, as in training, and
@@ -175,6 +183,8 @@ class Keys:
       sections.Encoder, features=(32, 64, 128, 256), normalization='batch', kernel_init='pytorch')
   decoder: sections.Decoder = section(
       sections.Decoder, features=(256, 128, 64, 32), normalization='batch', kernel_init='pytorch')
+  ema_decay: float = key(0., 'decay a step of the averaged parameters, which are drawn and measured; 0 for none',
+                         at_least=0, below=1)
   optimizer: Optimizer = section(Optimizer)
 
 

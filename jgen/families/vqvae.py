@@ -47,10 +47,14 @@ class VQVAE(Family):
   latent_shape: tuple[int, int, int]    # (h, w, c) of the encoder's output
   codebook_size: int                    # K
   codes_per_image: int                  # N
+  ema_decay: float = 0.
+
+  statistics_need_images = True
 
   def init(self, key):
     images = jnp.zeros((1, *self.image_shape))
-    state = train_state.create(key, {'vqvae': self.network}, {'vqvae': (images,)}, {'vqvae': self.optimizer})
+    state = train_state.create(key, {'vqvae': self.network}, {'vqvae': (images,)}, {'vqvae': self.optimizer},
+                               averaged=('vqvae',) if self.ema_decay else ())
     averages = self.upkeep.begin(codebook_of(state.params))
     return state.replace(model_state={**state.model_state, 'codebook': averages})
 
@@ -71,7 +75,8 @@ class VQVAE(Family):
     vectors = vectors[np.sort(np.random.default_rng(0).permutation(len(vectors))[:_MAX_VECTORS])]
     codebook, _ = kmeans_plusplus(vectors, self.codebook_size, random_state=0)
     codebook = jnp.asarray(codebook)
-    return state.replace(params=with_codebook(state.params, codebook),
+    averaged = with_codebook(state.ema_params, jnp.copy(codebook)) if state.ema_params else {}
+    return state.replace(params=with_codebook(state.params, codebook), ema_params=averaged,
                          model_state={**state.model_state, 'codebook': self.upkeep.begin(codebook)})
 
   def _vectors_in_training(self, state, images):
@@ -121,9 +126,16 @@ class VQVAE(Family):
       revived = dead & ((state.step + 1) % self.upkeep.revive_every_steps == 0)
       codebook, averages = self.upkeep.revive(codebook, averages, revived, vectors, key)
       state = state.replace(opt_state=reset_moments(state.opt_state, revived))
+      if state.ema_params:              # an average with a dead code would be dead for long
+        averaged = jnp.where(revived[:, None], codebook, codebook_of(state.ema_params))
+        state = state.replace(ema_params=with_codebook(state.ema_params, averaged))
     state = state.replace(params=with_codebook(state.params, codebook),
                           model_state={**state.model_state, 'codebook': averages})
     return state, {'perplexity': perplexity(shares), 'dead_share': dead.mean(dtype=jnp.float32)}
+
+  def training_pass(self, state, batch, key):
+    del key
+    return self.run(state.params, state.model_state, batch['image'], train=True)[1]
 
   def eval_step(self, state, batch, key):
     """{name: [B]}: the objective and its terms, `cross_entropy` in nats, whatever is minimised, `mse` per pixel and
@@ -209,6 +221,8 @@ class Keys:
   decoder: sections.MapDecoder = section(
       sections.MapDecoder, 'its features are of the layers that double the image', features=(64, 32, 16, 16),
       negative_slope=0.01, kernel_init='pytorch', use_bias=True, kernel_size=3, last_kernel_size=3, last_stride=1)
+  ema_decay: float = key(0., 'decay a step of the averaged parameters, which are drawn and measured; 0 for none',
+                         at_least=0, below=1)
   optimizer: Optimizer = section(Optimizer, learning_rate=2e-3, b1=0.9)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jgen.keys import key
 
-ACTIVE_VARIANCE = 0.01                  # of a latent's mean over the images, above it is in use; Burda et al. 2016
+ACTIVE_VARIANCE = 0.01                  # a latent is active where its mean has a variance above this; Burda et al. 2016
 
 
 def kl_per_latent(mean, log_variance):

@@ -9,7 +9,7 @@ from jgen.networks import vqvae as vqvae_networks
 from jgen.networks.convolution.layers import Conv
 from jgen.networks.convolution.resampling import DOWNSAMPLINGS, UPSAMPLINGS
 from jgen.networks.dense import DenseDecoder, DenseEncoder
-from jgen.networks.layers import KERNEL_INITS, NORMALIZATIONS
+from jgen.networks.layers import FROM_ONE_PIXEL_INITS, KERNEL_INITS, NORMALIZATIONS
 from jgen.networks.quantizer import GROUPINGS, Quantizer
 
 
@@ -18,6 +18,7 @@ def generator(section, image_shape, kind=dcgan.Generator, **fields):
   return kind(
       image_shape=image_shape, dropout_at_sampling=section.dropout_at_sampling,
       resampling=choose('model.generator.up', section.up, UPSAMPLINGS),
+      first_kernel_init=choose('model.generator.kernel_init', section.kernel_init, FROM_ONE_PIXEL_INITS),
       **_adversarial(section), **_common(section, image_shape), **fields)
 
 

@@ -39,6 +39,7 @@ class Generator(Network):
   """Latents [B, Z] to images [B, H, W, C] in [-1, 1]; each of `features` but the first doubles the size."""
 
   image_shape: tuple[int, int, int]
+  first_kernel_init: Callable           # of the first layer
   resampling: Callable                  # a layer of jgen.networks.convolution.resampling
   dropout_at_sampling: bool             # whether values are dropped in evaluation as in training
 
@@ -50,7 +51,8 @@ class Generator(Network):
     height, width, channels = self.image_shape
     base = (height >> len(self.features), width >> len(self.features), self.features[0])
     options, dropout = self.options(train), self.dropout if train or self.dropout_at_sampling else 0.
-    x = Dense(math.prod(base), name=FIRST_LAYER, **options)(latents).reshape(-1, *base)
+    first = {**options, 'kernel_init': self.first_kernel_init}
+    x = Dense(math.prod(base), name=FIRST_LAYER, **first)(latents).reshape(-1, *base)
     for i, features in enumerate((*self.features[1:], channels), start=1):
       x = nn.leaky_relu(self.normalization(train)(x), self.negative_slope)
       x = self.resampling(features, name=f'layer_{i}', **options)(Dropout(dropout)(x))

@@ -5,9 +5,13 @@ import math
 
 from flax import linen as nn
 import jax
+from jax import lax
 import jax.numpy as jnp
 
 from jgen.parallel import AXIS, per_image
+
+MOMENTUM = 0.9                          # of the running statistics of BatchNorm; PyTorch calls the rest momentum, 0.1
+EPSILON = 1e-5                          # added to the variances; PyTorch's
 
 
 class Dense(nn.Module):
@@ -42,9 +46,45 @@ class Dropout(nn.Module):
     return jnp.where(per_image(self.make_rng('dropout'), len(x), draw), x / (1 - self.rate), 0.)
 
 
+class BatchNorm(nn.Module):
+  """Batch normalisation of [B, ..., C] over all devices (Ioffe & Szegedy 2015), as PyTorch's BatchNorm computes it.
+
+  In training, x is normalised by its mean and its biased variance over all axes but the last. The running mean and the
+  running variance, which evaluation uses, move by `1 - MOMENTUM` towards this mean and the unbiased variance. Params
+  `scale` and `bias` [C]; statistics `mean` and `var` [C] in the collection `batch_stats`.
+  """
+
+  train: bool
+
+  @nn.compact
+  def __call__(self, x):
+    channels = x.shape[-1]
+    running_mean = self.variable('batch_stats', 'mean', jnp.zeros, channels)
+    running_var = self.variable('batch_stats', 'var', jnp.ones, channels)
+    mean, var = running_mean.value, running_var.value
+    if self.train:
+      mean, var, unbiased = self.moments(x)
+      if not self.is_initializing():
+        running_mean.value = MOMENTUM * running_mean.value + (1 - MOMENTUM) * mean
+        running_var.value = MOMENTUM * running_var.value + (1 - MOMENTUM) * unbiased
+    scale = self.param('scale', nn.initializers.ones, channels)
+    bias = self.param('bias', nn.initializers.zeros, channels)
+    return (x - mean) * (lax.rsqrt(var + EPSILON) * scale) + bias
+
+  def moments(self, x):
+    """(mean, biased variance, unbiased variance), [C] each, over all devices."""
+    axes = tuple(range(x.ndim - 1))
+    first_and_second = jnp.stack([x.mean(axes), lax.square(x).mean(axes)])
+    count = x.size // x.shape[-1]
+    if not self.is_initializing():      # which is not mapped over the devices
+      first_and_second, count = lax.pmean(first_and_second, AXIS), count * lax.axis_size(AXIS)
+    mean, second = first_and_second
+    var = jnp.maximum(0., second - lax.square(mean))   # which rounding may bring below 0
+    return mean, var, var * (count / max(count - 1, 1))
+
+
 def batch_norm(train):
-  """Batch normalisation over all devices, with PyTorch's constants (eps 1e-5, momentum 0.1 of the new)."""
-  return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, axis_name=AXIS)
+  return BatchNorm(train)
 
 
 def instance_norm(train):
@@ -94,5 +134,15 @@ def pytorch_uniform(key, shape, dtype=jnp.float32):
   return jax.random.uniform(key, (math.prod(shape),), dtype, -bound, bound).reshape(shape)
 
 
+def pytorch_uniform_from_one_pixel(key, shape, dtype=jnp.float32):
+  """The same for the kernel [inputs, outputs] of a linear layer that stands for a transposed convolution of one pixel.
+
+  PyTorch counts the outputs of a ConvTranspose2d as its fan-in.
+  """
+  return pytorch_uniform(key, shape[::-1], dtype).T
+
+
 # `dcgan`: Radford et al. 2016, sec. 4.
 KERNEL_INITS = {'dcgan': normal(0.02), 'he': normal(he_stddev), 'pytorch': pytorch_uniform}
+# Of a linear layer as the first transposed convolution of a generator.
+FROM_ONE_PIXEL_INITS = {**KERNEL_INITS, 'pytorch': pytorch_uniform_from_one_pixel}

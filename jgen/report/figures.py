@@ -53,7 +53,7 @@ FIGURES = (
     SortedBars('kl_per_latent.png', 'KL divergence of each latent, on test images', 'nats',
                'latents, the one with the largest KL first', 'ledger', 'kl_per_latent',
                caption='The KL divergence latent by latent: latents near 0 are unused, their posterior is the prior.'),
-    Curves('active_units.png', 'Latents in use', 'latents whose mean varies by more than 0.01',
+    Curves('active_units.png', 'Latents in use', 'latents whose mean has a variance above 0.01',
            ('vae/active_units', 'ledger/active_units'),
            caption='Active units (Burda et al. 2016): latents whose posterior mean has a variance above 0.01 over '
                    'the images.'),

@@ -11,7 +11,7 @@ import numpy as np
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'numpy', 'scipy', 'pillow')
 _CHUNK = 4_096                          # images that are hashed at a time
-_SCORES = 1                             # of this package's scores: another number, other scores of the same images
+_SCORES = 2                             # of this package's scores: another number, other scores of the same images
 
 # How a score came about, in the order in which a reader asks.
 MEASURE = {
@@ -46,9 +46,11 @@ def digest_of(array):
 
 def of_state(state, seed, step):
   """The fields of a TrainState whose samples were measured, in evaluation mode."""
-  has_statistics = any('batch_stats' in collections for collections in state.model_state.values())
-  return {'averaged_parameters': bool(state.ema_params),
-          'batch_norm': 'running averages' if has_statistics else 'none', 'seed': seed, 'step': step}
+  with_statistics = {name for name, collections in state.model_state.items() if 'batch_stats' in collections}
+  kind = 'running averages' if with_statistics else 'none'
+  if with_statistics & set(state.ema_params):
+    kind = 'statistics of the averaged parameters'
+  return {'averaged_parameters': bool(state.ema_params), 'batch_norm': kind, 'seed': seed, 'step': step}
 
 
 def of_versions():

@@ -13,7 +13,7 @@ import jax
 from matplotlib.image import imread
 import numpy as np
 
-from jgen.data.spec import Splits
+from jgen.data.spec import Dataset, Splits
 from jgen.errors import UserError
 from jgen.evaluation import scores_of
 from jgen.model import Compiled, Model
@@ -55,10 +55,11 @@ class DrawSamples(Action):
   columns: int
   seed: int
   writer: Any                           # a clu metric writer
+  dataset: Dataset                      # the training images
 
   def __call__(self, step, state, scores):
     rows = len(self.row_names) or self.columns
-    images = Model(self.compiled, state).sample(np.repeat(np.arange(rows), self.columns), self.seed)
+    images = Model(self.compiled, state, self.dataset).sample(np.repeat(np.arange(rows), self.columns), self.seed)
     path = self.folder / 'samples' / f'step_{step:08d}.png'
     save_grid(path, images, self.columns, self.row_names)
     self.writer.write_images(step, {'samples': imread(path)[None, :, :, :3]})
@@ -80,7 +81,7 @@ class Evaluate(Action):
   def __call__(self, step, state, scores):
     scores = {}
     for name, evaluator in self.evaluators.items():
-      measured = evaluator.measure(Model(self.compiled, state), self.splits, self.seed)
+      measured = evaluator.measure(Model(self.compiled, state, self.splits.train), self.splits, self.seed)
       self.draw(step, measured.grids)   # first: the file of numbers says that all is done
       scores.update(self.store(step, name, measured, dataclasses.asdict(evaluator), state).numbers())
     self.writer.write_scalars(step, scores)

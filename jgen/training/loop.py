@@ -14,6 +14,7 @@ from jgen.data.host import importing_tensorflow
 from jgen.data.spec import Splits
 from jgen.families.base import Family
 from jgen.model import Compiled
+from jgen.parallel import INIT
 from jgen.progress import Progress
 from jgen.run import folder as run_folder
 from jgen.run.checkpoints import Checkpoints
@@ -21,8 +22,6 @@ from jgen.training import actions, cost, feed
 from jgen.training.doctor import Doctor
 from jgen.training.monitor import Monitor
 from jgen.training.step import compiled_dispatch, make_dispatch
-
-_INIT = 2**31                           # folded into the key for the initial values; no step has this number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Trainer:
 
   def begin(self):
     """(replicated state, its step): the newest sound checkpoint's, or a new one."""
-    init_key = jax.random.fold_in(jax.random.key(self.config.seed), _INIT)
+    init_key = jax.random.fold_in(jax.random.key(self.config.seed), INIT)
     like = jax.eval_shape(self.family.init, init_key)
     state, damaged = self.checkpoints.restore(like)
     _, damaged_best = self.checkpoints.best(like, [step for step, _ in damaged])
@@ -92,7 +91,7 @@ class Trainer:
         for every_steps, evaluators in self.evaluations())
     return (
         actions.DrawSamples(config.sample_every_steps, compiled, self.folder, row_names, config.samples_per_class,
-                            config.seed, writer),
+                            config.seed, writer, self.splits.train),
         all_along, actions.Save(config.checkpoint_every_steps, self.checkpoints), at_end)
 
   def evaluations(self):

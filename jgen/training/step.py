@@ -7,6 +7,7 @@ from jax import lax
 
 from jgen import images
 from jgen.augmentation import images as augmentation
+from jgen.families import train_state
 from jgen.parallel import AXIS
 
 
@@ -14,6 +15,7 @@ def step_on_device(family, augment, key, state, batches):
   """One step on one device: (state, {name: [] mean over the devices}). Its key is a function of (seed, step)."""
   batches = {**batches, 'image': augment(key, state.step, images.to_float(batches['image']))}
   state, metrics = family.train_step(state, batches, jax.random.fold_in(key, state.step))
+  state = train_state.average(state, family.ema_decay)
   return state.replace(step=state.step + 1), lax.pmean(metrics, AXIS)
 
 

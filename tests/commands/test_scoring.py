@@ -47,8 +47,8 @@ def test_a_score_is_stored_with_all_that_it_depends_on(finished):
   folder, _ = finished
   receipt = record_of(folder, 8)['receipt']
   expected = {'extractor': 'random', 'protocol': 'native', 'num_generated': 70, 'reference': 'digits',
-              'reference_split': 'train', 'averaged_parameters': True, 'batch_norm': 'running averages', 'seed': 0,
-              'step': 8}
+              'reference_split': 'train', 'averaged_parameters': True,
+              'batch_norm': 'statistics of the averaged parameters', 'seed': 0, 'step': 8}
   assert {name: receipt[name] for name in expected} == expected
   assert receipt['versions']['jax'] and receipt['image_shape'] == [8, 8, 1] and receipt['num_reference'] > 1_400
   assert FID.split('/')[1] in record_of(folder, 8)['results']

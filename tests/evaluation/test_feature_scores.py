@@ -105,14 +105,14 @@ def test_balls_on_a_line():
   real, generated = np.array([[0.], [1.], [3.], [7.]]), np.array([[2.], [20.]])
   np.testing.assert_allclose(pr.radii(real, 1), [1, 1, 2, 4])
   assert pr.precision_recall(real, generated, k=1) == {'precision': 0.5, 'recall': 1.}
-  # 2 lies in the balls of 1 and 3, on the edge of the first; 20 in none; 7 - 4 = 3 is beyond 2.
-  assert pr.density_coverage(real, generated, k=1) == {'density': 2 / 2, 'coverage': 2 / 4}
+  # 2 lies in the ball of 3 and on the edge of that of 1, which does not count; 20 in none; 7 - 4 = 3 is beyond 2.
+  assert pr.density_coverage(real, generated, k=1) == {'density': 1 / 2, 'coverage': 1 / 4}
 
 
 def test_a_set_covers_itself_and_nothing_that_is_far():
   real, _ = two_sets(120, 1)
   same, far = all_four(real, real, 5), all_four(real, real + 1e3, 5)
-  assert [same[name] for name in ('precision', 'recall', 'coverage')] == [1, 1, 1] and same['density'] > 1
+  assert same == pytest.approx({'precision': 1, 'recall': 1, 'density': 1, 'coverage': 1})
   assert set(far.values()) == {0}
 
 

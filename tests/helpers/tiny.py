@@ -96,6 +96,7 @@ def vqvae(**overrides):
 def averaged_vqvae(**overrides):
   """The same with a codebook of moving averages, whole maps as vectors, the squared error, without BatchNorm."""
   config = vqvae()
+  config.model.ema_decay = 0.5
   config.model.reconstruction = 'squared_error'
   config.model.quantizer.update(grouping='maps', learned_by='moving_average', decay=0.5)
   for network in (config.model.encoder, config.model.decoder):

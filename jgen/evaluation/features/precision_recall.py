@@ -14,23 +14,24 @@ def precision_recall(real, generated, k=3):
   """{'precision', 'recall'}: Kynkaanniemi et al. 2019, eq. 2.
 
   Precision is the share of generated features [N, F] in a ball around some real one [M, F] that reaches to its
-  k-th nearest real neighbour; recall is the same with the sets exchanged.
+  k-th nearest real neighbour, which it includes; recall is the same with the sets exchanged.
 
   Raises UserError as `radii` does.
   """
-  return {'precision': float(_held(generated, real, radii(real, k))[1].mean()),
-          'recall': float(_held(real, generated, radii(generated, k))[1].mean())}
+  return {'precision': float(_held(generated, real, radii(real, k), np.less_equal)[1].mean()),
+          'recall': float(_held(real, generated, radii(generated, k), np.less_equal)[1].mean())}
 
 
 def density_coverage(real, generated, k=5):
-  """{'density', 'coverage'}: Naeem et al. 2020, eq. 3 and 4.
+  """{'density', 'coverage'}: Naeem et al. 2020, eq. 3 and 4, as the authors' package `prdc` computes them.
 
-  Density is the number of real balls that hold a generated feature [N, F], on average, divided by k; it can exceed
-  1. Coverage is the share of real balls that hold a generated feature.
+  A ball reaches to the k-th nearest real neighbour, which it does not include: two equal sets have density 1. Density
+  is the number of real balls that hold a generated feature [N, F], on average, divided by k; it can exceed 1. Coverage
+  is the share of real balls that hold a generated feature.
 
   Raises UserError as `radii` does.
   """
-  total, _, covered = _held(generated, real, radii(real, k))
+  total, _, covered = _held(generated, real, radii(real, k), np.less)
   return {'density': total / (k * len(generated)), 'coverage': float(covered.mean())}
 
 
@@ -45,15 +46,17 @@ def radii(features, k):
   return np.concatenate([np.partition(distances, k)[:, k].copy() for distances in _rows(features, features)])
 
 
-def _held(points, centres, reach):
+def _held(points, centres, reach, within):
   """Which `points` [N, F] lie in the balls of radius `reach` [M] around `centres` [M, F].
+
+  `within(distances, reach)` says whether they do: np.less, or np.less_equal with the surface.
 
   Returns:
     (number of pairs, bool [N]: points in a ball, bool [M]: balls with a point)
   """
   total, inside, covered = 0, [], np.zeros(len(centres), bool)
   for distances in _rows(points, centres):
-    held = distances <= reach
+    held = within(distances, reach)
     total += int(held.sum())
     inside.append(held.any(axis=1))
     covered |= held.any(axis=0)

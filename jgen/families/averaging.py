@@ -1,0 +1,94 @@
+"""What is used of a model after training: averaged parameters, with batch statistics that are theirs.
+
+Running statistics follow the parameters that are trained. Those of the averaged parameters lag behind, so their
+activations have other means and variances, and normalising them by the running statistics distorts what is drawn. So
+before averaged parameters are used, the statistics are computed for them: the means over some batches in training mode
+("standing statistics", Brock et al. 2019, who do so to sample).
+"""
+
+import functools
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+
+from jgen.errors import UserError
+from jgen.images import to_float
+from jgen.networks.layers import MOMENTUM
+from jgen.parallel import AXIS, STATISTICS
+
+NUM_BATCHES = 16
+BATCH_SIZE = 128                        # over all devices
+
+
+def needs_statistics(state):
+  """Whether a network with averaged parameters has batch statistics."""
+  return any('batch_stats' in state.model_state[name] for name in state.ema_params)
+
+
+def with_averages(state):
+  """The state whose params are the averaged ones, where it has them; its statistics are still those of the others."""
+  return state.replace(params={**state.params, **state.ema_params}, ema_params={})
+
+
+def recompute(family, state, batches):
+  """The state of `with_averages` with batch statistics for its params, on one device; mapped over `AXIS`.
+
+  Args:
+    family: a Family.
+    state: a TrainState that `needs_statistics`.
+    batches: as `batches_for` makes them, [S, B, ...] each, this device's share.
+  """
+  names, state = tuple(state.ema_params), with_averages(state)
+  key = jax.random.fold_in(jax.random.key(0), STATISTICS)   # the same images for the same parameters, whatever the seed
+  def one_batch(model_state, step):
+    i, batch = step
+    model_state = with_statistics(model_state, statistics(model_state, names, jnp.zeros_like))
+    batch = {**batch, 'image': to_float(batch['image'])}
+    model_state = family.training_pass(state.replace(model_state=model_state), batch, jax.random.fold_in(key, i))
+    return model_state, statistics(model_state, names, lambda x: x / (1 - MOMENTUM))
+  model_state, of_batches = lax.scan(one_batch, state.model_state, (jnp.arange(NUM_BATCHES), batches))
+  return state.replace(model_state=with_statistics(model_state, jax.tree.map(lambda x: x.mean(0), of_batches)))
+
+
+def statistics(model_state, names, function):
+  """{network: its batch statistics}, each array through `function`, of the networks `names` that have any."""
+  return {name: jax.tree.map(function, model_state[name]['batch_stats'])
+          for name in names if 'batch_stats' in model_state[name]}
+
+
+def with_statistics(model_state, found):
+  return {**model_state, **{name: {**model_state[name], 'batch_stats': values} for name, values in found.items()}}
+
+
+def batches_for(family, dataset):
+  """{'image': uint8 [S, G, H, W, C], 'label': int32 [S, G]} on the host: all classes as often, images evenly spread.
+
+  Args:
+    family: a Family.
+    dataset: the training Dataset; may be None for a family whose statistics do not need images.
+
+  Raises:
+    UserError: there is no data set, and the family's statistics need images.
+  """
+  count = NUM_BATCHES * BATCH_SIZE
+  labels = np.arange(count, dtype=np.int32) % max(1, family.num_classes)
+  images = np.zeros((count, 1), np.uint8)   # nobody reads them
+  if family.statistics_need_images:
+    if dataset is None:
+      raise UserError('the averaged parameters of this model need training images, from which the batch statistics '
+                      'that go with them are computed; name the data set')
+    rows = np.arange(count) * len(dataset.images) // count
+    images = np.asarray(dataset.images[np.random.default_rng(0).permutation(rows)])
+  return {name: x.reshape(NUM_BATCHES, BATCH_SIZE, *x.shape[1:]) for name, x in
+          {'image': images, 'label': labels}.items()}
+
+
+def on_one_device(family, state, dataset):
+  """The state as it is used after training, for a state on the host; it is itself where nothing is averaged."""
+  if not needs_statistics(state):
+    return with_averages(state)
+  function = jax.vmap(functools.partial(recompute, family), (None, 0), axis_name=AXIS)
+  batches = jax.tree.map(lambda x: x[None], batches_for(family, dataset))
+  return jax.tree.map(lambda x: x[0], jax.jit(function)(state, batches))
