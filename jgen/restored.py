@@ -12,6 +12,7 @@ import numpy as np
 from jgen import data, families
 from jgen import labels as labels_lib
 from jgen.errors import UserError
+from jgen.families import averaging
 from jgen.model import Compiled, Model
 from jgen.run import checkpoints, data_spec
 from jgen.run import folder as run_folder
@@ -69,12 +70,14 @@ class Restored:
   @functools.cached_property
   def model(self):
     """The `jgen.model.Model` on all devices of this process."""
-    return Model(Compiled(self.family), jax_utils.replicate(self.state))
+    needs_images = self.family.statistics_need_images and averaging.needs_statistics(self.state)
+    images = data.load_splits(self.config.data).train if needs_images else None
+    return Model(Compiled(self.family), jax_utils.replicate(self.state), images)
 
   @property
   def used(self):
     """The TrainState on the host, numpy arrays, as it is used: with averaged parameters where there are any."""
-    return self.state
+    return jax.device_get(jax_utils.unreplicate(self.model.used))
 
   @property
   def image_shape(self):

@@ -215,7 +215,7 @@ class Trained(Restored):
 
   @property
   def _used(self):
-    return self.model.state
+    return self.model.used
 
   def _draw(self, latents, labels, codes, seed):
     """The images of latents [n, Z] and labels [n], part by part."""
