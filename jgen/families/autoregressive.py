@@ -105,8 +105,8 @@ def create(model, num_codes, num_positions, num_classes):
   network = CausalTransformer(
       num_codes=num_codes, num_positions=num_positions, num_classes=num_classes if model.conditional else 0,
       **keys.numbers(CausalTransformer, model))
-  return Autoregressive(network=network, optimizer=optimizers.create(model.optimizer), temperature=model.temperature,
-                        num_classes=network.num_classes, ema_decay=model.ema_decay)
+  return Autoregressive(network=network, optimizer=optimizers.create(model.optimizer), num_classes=network.num_classes,
+                        **keys.numbers(Autoregressive, model))
 
 
 def check(model, num_classes):
