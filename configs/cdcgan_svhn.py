@@ -16,6 +16,7 @@ def get_config():
   config.data.name = 'svhn'
   config.data.splits = ('train', 'test', 'extra')
   config.evaluate_every_steps = 1_000
-  recipes.add_evaluators(config, 'class_consistency')
+  recipes.add_evaluators(config, 'class_consistency', 'inception_features')
+  config.evaluators.inception_features.instead = ('classifier_features', 'random_features')
   config.model.conditional = True
   return config

@@ -10,7 +10,8 @@ from jgen import recipes
 
 
 def get_config():
-  config = recipes.gan_run()
+  config = recipes.gan_run('inception_features')
+  config.evaluators.inception_features.instead = ('random_features',)
   config.batch_size = 3200
   config.num_steps = 5_000
   config.data.name = 'folder'

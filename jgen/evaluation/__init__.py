@@ -11,6 +11,7 @@ The contract of an evaluator, a frozen dataclass whose fields are the keys of it
   `jgen.data.spec.Splits`. Its numbers can be ranked among runs where it gives them a receipt (`receipt.py`);
   `scores(spec, family)`, which only some have, gives the names of those of its numbers that rank models: the entries of
   `jgen.run.scores.KINDS` that it measures;
+  `stand_ins() -> {name: evaluator}`, which only some have, is what measures in its place where it cannot, if anything;
   `of_images`, which only some have, says that it needs of the model no more than `sample_parts`, so that it can measure
   images of any source.
 """
@@ -66,7 +67,11 @@ def create(sections, spec, family, has_test=False):
   Raises UserError on an unknown evaluator, on keys that are not the evaluator's, and where an evaluator
   cannot serve the data set of `spec`, which has test images or not, or the Family.
   """
-  evaluators = {name: _build(name, section) for name, section in sections.items()}
+  evaluators = {}
+  for name, section in sections.items():
+    evaluator = _build(name, section)
+    stand_ins = evaluator.stand_ins() if hasattr(evaluator, 'stand_ins') else {}
+    evaluators |= stand_ins or {name: evaluator}
   for name, evaluator in evaluators.items():
     _check_needs(name, evaluator, family, has_test)
     if hasattr(evaluator, 'check'):

@@ -1,11 +1,15 @@
 """KID, Inception Score, precision, recall, density and coverage against closed forms, torch-fidelity and prdc."""
 
 import tracemalloc
+from types import SimpleNamespace
 
 from helpers.published import refusal
 import numpy as np
 import pytest
 
+from jgen import evaluation, recipes
+from jgen.data.spec import Spec
+from jgen.errors import UserError
 from jgen.evaluation.features import precision_recall as pr
 from jgen.evaluation.features.inception_score import inception_score
 from jgen.evaluation.features.kernel_distance import estimate, squared_mmd
@@ -129,3 +133,18 @@ def test_memory_is_that_of_a_few_rows(monkeypatch):
 
 def test_balls_of_too_few_are_refused():
   assert 'there are 3' in refusal(pr.precision_recall, np.zeros((3, 2)), np.zeros((9, 2)), 3)
+
+
+def test_proxies_replace_the_fid_only_if_they_are_named_and_the_weights_are_missing(tmp_path, capsys):
+  path, spec, family = tmp_path / 'inception.npz', Spec('made', (8, 8, 3)), SimpleNamespace(num_classes=0)
+  section = recipes.evaluator('inception_features')
+  section.update(weights=str(path), num_generated=50, num_real=20)
+  with pytest.raises(UserError, match='no Inception weights there'):
+    evaluation.create({'inception_features': section}, spec, family)
+  section.instead = ('random_features',)
+  (name, evaluator), = evaluation.create({'inception_features': section}, spec, family).items()
+  assert name == evaluator.name == 'random_features' and (evaluator.num_generated, evaluator.num_real) == (50, 20)
+  assert '--mode=weights' in capsys.readouterr().err
+  path.write_bytes(b'cut short')
+  with pytest.raises(UserError, match='inception.npz'):
+    evaluation.create({'inception_features': section}, spec, family)

@@ -17,6 +17,7 @@ from jgen.evaluation.features.inception_score import inception_score
 from jgen.evaluation.features.input_protocols import PROTOCOLS
 from jgen.evaluation.features.reference import evenly, reference
 from jgen.evaluation.measured import Measured
+from jgen.files import expanded
 from jgen.keys import key
 from jgen.networks.inception import weights as inception_weights
 
@@ -210,6 +211,9 @@ class FeatureScores:
     return {}
 
 
+STAND_INS = ('classifier_features', 'random_features')
+
+
 @dataclasses.dataclass(frozen=True)
 class InceptionFeatures(FeatureScores):
   """FID and its kin; `fid768` and its kin where the weights end at 768 features."""
@@ -217,8 +221,21 @@ class InceptionFeatures(FeatureScores):
   weights: str = key('', "the Inception's weights, .npz, .pth or a folder of single layers; '' for inception.npz in "
                          'the data cache')
   protocol: str = key('tf1', 'how images become what the network sees', names=PROTOCOLS)
+  instead: tuple[str, ...] = key((), 'evaluators that compute proxies instead, with the same counts, if there are no '
+                                     'weights; without any, missing weights are an error', names=STAND_INS)
 
   name = 'inception_features'
+
+  def stand_ins(self):
+    """Evaluators {name: evaluator} that replace this one because its weights are missing; prints how to get them."""
+    path = expanded(self.weights or feature_spaces.default_weights())
+    if not self.instead or path.exists():
+      return {}
+    terminal.warn(f'{self.name}: no weights at {path}, so {" and ".join(self.instead)} give proxies of the FID; '
+                  f'{inception_weights.FETCH}')
+    shared = {field.name: getattr(self, field.name) for field in dataclasses.fields(FeatureScores)}
+    shared['further'] = tuple(score for score in self.further if score != 'inception_score')
+    return {name: PROXIES[name](**shared) for name in self.instead}
 
   def check_network(self, spec):
     if spec.image_shape[2] not in (1, 3):
@@ -266,6 +283,9 @@ class RandomFeatures(FeatureScores):
 
   def space(self, splits):
     return feature_spaces.random_space(splits.train.spec.image_shape)
+
+
+PROXIES = {evaluator.name: evaluator for evaluator in (ClassifierFeatures, RandomFeatures)}
 
 
 def labels_like(labels, count):

@@ -1,0 +1,45 @@
+"""What docs/reports.md says that a run folder holds."""
+
+from pathlib import Path
+import re
+
+from jgen.report.drawing import Curves, LatentScatter
+from jgen.report.figures import FIGURES
+
+PAGE = Path(__file__).parent.parent.parent / 'docs/reports.md'
+
+
+def promised():
+  """{config: [a row's files, in backticks and text between]}."""
+  sections = re.split(r'^### (\w+)$', PAGE.read_text('utf-8').partition('# Departures')[0], flags=re.MULTILINE)[1:]
+  return {name: re.findall(r'^\| [^`|]*\| (.*`.*) \|$', text, re.MULTILINE)
+          for name, text in zip(sections[::2], sections[1::2], strict=True)}
+
+
+def broken(files, config, metrics):
+  """Whether a run of the config, whose steps have such metrics, would lack what a row promises."""
+  present = [all(made(name, config, metrics) for name in re.findall('`(.*?)`', part)) for part in files.split(' or ')]
+  return not any(present)
+
+
+def made(name, config, metrics):
+  """Whether a run of the config makes the file."""
+  if name.startswith('STUDY/'):
+    name = name.removeprefix('STUDY/figures/')
+    return bool(config.study.variations) and (
+        name == 'samples.png' or name.startswith('evaluation_') and made(f'evaluation/{name[11:]}', config, metrics)
+        or made(f'figures/{name}', config, metrics))
+  folder, _, file = name.partition('/')
+  if folder == 'figures':
+    row, = (row for row in FIGURES if row.file == file)
+    return any(column in metrics or column.split('/')[0] in config.evaluators for column in columns(row))
+  if folder == 'evaluation':
+    return any(file.startswith(evaluator) for evaluator in config.evaluators)
+  return folder == 'samples' or folder == 'priors' and 'priors' in config
+
+
+def columns(row):
+  """Names of the numbers that a figure is drawn from."""
+  if isinstance(row, Curves):
+    return row.columns
+  return ['tsne/x' if isinstance(row, LatentScatter) else f'{row.evaluator}/']
