@@ -4,10 +4,13 @@ import contextlib
 import json
 import os
 from pathlib import Path
+import re
 
 from jgen.errors import UserError
 
 OUTPUT_MARK = '.jgen'                   # a file in folders that are written to, whose pictures are no data
+
+_TEMPORARY = re.compile(r'\..+\.(\d+)\.tmp')
 
 
 def expanded(path):
@@ -27,12 +30,36 @@ def replacing(path):
   """Gives a path beside `path` to write to, which takes its place at the end, or goes on an error."""
   path = Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')   # is_temporary knows this form
   try:
     yield temporary
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def is_temporary(name):
+  """Whether a file has the name of one that `replacing` writes to."""
+  return bool(_TEMPORARY.fullmatch(name))
+
+
+def remove_temporaries(*folders):
+  """Removes what killed processes have left half-written in the folders, not what a living process writes."""
+  for path in (path for folder in folders if folder.is_dir() for path in folder.iterdir()):
+    match = _TEMPORARY.fullmatch(path.name)
+    if match and not _lives(int(match[1])):
+      path.unlink(missing_ok=True)
+
+
+def _lives(number):
+  """Whether there is a process of this number, other than this one."""
+  try:
+    os.kill(number, 0)
+  except (ProcessLookupError, OverflowError):
+    return False
+  except PermissionError:
+    pass
+  return number != os.getpid()
 
 
 def write_text(path, text):

@@ -15,7 +15,7 @@ from jgen import terminal
 from jgen.commands import train, variations
 from jgen.commands.variations import Variation
 from jgen.errors import UserError
-from jgen.files import OUTPUT_MARK, write_text
+from jgen.files import write_text
 from jgen.report.comparison import INDEX, draw_comparison
 from jgen.run import folder as run_folder
 from jgen.training import setup
@@ -46,8 +46,7 @@ def check_folder(folder):
   """Raises UserError if a folder cannot take a study."""
   if folder.exists() and not folder.is_dir():
     raise UserError(f'{folder} is a file; name a folder with --workdir')
-  if folder.is_dir() and not (folder / INDEX).exists() and any(
-      entry.name not in ('.lock', '.lock.owner', OUTPUT_MARK) for entry in folder.iterdir()):
+  if not (folder / INDEX).exists() and not run_folder.is_free(folder):
     raise UserError(f'{folder} holds files but no study (no {INDEX}); name another --workdir')
 
 

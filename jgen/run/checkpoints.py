@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import json
 import math
 from pathlib import Path
 import shutil
@@ -15,10 +16,12 @@ from orbax.checkpoint import checkpoint_managers
 
 from jgen import terminal
 from jgen.errors import UserError, choose
+from jgen.files import write_text
 from jgen.keys import key
 from jgen.run import folder as run_folder
 from jgen.run import scores as scores_lib
 
+_MARK = 'saved.json'                    # the last step that is surely saved
 _OTHER_ARRAYS = 'its arrays are not those of this model: another version of jgen wrote it, or config.json was changed'
 
 
@@ -93,6 +96,7 @@ class Checkpoints:
   def __init__(self, folder, section, read_only=False):
     """`section` is `config.checkpoints`."""
     self._folder = folder / 'checkpoints'
+    self._mark, self._unmarked = folder / _MARK, None
     self._metric = BestMetric(section.best_metric, folder)
     policies = [checkpoint_managers.LatestN(section.keep_last), *([self._metric] if section.best_metric else [])]
     self._manager = ocp.CheckpointManager(self._folder, options=ocp.CheckpointManagerOptions(
@@ -130,6 +134,7 @@ class Checkpoints:
       raise UserError(f'no room for the checkpoint of step {step}: {size / 1e6:.1f} MB are needed and '
                       f'{free / 1e6:.1f} MB free at {self._folder}; the earlier checkpoints are kept, free some space '
                       'and run the same command again')
+    self._unmarked = step
     self._manager.save(step, args=ocp.args.Composite(
         state=ocp.args.StandardSave(state),
         meta=ocp.args.JsonSave({'digest': digest(state), **self._metric.sealed(step)})))
@@ -226,6 +231,21 @@ class Checkpoints:
     except Exception as error:   # of the disk, in as many kinds as there are layers
       raise UserError(
           f'a checkpoint could not be written to {self._folder}: {error}; the earlier ones are kept') from error
+    if self._unmarked is not None and jax.process_index() == 0:
+      write_text(self._mark, json.dumps({'step': self._unmarked}) + '\n')
+    self._unmarked = None
+
+  def check_not_lost(self, last_logged, every_steps):
+    """Raises UserError where checkpoints were saved, but none is there: training would begin anew over what is there.
+
+    Args:
+      last_logged: the last step in metrics.csv, which tells it of runs that older versions began.
+      every_steps: steps between checkpoints.
+    """
+    if not self._manager.all_steps() and (self._mark.exists() or last_logged >= 2 * every_steps):
+      folder = self._mark.parent
+      raise UserError(f'{folder} holds a run of {last_logged:,} logged steps, but its checkpoints are gone; put '
+                      f'{self._folder} back, or start anew: name another --workdir, or move {folder} away')
 
   def close(self):
     self._wait()

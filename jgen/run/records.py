@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jgen.errors import UserError
 from jgen.run.config import flatten
 from jgen.run.folder import read_config
+from jgen.run.metrics import read_rows
 from jgen.run.scores import read_all
 
 
@@ -28,7 +28,7 @@ def read_record(workdir):
   workdir = Path(workdir)
   series, latest = _read_evaluations(workdir)
   for name in ('metrics.csv', 'speed.csv'):
-    series |= _read_metrics(workdir / name)
+    series |= read_rows(workdir / name).series()
   config = flatten(read_config(workdir)) if (workdir / 'config.json').exists() else {}
   return Record(series, latest, config)
 
@@ -39,34 +39,9 @@ def read_metrics(workdir):
   Raises:
     UserError: the file is damaged.
   """
-  series = _read_metrics(Path(workdir) / 'metrics.csv')
+  series = read_rows(Path(workdir) / 'metrics.csv').series()
   steps = {'step': next(iter(series.values()))[0]} if series else {}
   return steps | {name: values for name, (_, values) in series.items()}
-
-
-def _read_metrics(path):
-  """The series of a Record; none where the run has not logged yet."""
-  text = path.read_text('utf-8', 'replace') if path.exists() else ''
-  lines = text.split('\n')[:-1]          # a last line without its end was cut short
-  header = lines[0].split(',') if lines else ['step']
-  if header[0] != 'step':
-    raise UserError(f"{path}: damaged; expected a header 'step,<name>,...' and a row per logged step; "
-                    'restore the file')
-  if len(lines) < 2:
-    return {}
-  rows = np.array([_read_row(line, len(header), f'{path}, line {number}')
-                   for number, line in enumerate(lines[1:], start=2)])
-  return {name: (rows[:, 0], rows[:, column]) for column, name in enumerate(header) if name != 'step'}
-
-
-def _read_row(line, length, where):
-  try:
-    row = [float(cell) for cell in line.split(',')]
-  except ValueError:
-    row = []
-  if len(row) != length or not np.isfinite(row[0]):
-    raise UserError(f'{where}: damaged; expected {length} numbers; restore the file or delete the line')
-  return row
 
 
 def _read_evaluations(folder):

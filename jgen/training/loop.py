@@ -16,8 +16,10 @@ from jgen.families.base import Family
 from jgen.model import Compiled
 from jgen.parallel import INIT
 from jgen.progress import Progress
-from jgen.run import folder as run_folder
+from jgen.run import environment
 from jgen.run.checkpoints import Checkpoints
+from jgen.run.metrics import MetricsFile, last_step
+from jgen.run.tensorboard import mark_restart
 from jgen.training import actions, cost, feed
 from jgen.training.doctor import Doctor
 from jgen.training.monitor import Monitor
@@ -42,11 +44,13 @@ class Trainer:
       state, first_step = self.begin()
       progress = Progress(self.config.num_steps, self.config.batch_size * self.family.batches_per_step,
                           quiet=jax.process_index() > 0 or first_step == self.config.num_steps)
-      run_folder.record_start(self.folder, first_step, self.splits.train.source)
+      environment.record_start(self.folder, first_step, self.splits.train.source)
       dispatch = self.dispatch(state, progress.say) if first_step < self.config.num_steps else None
     from clu import metric_writers  # imports TensorFlow
+    mark_restart(self.folder / 'tensorboard', first_step)
     writer = metric_writers.SummaryWriter(str(self.folder / 'tensorboard'))
-    with (contextlib.closing(run_folder.MetricsFile(self.folder / 'metrics.csv', first_step)) as metrics_file,
+    every = self.config.log_every_steps if jax.process_index() == 0 else 0   # the others' folders are new at each start
+    with (contextlib.closing(MetricsFile(self.folder / 'metrics.csv', first_step, every)) as metrics_file,
           contextlib.closing(Doctor(self.config.doctor, self.folder, first_step, writer, progress.say)) as doctor):
       monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress, doctor)
       todo = self.actions(writer, doctor)
@@ -65,6 +69,7 @@ class Trainer:
     _, damaged_best = self.checkpoints.best(like, [step for step, _ in damaged])
     self.checkpoints.set_aside(damaged + damaged_best)
     if state is None:
+      self.checkpoints.check_not_lost(last_step(self.folder / 'metrics.csv'), self.config.checkpoint_every_steps)
       state = self.family.adapt(jax.jit(self.family.init)(init_key), self.splits.train)
     return jax_utils.replicate(state), int(state.step)
 

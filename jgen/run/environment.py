@@ -1,0 +1,63 @@
+"""environment.json: with what each start of a run was made. It never keeps a run from going on."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+from pathlib import Path
+import platform
+import subprocess
+import sys
+
+import jax
+
+from jgen import terminal
+from jgen.errors import UserError
+from jgen.files import read_json, write_text
+
+_FILE = 'environment.json'
+_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scikit-learn', 'clu')
+UNKNOWN = 'unknown'                     # what is recorded where git is missing, or fails
+
+
+def record_start(folder, step, source):
+  """Appends this start to environment.json: versions, devices, git state, command and first step.
+
+  A damaged file is kept under another name, with a warning.
+  """
+  path, starts = folder / _FILE, []
+  if os.path.lexists(path):
+    try:
+      starts = read_json(path, 'it is kept', starts=list)['starts']
+    except UserError as error:
+      aside = path.with_name('environment_damaged.json')
+      os.replace(path, aside)
+      terminal.warn(f'{error}, as {aside}')
+  write_text(path, json.dumps({'starts': [*starts, _start(step, source)]}, indent=2) + '\n')
+
+
+def _start(step, source):
+  changes = _git('status', '--porcelain')
+  return {
+      'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+      'step': step, 'command': sys.argv, 'data': source, 'python': platform.python_version(),
+      'platform': platform.platform(), 'packages': {name: _version(name) for name in _PACKAGES},
+      'devices': [str(device) for device in jax.devices()], 'processes': jax.process_count(),
+      'git': _git('rev-parse', 'HEAD'), 'git_changes': changes if changes == UNKNOWN else bool(changes)}
+
+
+def _version(package):
+  try:
+    return importlib.metadata.version(package)
+  except importlib.metadata.PackageNotFoundError:
+    return UNKNOWN
+
+
+def _git(*arguments):
+  """What git says of this package's folder, UNKNOWN where there is no git, or it fails."""
+  try:
+    result = subprocess.run(['git', '-C', Path(__file__).parent, *arguments], capture_output=True, text=True,
+                            check=True, timeout=60)
+  except (OSError, ValueError, subprocess.SubprocessError):
+    return UNKNOWN
+  return result.stdout.strip()

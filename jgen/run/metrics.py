@@ -1,0 +1,122 @@
+"""metrics.csv: one row per logged step, each step once, whatever was interrupted and resumed; and its reader."""
+
+import csv
+import dataclasses
+import io
+import os
+from pathlib import Path
+import re
+
+import numpy as np
+
+from jgen.errors import UserError
+from jgen.files import write_text
+
+_NUMBER = re.compile(r'-?(\d+(\.\d+)?(e[+-]?\d+)?|inf|nan)')   # as Python writes them; float() takes more, as '1_0'
+_REMEDY = 'restore the file from a copy, or start anew with another --workdir'
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+  """What a file of logged numbers holds."""
+
+  names: tuple[str, ...]                # of the columns after 'step'
+  steps: np.ndarray                     # int64 [R], rising
+  values: np.ndarray                    # float64 [R, number of names]
+
+  def series(self):
+    """{name: (steps, values)}; {} where nothing is logged yet."""
+    return {name: (self.steps.astype(float), self.values[:, column])
+            for column, name in enumerate(self.names)} if len(self.steps) else {}
+
+
+def read_rows(path):
+  """The Rows of a csv file of numbers, 'step' first; none where it does not exist.
+
+  A last line without its end was cut short, and is left out.
+
+  Raises:
+    UserError: the file is damaged, or its steps do not rise; the line is named.
+  """
+  names, lines = _lines(path)
+  rows = [_row(line, len(names), f'{path}, line {number}') for number, line in enumerate(lines, start=2)]
+  for number, (before, after) in enumerate(zip(rows, rows[1:], strict=False), start=3):
+    if after[0] <= before[0]:
+      raise UserError(f'{path}, line {number}: damaged, step {after[0]:.0f} follows step {before[0]:.0f}; {_REMEDY}')
+  table = np.array(rows, np.float64).reshape(len(rows), len(names) + 1)
+  return Rows(names, table[:, 0].astype(np.int64), table[:, 1:])
+
+
+def _lines(path):
+  """(names of the columns after 'step', the other whole lines) of a file that may be missing or empty."""
+  path = Path(path)
+  try:
+    text = path.read_bytes().decode('utf-8') if path.exists() else ''
+  except OSError as error:
+    raise UserError(f'{path}: {error.strerror or error}; {_REMEDY}') from error
+  except UnicodeDecodeError as error:
+    raise UserError(f'{path}: damaged, it is no UTF-8 text; {_REMEDY}') from error
+  lines = text.split('\n')[:-1]
+  header = next(csv.reader(lines[:1], strict=True), None) if '\0' not in (lines or [''])[0] else ['']
+  if lines and (not header or header[0] != 'step' or len(set(header)) < len(header) or '' in header):
+    raise UserError(f"{path}, line 1: damaged, expected 'step' and the names of the columns; {_REMEDY}")
+  return tuple(header[1:]) if header else (), lines[1:]
+
+
+def _row(line, columns, where):
+  cells = line.split(',')
+  if len(cells) != columns + 1 or not cells[0].isdecimal() or not all(map(_NUMBER.fullmatch, cells)):
+    raise UserError(f'{where}: damaged, expected a step and {columns} numbers; {_REMEDY}')
+  return [float(cell) for cell in cells]
+
+
+def last_step(path):
+  """The largest step that a file of logged numbers begins a line with, 0 where it has none or does not exist."""
+  content = path.read_bytes() if path.is_file() else b''
+  return max((int(cell) for cell in re.findall(rb'^(\d{1,18}),', content, re.MULTILINE)), default=0)
+
+
+class MetricsFile:
+  """metrics.csv, open for writing."""
+
+  def __init__(self, path, step, every=0):
+    """Opens the file and drops what an interrupted run wrote after `step`, which will be written again.
+
+    Args:
+      path: the file.
+      step: of the checkpoint that the run goes on from.
+      every: steps between rows; every row up to `step` must be there. 0 keeps the rows that there are.
+
+    Raises:
+      UserError: a row up to `step` is missing, doubled, out of order or damaged.
+    """
+    self._names, lines = _lines(path)
+    kept = lines[:step // every] if every else [line for line in lines if int(line.split(',')[0]) <= step]
+    steps = [int(_row(line, len(self._names), f'{path}, line {number}')[0]) for number, line in enumerate(kept, 2)]
+    for number, expected in enumerate(range(every, step + 1, every) if every else (), start=2):
+      found = steps[number - 2] if number - 2 < len(steps) else 'none'
+      if found != expected:
+        raise UserError(f'{path}, line {number}: expected the row of step {expected}, found {found}, but the '
+                        f'checkpoint is of step {step}; {_REMEDY}')
+    self._names = list(self._names) if kept else None
+    write_text(path, ''.join(f'{line}\n' for line in ([','.join(['step', *self._names]), *kept] if kept else [])))
+    self._file = path.open('a', newline='', encoding='utf-8')
+
+  def write(self, step, scalars):
+    """Appends a row; `scalars` is {name: float}, the same names in every row."""
+    rows = io.StringIO()
+    writer = csv.writer(rows, lineterminator='\n')
+    if self._names is None:
+      self._names = sorted(scalars)
+      writer.writerow(['step', *self._names])
+    writer.writerow([step, *(repr(float(scalars[name])) for name in self._names)])
+    self._file.write(rows.getvalue())
+    self._file.flush()                  # whoever follows the file sees it; sync() is for the disk
+
+  def sync(self):
+    """Brings all rows to the disk, so that no checkpoint is ever ahead of its rows."""
+    os.fsync(self._file.fileno())
+
+  def close(self):
+    self.sync()
+    self._file.close()
