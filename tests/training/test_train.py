@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+import shutil
 import subprocess
 
 from helpers import declared, tiny
@@ -233,6 +234,19 @@ def test_all_checkpoints_damaged_is_an_error_that_changes_nothing(copy):
   with pytest.raises(UserError, match='none of the checkpoints'):
     run(copy, with_evaluator(tiny.wgan(**BEST)))
   assert steps_of(copy) == [4, 8]
+
+
+@pytest.mark.parametrize('spoil, message', [
+    (lambda folder: shutil.rmtree(folder / 'checkpoints'), 'its checkpoints are gone; put .* back, or start anew'),
+    (lambda folder: (folder / 'metrics.csv').unlink(), 'metrics.csv, line 2: expected the row of step 2, found none'),
+    (lambda folder: (folder / 'evaluation/class_consistency_step_00000004.json').write_text('{'), 'evaluate again')])
+def test_a_run_that_lost_a_part_is_refused_and_nothing_is_changed(spoil, message, copy):
+  spoil(copy)
+  before = {path: content for path, content in contents(copy).items() if path.suffix in ('.csv', '.png')}
+  with pytest.raises(UserError, match=message):
+    run(copy, with_evaluator(tiny.wgan(**BEST)))
+  after = contents(copy)
+  assert all(after[path] == content for path, content in before.items())
 
 
 def test_a_diverging_run_stops_at_its_step_and_keeps_the_checkpoint_before(tmp_path):
