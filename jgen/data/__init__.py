@@ -1,7 +1,7 @@
 """Data sets: one module each, named in one table, served as uint8 arrays at the working size.
 
-A reader is a module with
-  SPLITS                        the splits that the data set is published in
+A reader is a module or an object with
+  SPLITS                        the splits that the data set is published in; () where they are known with the data
   describe(section) -> Spec     reads no image, and needs no data unless the files alone say what the classes are
   load(section) -> Dataset      reads, resizes and, where that takes long, keeps the result (cache.py)
 where `section` is `config.data`, with the `Keys` below. Which annotation serves as the label is decided here, for all
@@ -12,22 +12,47 @@ import copy
 import dataclasses
 
 from jgen.data import cache
-from jgen.data.readers import celeba, digits, dsprites, folder, sprites, svhn, tiny_imagenet
+from jgen.data.readers import celeba, cifar10, digits, dsprites, folder, mnist, sprites, svhn, tfds, tiny_imagenet
 from jgen.data.readers.sprites import Keys as SpritesKeys
 from jgen.data.spec import Dataset, Spec, Splits, checked, relabelled, with_label
 from jgen.errors import UserError, choose
 from jgen.keys import key
 from jgen.keys import section as subsection
 
-READERS = {
+_TFDS = 'tfds:'                         # begins the name of any other set of tensorflow_datasets
+
+
+class _Readers(dict):
+  """{name: reader}, and for each name 'tfds:NAME' the reader of that set."""
+
+  def __contains__(self, name):
+    return super().__contains__(name) or str(name).startswith(_TFDS)
+
+  def __missing__(self, name):
+    if name not in self:
+      raise KeyError(name)
+    return tfds.TfdsReader(name.removeprefix(_TFDS))
+
+
+class _OrTfds(tuple):
+  """Names of data sets, and all that begin with 'tfds:'."""
+
+  def __contains__(self, name):
+    return super().__contains__(name) or str(name).startswith(_TFDS)
+
+
+READERS = _Readers({
     'celeba': celeba,
+    'cifar10': cifar10,
     'digits': digits,
     'dsprites': dsprites,
+    'fashion_mnist': mnist.FASHION_MNIST,
     'folder': folder,
+    'mnist': mnist.MNIST,
     'sprites': sprites,
     'svhn': svhn,
     'tiny_imagenet': tiny_imagenet,
-}
+})
 _OF_FILES = ('celeba', 'folder', 'tiny_imagenet')   # the data sets whose images are files of their own
 
 
@@ -47,7 +72,7 @@ class Keys:
   label: str = key('', "the annotation that is the label; '' for the data set's own class, if any")
   crop: float = key(0., 'sides of the centre kept of image files, as a share of the largest centred square or '
                         'rectangle: 1 for all of it, 0 for the usual one (CelebA 140/178, others 1)', at_least=0,
-                    at_most=1, read_with={'name': _OF_FILES})
+                    at_most=1, read_with={'name': _OrTfds(_OF_FILES)})
   label_file: str = key('', "a .csv of what is known of each image; '' for none", read_with={'name': ('folder',)})
   partition_file: str = key('', "a list of each image's split; '' for the usual splits",
                             read_with={'name': ('celeba', 'folder')})
@@ -97,8 +122,8 @@ def _reader(section):
   reader = choose('data.name', section.name, READERS)
   known = ', '.join(reader.SPLITS)
   if not section.splits:
-    raise UserError(f'config.data.splits is empty; {section.name} has: {known}')
+    raise UserError(f'config.data.splits is empty; {section.name} has: {known or "its own, as train and test"}')
   for split in section.splits:
-    if split not in reader.SPLITS:
+    if reader.SPLITS and split not in reader.SPLITS:
       raise UserError(f"config.data.splits names '{split}', which {section.name} has not; it has: {known}")
   return reader

@@ -1,5 +1,7 @@
 """Small files in a published layout, ways to spoil them, and what is said of it."""
 
+import gzip
+import struct
 from types import SimpleNamespace
 
 from helpers.pictures import encoded, put, smooth
@@ -90,6 +92,57 @@ def write_tiny_imagenet(folder):
   return folder
 
 
+def idx(array):
+  """An idx file of unsigned bytes, as MNIST is published in."""
+  return (0x800 + array.ndim).to_bytes(4) + b''.join(side.to_bytes(4) for side in array.shape) + array.tobytes()
+
+
+def write_mnist(folder, counts=(60, 20)):
+  """Random images in the published format; returns the folder."""
+  folder.mkdir()
+  for stem, count in zip(('train', 't10k'), counts, strict=True):
+    images = np.random.default_rng(count).integers(0, 256, (count, 28, 28), np.uint8)
+    (folder / f'{stem}-images-idx3-ubyte.gz').write_bytes(gzip.compress(idx(images)))
+    (folder / f'{stem}-labels-idx1-ubyte.gz').write_bytes(gzip.compress(idx((np.arange(count) % 10).astype(np.uint8))))
+  return folder
+
+
+def pickled_batch(pixels, labels):
+  """A pickle of {b'batch_label', b'labels', b'data', b'filenames'} as Python 2 wrote it: protocol 2, texts of bytes."""
+  def text(value):
+    return b'U' + bytes([len(value)]) + value if len(value) < 256 else b'T' + struct.pack('<i', len(value)) + value
+  def number(value):
+    return b'K' + bytes([value]) if value < 256 else b'M' + struct.pack('<H', value)
+  array = (b'cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85' + text(b'b') +
+           b'\x87Rq\x03(K\x01' + number(len(pixels)) + number(pixels.shape[1]) + b'\x86' +
+           b'cnumpy\ndtype\nq\x04' + text(b'u1') + b'K\x00K\x01\x87Rq\x05(K\x03' + text(b'|') +
+           b'NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89' +
+           text(pixels.tobytes()) + b'tb')
+  return (b'\x80\x02}q\x00(' + text(b'batch_label') + text(b'testing batch 1 of 1') + text(b'labels') + b']q\x06(' +
+          b''.join(map(number, labels)) + b'e' + text(b'data') + array + text(b'filenames') + b']q\x07(' +
+          b''.join(text(b'x_%d.png' % n) for n in range(len(labels))) + b'eu.')
+
+
+def cifar10_batches(count=12):
+  """{published name: (images uint8 [count, 32, 32, 3], labels)} of random images."""
+  rng = np.random.default_rng(0)
+  return {name: (rng.integers(0, 256, (count, 32, 32, 3), np.uint8), rng.integers(0, 10, count))
+          for name in ('data_batch_1', 'data_batch_2', 'data_batch_3', 'data_batch_4', 'data_batch_5', 'test_batch')}
+
+
+def planes(images):
+  """Rows of 3,072 bytes, red, then green, then blue."""
+  return np.moveaxis(images, 3, 1).reshape(len(images), -1)
+
+
+def write_cifar10(folder):
+  put(folder / 'cifar-10-batches-py', {
+      name: pickled_batch(planes(images), labels) for name, (images, labels) in cifar10_batches().items()})
+  return folder
+
+
 # {data set: what writes small files in its published format into a folder, and returns it}
-WRITERS = {'celeba': write_celeba, 'dsprites': write_dsprites, 'folder': write_pictures, 'svhn': write_svhn,
+WRITERS = {'celeba': write_celeba, 'cifar10': write_cifar10, 'dsprites': write_dsprites,
+           'fashion_mnist': write_mnist, 'folder': write_pictures,
+           'mnist': write_mnist, 'svhn': write_svhn,
            'tiny_imagenet': write_tiny_imagenet}

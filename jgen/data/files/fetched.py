@@ -11,6 +11,7 @@ from jgen.data.host import tensorflow
 from jgen.errors import UserError
 from jgen.files import expanded
 
+_PROBE = 'https://storage.googleapis.com/tfds-data/'   # asked before tensorflow_datasets, which retries for minutes
 _PART = 4096                            # images that are decoded at one time
 
 
@@ -53,25 +54,57 @@ def through_tfds(published, folder, splits, version: int, read: Callable):
   Raises:
     UserError: it is not there and cannot be downloaded.
   """
-  tf = tensorflow()
+  tensorflow()
   import tensorflow_datasets as tfds
   builder = tfds.builder(published.tfds_name, data_dir=folder or None)
   if not builder.data_path.exists():
     _download(published, builder, folder)
+
+  def batches(split):
+    return map(read, tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False, batch_size=_PART)))
+
+  return of_builder(builder, splits, version, batches), builder.data_path
+
+
+def of_builder(builder, splits, version: int, batches: Callable):
+  """The cache.Original of splits that a builder of tensorflow_datasets has prepared.
+
+  Args:
+    builder: a tfds.core.DatasetBuilder
+    splits: their names
+    version: of the reader
+    batches: a split's name -> iterable of (images uint8 [n, h, w, C], annotations [n, M])
+  """
+  tf = tensorflow()
   infos = [builder.info.splits[split] for split in splits]
 
   def parts():
     try:
       for split in splits:
-        for batch in tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False, batch_size=_PART)):
-          yield read(batch)
+        yield from batches(split)
     except tf.errors.OpError as error:
       raise UserError(f'{builder.data_path}: cannot be read ({in_one_line(error)}); delete that folder and '
                       'start again: it is made anew') from error
 
   files = tuple(Path(path) for info in infos for path in info.filepaths)
-  count = sum(info.num_examples for info in infos)
-  return cache.Original(files, count, version, parts), builder.data_path
+  return cache.Original(files, sum(info.num_examples for info in infos), version, parts)
+
+
+def prepare(builder, name):
+  """Downloads and prepares what a builder of tensorflow_datasets describes, unless that was done.
+
+  Raises:
+    UserError: it cannot be downloaded, or needs a package or files of the user's.
+  """
+  if builder.data_path.exists():
+    return
+  try:
+    urllib.request.urlopen(urllib.request.Request(_PROBE, method='HEAD'), timeout=10).close()
+    builder.download_and_prepare()
+  except Exception as error:   # of the network, of the disk, or of a tensorflow_datasets that lacks a package
+    raise UserError(
+        f'{name} is not prepared in {builder.data_path} and not downloaded ({in_one_line(error)}); prepare it where '
+        'there is a network, and name that folder of tensorflow_datasets with --config.data.dir=FOLDER') from error
 
 
 def in_one_line(error):

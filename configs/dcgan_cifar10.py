@@ -1,0 +1,32 @@
+"""DCGAN on CIFAR-10, 32x32, in the settings of StudioGAN, whose score is published.
+
+Radford et al. 2016: binary cross-entropy, the generator's non-saturating; two updates of the critic (discriminator) a
+step, batches of 64, Adam with 2e-4 and betas 0.5 and 0.999, 200,000 steps.
+
+  source                       FID     protocol
+  StudioGAN (its README)       50.28   10,000 samples against the 10,000 test images, best checkpoint
+  this config                          not measured yet
+
+StudioGAN's networks have more layers: a 3x3 convolution at the generator's end, and one before each of the critic's
+strided convolutions, which also sums over positions before the last layer. It flips images at random.
+
+  python launch.py --config=configs/dcgan_cifar10.py --config.data.dir=FOLDER   # with cifar-10-python.tar.gz
+  python launch.py --mode=evaluate --workdir=runs/dcgan_cifar10 --evaluators=inception_features
+"""
+
+from configs import common
+
+
+def get_config():
+  config = common.gan_run()
+  config.num_steps = 200_000
+  config.evaluate_every_steps = config.checkpoint_every_steps = 10_000
+  config.data.name = 'cifar10'
+  config.data.image_size = 32
+  config.data.test_splits = ('test',)
+  config.augmentation.horizontal_flip = 0.5
+  model = config.model
+  model.critic_steps = 2
+  model.generator.features = (512, 256, 128)
+  model.critic.features = (64, 128, 256)
+  return config

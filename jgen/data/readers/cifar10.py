@@ -1,0 +1,134 @@
+"""CIFAR-10: 32x32 RGB, 10 classes, 50,000 training and 10,000 test images (Krizhevsky 2009).
+
+https://www.cs.toronto.edu/~kriz/cifar.html. Read from the published "python" or "binary" version, unpacked or as the
+.tar.gz comes, where `config.data.dir` names it; through tensorflow_datasets otherwise. The python version is pickled,
+and unpickling runs whatever a file says: the batches are read by jgen/data/files/pickles.py, which executes nothing.
+"""
+
+import tarfile
+import zlib
+
+import numpy as np
+
+from jgen.data import cache
+from jgen.data.files import fetched, pickles
+from jgen.data.spec import Annotation, Dataset, Spec, served_shape
+from jgen.errors import UserError
+from jgen.files import expanded
+
+SPLITS = ('train', 'test')
+CLASSES = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck')
+_BATCHES = {'train': tuple(f'data_batch_{n}' for n in range(1, 6)), 'test': ('test_batch',)}
+_ARCHIVES = {'': 'cifar-10-python.tar.gz', '.bin': 'cifar-10-binary.tar.gz'}   # {ending of the batches: archive}
+_FOLDERS = {'': 'cifar-10-batches-py', '.bin': 'cifar-10-batches-bin'}
+_URL = 'https://www.cs.toronto.edu/~kriz/'
+_PUBLISHED = fetched.Published('CIFAR-10', 'cifar10', 'cifar-10-python.tar.gz', f'{_URL}cifar-10-python.tar.gz',
+                               f'{_URL}cifar-10-python.tar.gz')
+_PIXELS = 3 * 32 * 32
+_MAX_BYTES = 1 << 28                    # of a batch; a published one has 31 million
+_VERSION = 1
+
+
+def describe(section):
+  """Three channels, ten classes; the published size is 32."""
+  return Spec('cifar10', served_shape(section, 3), len(CLASSES), CLASSES, (Annotation('class', CLASSES),))
+
+
+def load(section):
+  """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
+  found = _found(expanded(section.dir)) if section.dir else None
+  original, source = _batches(*found, section.splits) if found else _prepared_by_tfds(section)
+  spec = describe(section)
+  images, annotations = cache.prepared(section, spec, original)
+  return Dataset(spec, images, annotations[:, 0], source, annotations)
+
+
+def _prepared_by_tfds(section):
+  original, where = fetched.through_tfds(
+      _PUBLISHED, section.dir, section.splits, _VERSION, lambda batch: (batch['image'], batch['label'][:, np.newaxis]))
+  return original, f"{where}: {', '.join(section.splits)}"
+
+
+def _found(path):
+  """(the archive or folder of batches that `path` is or holds, the ending of its batches); None without either."""
+  for ending, archive in _ARCHIVES.items():
+    for place in (path, path / _FOLDERS[ending]):
+      if any((place / f'{name}{ending}').is_file() for names in _BATCHES.values() for name in names):
+        return place, ending
+    if (path / archive).is_file():
+      return path / archive, ending
+  if path.is_file():
+    return path, '.bin' if 'binary' in path.name else ''
+  return None
+
+
+def _batches(path, ending, splits):
+  """(Original, source) of the batches in a folder or in a .tar.gz, all read at once: 180 MB."""
+  wanted = [f'{name}{ending}' for split in splits for name in _BATCHES[split]]
+  contents = _contents_of_folder(path, wanted) if path.is_dir() else _contents_of_tar(path, wanted)
+  missing = [name for name in wanted if name not in contents]
+  if missing:
+    raise UserError(f'{path}: holds no {", ".join(missing)}; fetch {_URL}{_ARCHIVES[ending]} again')
+  of_batch = _of_binary if ending else _of_pickle
+  batches = [of_batch(contents[name], f'{path}/{name}') for name in wanted]
+  files = tuple(path / name for name in wanted) if path.is_dir() else (path,)
+  original = cache.Original(files, sum(len(images) for images, _ in batches), _VERSION, lambda: batches)
+  return original, f"{path}: {', '.join(splits)}"
+
+
+def _contents_of_folder(folder, names):
+  try:
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+  except OSError as error:
+    raise UserError(f'{error.filename}: cannot be read ({error.strerror})') from error
+
+
+def _contents_of_tar(path, names):
+  """{name: bytes} of those files of an archive, in whatever folder of it; nothing is written."""
+  contents = {}
+  try:
+    with tarfile.open(path, 'r:*') as archive:
+      for member in archive:
+        name = member.name.rpartition('/')[2]
+        if member.isreg() and name in names and member.size <= _MAX_BYTES:
+          contents[name] = archive.extractfile(member).read()
+  except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError) as error:
+    raise UserError(f'{path}: cannot be read as {_ARCHIVES[""]} ({fetched.in_one_line(error)}); it may be cut short or '
+                    f'a web page; fetch {_URL}{path.name} again') from error
+  return contents
+
+
+def _of_binary(content, where):
+  """Rows of one byte of label and 3,072 of pixels."""
+  if not content or len(content) % (1 + _PIXELS):
+    raise UserError(f'{where}: {len(content):,} bytes, no multiple of {1 + _PIXELS:,}; it may be cut short, so fetch '
+                    f'{_URL}{_ARCHIVES[".bin"]} again')
+  rows = np.frombuffer(content, np.uint8).reshape(-1, 1 + _PIXELS)
+  return _checked(rows[:, 1:], rows[:, 0], where, '.bin')
+
+
+def _of_pickle(content, where):
+  """`data` uint8 [N, 3072] and `labels`, a list of N."""
+  try:
+    batch = pickles.entries(content)
+  except pickles.PickleError as error:
+    raise UserError(f'{where}: not read as a batch of CIFAR-10: {error}; nothing of it was executed; fetch '
+                    f'{_URL}{_ARCHIVES[""]} again') from error
+  data, labels = batch.get('data'), batch.get('labels')
+  sound = isinstance(data, np.ndarray) and data.ndim == 2 and data.shape[1] == _PIXELS and isinstance(labels, list)
+  if not sound or not all(type(label) is int for label in labels):
+    raise UserError(f"{where}: holds {', '.join(batch) or 'nothing'}; expected 'data', bytes [N, 3072], and 'labels', "
+                    f'N numbers; fetch {_URL}{_ARCHIVES[""]} again')
+  return _checked(data, np.array(labels, np.int64), where, '')
+
+
+def _checked(pixels, labels, where, ending):
+  """(uint8 [N, 32, 32, 3], int32 [N, 1]) of pixels [N, 3072], plane after plane, and labels [N]."""
+  if len(pixels) != len(labels) or not len(pixels):
+    raise UserError(f'{where}: {len(pixels)} images and {len(labels)} labels; expected one an image; fetch '
+                    f'{_URL}{_ARCHIVES[ending]} again')
+  outside = labels[(labels < 0) | (labels >= len(CLASSES))]
+  if outside.size:
+    raise UserError(f'{where}: holds the label {outside[0]}; expected 0 to {len(CLASSES) - 1}; fetch '
+                    f'{_URL}{_ARCHIVES[ending]} again')
+  return np.moveaxis(pixels.reshape(-1, 3, 32, 32), 1, 3), labels.astype(np.int32)[:, np.newaxis]

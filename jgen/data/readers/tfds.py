@@ -1,0 +1,126 @@
+"""Any image data set of tensorflow_datasets: `config.data.name = 'tfds:NAME'`, NAME as tfds.builder takes it.
+
+The image is the feature `image`, or the only image that there is. Whole numbers with names (ClassLabel) are
+annotations; the one called `label`, or the only one, is the class. Images of any sizes are cropped to their centre and
+resized, as those of `folder` are.
+"""
+
+import dataclasses
+import re
+
+import numpy as np
+
+from jgen.data import cache
+from jgen.data.files import fetched
+from jgen.data.files.decoding import centre_crop
+from jgen.data.files.image_files import crop_share
+from jgen.data.files.resizing import in_channels, resize
+from jgen.data.host import tensorflow
+from jgen.data.spec import Annotation, Dataset, Spec, served_shape
+from jgen.errors import UserError, nearest
+
+_VERSION = 1
+_NAME = re.compile(r'[A-Za-z]\w*(/[\w.-]+)?(:\d+\.\d+\.\d+)?')
+_TOGETHER = 256                         # images of a part of the work
+
+
+@dataclasses.dataclass(frozen=True)
+class TfdsReader:
+  """The reader of one set, with what jgen/data/__init__.py asks of a reader."""
+
+  name: str                             # as tfds.builder takes it
+  SPLITS = ()                           # of each set its own, known when it is prepared
+
+  def describe(self, section) -> Spec:
+    """Channels and classes as tensorflow_datasets declares them; needs no data."""
+    return self._spec(section, self._builder(section))
+
+  def load(self, section) -> Dataset:
+    """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
+    builder, share = self._builder(section), crop_share(section, 1.)
+    spec = self._spec(section, builder)
+    fetched.prepare(builder, f'tfds:{self.name}')
+    for split in section.splits:
+      if split not in builder.info.splits:
+        raise UserError(f"config.data.splits names '{split}', which tfds:{self.name} has not; it has: "
+                        f"{', '.join(builder.info.splits)}")
+    original = fetched.of_builder(builder, section.splits, _VERSION,
+                                  lambda split: self._parts(builder, split, spec, share))
+    original = dataclasses.replace(original, settings={'crop': share})
+    images, annotations = cache.prepared(section, spec, original)
+    label = _label(spec.annotations)
+    labels = np.zeros(len(images), np.int32) if label is None else annotations[:, label]
+    return Dataset(spec, images, labels, f"{builder.data_path}: {', '.join(section.splits)}", annotations)
+
+  def _builder(self, section):
+    if not _NAME.fullmatch(self.name):
+      raise UserError(f"config.data.name: 'tfds:{self.name}' is no name of tensorflow_datasets; expected tfds:NAME, "
+                      'tfds:NAME/CONFIG or either with :VERSION')
+    tensorflow()
+    import tensorflow_datasets as tfds
+    try:
+      return tfds.builder(self.name, data_dir=section.dir or None)
+    except tfds.core.registered.DatasetNotFoundError as error:
+      base = re.split('[/:]', self.name)[0]
+      near = _nearest(base, tfds.list_builders(with_community_datasets=False))
+      raise UserError(f"config.data.name: tensorflow_datasets knows no '{base}'; {near}") from error
+    except Exception as error:          # a package that it lacks, a config or version that there is not
+      raise UserError(f'config.data.name: tfds:{self.name} cannot be opened by tensorflow_datasets '
+                      f'({fetched.in_one_line(error)})') from error
+
+  def _spec(self, section, builder):
+    image, labels = self._features(builder.info.features)
+    annotations = tuple(Annotation(name, tuple(map(str, feature.names))) for name, feature in labels.items())
+    label = _label(annotations)
+    values = () if label is None else annotations[label].values
+    channels = 1 if builder.info.features[image].shape[-1] == 1 else 3
+    return Spec(f'tfds:{self.name}', served_shape(section, channels), len(values), values, annotations)
+
+  def _features(self, features):
+    """(the name of the image, {name: ClassLabel} of what is known of it)."""
+    import tensorflow_datasets as tfds
+    named = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
+    images = [name for name, feature in named.items()
+              if isinstance(feature, tfds.features.Image) and feature.dtype == np.uint8]
+    if not images or len(images) > 1 and 'image' not in images:
+      raise UserError(f"config.data.name: tfds:{self.name} has {'several images' if images else 'no image of 8 bits'} "
+                      f"an example ({', '.join(images or named) or 'no named features'}); expected one, or one called "
+                      "'image'")
+    labels = {name: feature for name, feature in named.items()
+              if isinstance(feature, tfds.features.ClassLabel) and feature.num_classes and feature.num_classes > 1}
+    return 'image' if 'image' in images else images[0], labels
+
+  def _parts(self, builder, split, spec, share):
+    """The split as served, `_TOGETHER` images at a time: they are of any sizes."""
+    import tensorflow_datasets as tfds
+    image, _ = self._features(builder.info.features)
+    names = [annotation.name for annotation in spec.annotations]
+    images, rows = [], []
+    for example in tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False)):
+      cropped = centre_crop(example[image], share, spec.image_shape)[np.newaxis, ..., :3]
+      images.append(resize(in_channels(cropped, spec.image_shape[2]), spec.image_shape[:2]))
+      rows.append([example[name] for name in names])
+      if len(images) == _TOGETHER:
+        yield np.concatenate(images), _rows(rows, names)
+        images, rows = [], []
+    if images:
+      yield np.concatenate(images), _rows(rows, names)
+
+
+def _nearest(name, known):
+  """The nearest of the names, else where all are listed: they are too many for a line."""
+  near = nearest(name, known)
+  return near if near.startswith('did') else 'https://www.tensorflow.org/datasets/catalog/overview lists all'
+
+
+def _label(annotations):
+  """The place of the annotation that is the class; None where none is."""
+  names = [annotation.name for annotation in annotations]
+  return names.index('label') if 'label' in names else 0 if len(names) == 1 else None
+
+
+def _rows(rows, names):
+  found = np.array(rows, np.int64).reshape(len(rows), len(names))
+  if (found < 0).any():                 # of test sets whose labels are kept back
+    raise UserError('some of these images carry no label (-1); ask for other splits')
+  return found.astype(np.int32)
