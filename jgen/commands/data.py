@@ -58,6 +58,7 @@ def table(dataset):
   lines = [f'{spec.name}: {len(dataset.images):,} images of {"x".join(map(str, spec.image_shape))}',
            f'source: {dataset.source}',
            'classes: ' + (_counts(dataset.labels, spec.label_names) if spec.num_classes else 'none')]
+  lines += dataset.notes
   if dataset.annotations is not None:
     lines += [f'{annotation.name}: {_distribution(column, annotation.values)}'
               for annotation, column in zip(spec.annotations, dataset.annotations.T, strict=True)]

@@ -50,6 +50,7 @@ def summary(dataset):
   spec = dataset.spec
   size = ' x '.join(map(str, spec.image_shape))
   lines = [f'{spec.name}: {len(dataset.images):,} images of {size} from {dataset.source}']
+  lines += [f'  {note}' for note in dataset.notes]
   for column, annotation in enumerate(spec.annotations[:_MAX_LINES]):
     counts = np.bincount(dataset.annotations[:, column], minlength=len(annotation.values))
     lines.append(f'  {annotation.name}: {_rates(annotation.values, counts)}')

@@ -50,6 +50,7 @@ class Dataset:
   labels: np.ndarray                    # int32 [N], 0 <= label < num_classes; zeros where unlabelled
   source: str                           # where they came from, for the receipts
   annotations: np.ndarray | None = None  # int32 [N, M], columns as in spec.annotations
+  notes: tuple[str, ...] = ()           # what was taken as what and what was left out, a line each
 
 
 @dataclasses.dataclass(frozen=True)

@@ -56,7 +56,7 @@ def test_flat_nested_and_zipped(tmp_path, capsys):
   assert capsys.readouterr() == ('', '')
 
 
-def test_folders_are_classes_if_every_image_is_in_one(tmp_path):
+def test_folders_are_classes(tmp_path):
   contents = list(pictures(6).items())
   named = {f'{kind}/{"deep/" * n}{name}': content for n, (name, content) in enumerate(contents)
            for kind in (['dog', 'cat'][n % 2],)}
@@ -66,7 +66,9 @@ def test_folders_are_classes_if_every_image_is_in_one(tmp_path):
   assert dataset.labels.tolist() == [0, 0, 0, 1, 1, 1]
   np.testing.assert_array_equal(dataset.images, np.stack([square(named[name]) for name in sorted(named)]))
   put(tmp_path / 'data', {'alone.png': contents[1][1]})
-  assert data.describe(wanted(tmp_path / 'data', tmp_path)).num_classes == 0
+  dataset = data.load(wanted(tmp_path / 'data', tmp_path))
+  assert dataset.labels.tolist() == [0, 0, 0, 1, 1, 1]
+  assert dataset.notes == (f'the folders directly below {tmp_path}/data are the classes: cat, dog',)
 
 
 def test_splits_are_a_function_of_the_bytes(tmp_path):
@@ -341,6 +343,7 @@ def test_what_prepare_prints(tmp_path, capsys, monkeypatch):
   made, = tmp_path.glob('cache/*')
   assert said[-1].startswith('done in ')
   assert said[:-1] == [f'folder: 7 images of 8 x 8 x 3 from {tmp_path}/data: all',
+                      f'  what is known of each image is of {tmp_path}/data/l.csv',
                       '  a: 0 57.1%, 1 42.9%', '  b: x 71.4%, y 28.6%', 'labels: 2 classes', 'skipped: 1',
                       '  007.bmp: empty file', f'kept in {made}', 'verified: 0.00 GB in 0s']
   config.data.splits, config.data.test_splits = ('train',), ('valid', 'test')

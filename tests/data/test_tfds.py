@@ -90,7 +90,7 @@ def test_images_labels_and_splits(folder, tmp_path):
   assert {image.tobytes() for image in grey.images} == {
       resize(in_channels(square(image), 1), 8).tobytes() for image in images(4, 50)}
   line = refusal(data.load, wanted(folder, tmp_path, splits=('test',)))
-  assert line == "config.data.splits names 'test', which tfds:jgen_pets has not; it has: holdout, train"
+  assert line == "config.data.splits names 'test', which tfds:jgen_pets has not; it has: train, holdout"
   assert [path.name[:15] for path in sorted(tmp_path.glob('cache/*'))] == ['tfds_jgen_pets-'] * 2
 
 

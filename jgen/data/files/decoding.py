@@ -21,9 +21,9 @@ import numpy as np
 from PIL import ExifTags, Image
 import simplejpeg
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif')
+SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
 MAX_PIXELS = 100_000_000                # of an image; beyond, a small file could fill the memory
-_FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF')
+_FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF')
 _MARKUP = (b'<!doctype', b'<html', b'<?xml', b'<head', b'<svg')
 
 _TURNS = dict(zip(range(2, 9), (               # what undoes each orientation of EXIF; 1 is upright
@@ -115,6 +115,8 @@ def _upright(image):
 
 
 def _to_rgb(image):
+  if image.mode == 'F':
+    raise BadImageError('floating-point pixels, whose range is unknown')
   if image.mode.startswith('I'):        # 16 bits, grey
     return Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8)).convert('RGB')
   if image.mode in ('RGBA', 'LA', 'PA', 'La', 'RGBa') or 'transparency' in image.info:
@@ -127,5 +129,5 @@ def _why(content, error):
   if content[:200].lstrip().lower().startswith(_MARKUP):
     return 'a web page, not an image'
   if isinstance(error, Image.UnidentifiedImageError):
-    return 'no JPEG, PNG, WebP, BMP or GIF, or cut within its header'
+    return 'no JPEG, PNG, WebP, BMP, GIF or TIFF, or cut within its header'
   return ' '.join(str(error).split())[:100] or type(error).__name__

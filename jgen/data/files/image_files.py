@@ -1,9 +1,10 @@
 """Image files of any sizes as the original of a prepared data set: read, cropped and resized in parallel."""
 
+import collections
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from jgen.errors import UserError
 from jgen.files import expanded
 
 _VERSION = 1                            # of decoding and cropping
+_NOT_READ = frozenset((                 # endings of images that are not read
+    '.heic', '.heif', '.avif', '.jxl', '.jp2', '.tga', '.ico', '.psd', '.svg', '.eps', '.pdf', '.raw', '.dng', '.cr2',
+    '.nef', '.arw', '.exr', '.hdr', '.dds', '.pcx', '.ppm', '.pgm', '.pbm', '.mp4', '.mov', '.avi', '.webm'))
 _PIECE = 128                            # files of a piece
 _TOGETHER = 1 << 21                     # values of the images that are resized together, unless one has more
 
@@ -103,6 +107,13 @@ def _alike(images):
 def pictures(names):
   """Those of the names that are images by their extension."""
   return [name for name in names if name.lower().endswith(SUFFIXES)]
+
+
+def passed_over(names):
+  """[a line about files that are images of kinds that are not read], [] where there is none."""
+  kinds = collections.Counter(suffix for name in names if (suffix := PurePosixPath(name).suffix.lower()) in _NOT_READ)
+  return [f"passed over: {', '.join(f'{count:,} {kind}' for kind, count in sorted(kinds.items()))}; convert them to "
+          f".png to have them read (read are {', '.join(SUFFIXES)})"] if kinds else []
 
 
 def crop_share(section, usual):

@@ -1,6 +1,7 @@
-"""Lists of what is known of image files: comma-separated, or columns between spaces as CelebA's."""
+"""Lists of what is known of image files: columns between commas, semicolons, tabs or, as CelebA's, spaces; or JSON."""
 
 from collections.abc import Sequence
+import contextlib
 import csv
 import dataclasses
 import io
@@ -10,6 +11,7 @@ import re
 
 import numpy as np
 
+from jgen.data.files import json_lists
 from jgen.data.files.decoding import SUFFIXES
 from jgen.data.spec import Annotation
 from jgen.errors import UserError
@@ -17,7 +19,19 @@ from jgen.errors import UserError
 # What the column that names the file is called; of several, the first one here: `id` may be a row's number.
 ID_COLUMNS = ('filename', 'file_name', 'file', 'path', 'image_id', 'image', 'id')
 SPLIT_COLUMNS = ('partition', 'split', 'set', 'subset')   # what that of the splits is called, where there are others
-MAX_VALUES = 256                        # distinct values of a column that is still an annotation
+MAX_VALUES = 256                        # distinct values of a column that is an annotation without being asked for
+EMPTY = '(empty)'                       # the value of an empty cell
+_UNNAMED = re.compile(r'|Unnamed: \d+')   # columns that pandas and spreadsheets leave: a row's number, or nothing
+_DELIMITERS = (',', ';', '\t')
+_OTHER_FILES = (                        # (first bytes, what such a file is)
+    (b'PK\x03\x04', 'a zip or an Excel file; save the sheet as .csv'), (b'\xd0\xcf\x11\xe0', 'an Excel file; save the '
+    'sheet as .csv'), (b'PAR1', 'a Parquet file; save it as .csv'), (b'\x1f\x8b', 'a gzip file; unpack it'),
+    (b'BZh', 'a bzip2 file; unpack it'), (b'\xfd7zXZ', 'an xz file; unpack it'), (b'%PDF', 'a PDF file'),
+    (b'SQLite format 3', 'an SQLite database; save its table as .csv'), (b'\x89HDF', 'an HDF5 file; save it as .csv'),
+    (b'\x93NUMPY', 'a numpy array; save it as .csv with the names of the files'),
+    *((bytes((0x80, protocol)), 'pickled, and unpickling would run what it says; save it as .csv')
+      for protocol in range(2, 6)), (b'MATLAB', 'a MATLAB file; save it as .csv'))
+_SAMPLE = 20                            # lines that tell what stands between the columns
 _MAX_NAMED = 3                          # files that a message names
 _EXTENSIONS = frozenset(suffix[1:] for suffix in SUFFIXES)
 
@@ -29,11 +43,13 @@ class Table:
   where: str                            # for messages
   columns: dict[str, Sequence[str]]     # {name: its values, row by row}, without the column that names the file
   rows: dict[str, int]                  # {file's name without folder and extension: number of its row}, in order
+  files: str = ''                       # the name of the column that names the file
+  unnamed: int = 0                      # columns without a name that are left out
 
 
 def key(name):
   """A file's name without folder and extension, by which lists and files meet."""
-  name = name.rsplit('/', 1)[-1]        # 300,000 times at each start: nothing slower
+  name = name.replace('\\', '/').rsplit('/', 1)[-1]   # 300,000 times at each start: nothing slower
   stem, dot, extension = name.rpartition('.')
   return stem if dot and extension.lower() in _EXTENSIONS else name
 
@@ -55,7 +71,7 @@ def read_table(content, where, known=(), header=None):
   if header is None and (key(first[0]) in known or first[0].lower().endswith(SUFFIXES)):
     header = tuple(f'column_{n}' for n in range(1, len(first)))
   if header is None:
-    at, names = _id_column(first, where)
+    at, names = _id_column(first, cells_of(lines[1]) if len(lines) > 1 else (), known, where)
     lines = lines[1:]
   else:
     at, names = 0, header
@@ -66,7 +82,9 @@ def read_table(content, where, known=(), header=None):
     n, count = next((n, count) for n, line in enumerate(lines) if (count := len(cells_of(line))) != len(names) + 1)
     raise UserError(f'{where}: row {n + 1} has {count} cells where {len(names) + 1} were expected; mend the '
                     'file or fetch it again')
-  return Table(where, dict(zip(names, columns[:at] + columns[at + 1:], strict=True)), _places(columns[at], where))
+  others = dict(zip(names, columns[:at] + columns[at + 1:], strict=True))
+  named = {name: column for name, column in others.items() if not _UNNAMED.fullmatch(name)}
+  return Table(where, named, _places(columns[at], where), '' if header else first[at], len(names) - len(named))
 
 
 def _places(files, where):
@@ -80,22 +98,48 @@ def _places(files, where):
 
 def _lines(content, where):
   """(the lines, what makes cells of one, what makes columns of them all)."""
-  try:
-    text = content.decode('utf-8-sig')
-  except UnicodeDecodeError as error:
-    raise UserError(f'{where}: is no UTF-8 text; expected a list with one row a file') from error
-  if '\0' in text or text.lstrip()[:1] == '<':
-    raise UserError(f'{where}: is no list but perhaps a web page; fetch it again')
-  if Path(where).suffix.lower() == '.txt' and ',' not in text[:2000]:
+  text = _decoded(content, where)
+  delimiter = _delimiter(text)
+  if text[:1000].lstrip()[:1] in ('{', '[') and text[-1000:].rstrip()[-1:] in ('}', ']'):
+    found = json_lists.rows_of(text, where), list, _separated_columns
+  elif Path(where).suffix.lower() == '.txt' and not delimiter:
     lines = [line for line in text.splitlines() if line and not line.isspace()]
     if lines and lines[0].strip().isdigit() and len(lines) > 1 and len(lines[1].split()) > 1:
       lines = [f'image_id {lines[1]}', *lines[2:]]   # CelebA's: the count, the names of the columns, the rows
     found = lines, _spaced_cells, _spaced_columns
   else:
-    found = _separated(text, where), list, _separated_columns
+    found = _separated(text, where, delimiter or ','), list, _separated_columns
   if not found[0]:
     raise UserError(f'{where}: is empty; expected a list with one row a file')
   return found
+
+
+def _decoded(content, where):
+  """The text of a list, of UTF-8 or of UTF-16 as spreadsheets write it; raises UserError for what is none."""
+  kind = next((kind for magic, kind in _OTHER_FILES if content.startswith(magic)), '')
+  if kind:
+    raise UserError(f'{where}: is {kind}; expected a text with one row a file')
+  try:
+    text = content.decode('utf-16' if content[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig')
+  except UnicodeDecodeError as error:
+    raise UserError(f'{where}: is no UTF-8 text; expected a list with one row a file: save it as UTF-8') from error
+  if '\0' in text or text.lstrip()[:1] == '<':
+    raise UserError(f'{where}: is no list but perhaps a web page; fetch it again')
+  return text
+
+
+def _delimiter(text):
+  """What stands between the columns: of _DELIMITERS the one with most cells in every one of the first lines, or ''."""
+  lines = [line for line in text[:100_000].splitlines() if line.strip()][:_SAMPLE]
+  widths = {}
+  for delimiter in _DELIMITERS:
+    with contextlib.suppress(csv.Error):
+      widths[delimiter] = min((len(row) for row in csv.reader(lines, delimiter=delimiter) if row), default=1)
+  best = max(widths, key=widths.get, default='')
+  tabs = {line.count('\t') for line in lines}
+  if best == '\t' and len(tabs) > 1:      # columns between any spaces, some of which are tabs
+    return ''
+  return best if widths.get(best, 1) > 1 else ''
 
 
 def _spaced_cells(line):
@@ -130,33 +174,49 @@ def _separated_columns(rows, width):
   return list(zip(*rows, strict=True)) if all(len(row) == width for row in rows) else None
 
 
-def _separated(text, where):
+def _separated(text, where, delimiter):
   try:
-    rows = list(csv.reader(io.StringIO(text, newline=None), strict=True))
+    rows = list(csv.reader(io.StringIO(text, newline=None), delimiter=delimiter, strict=True))
   except csv.Error as error:
     raise UserError(f'{where}: is no comma-separated list ({error}); mend the file or fetch it again') from error
   return [[cell.strip() for cell in row] for row in rows if any(row)]
 
 
-def _id_column(names, where):
-  """(index of the column that names the file, the names of the others)."""
-  twice = next((name for n, name in enumerate(names) if name in names[:n]), None)
+def _id_column(names, row, known, where):
+  """(index of the column that names the file, the names of the others); `row` is the first after the header."""
+  twice = next((name for n, name in enumerate(names) if name in names[:n] and not _UNNAMED.fullmatch(name)), None)
   if twice is not None:
     raise UserError(f"{where}: its first row has '{twice}' twice; expected a name for each column, or the row of "
                     'one of these images')
   lowered = [name.lower() for name in names]
-  at = next((lowered.index(name) for name in ID_COLUMNS if name in lowered), 0)
+  called = [lowered.index(name) for name in ID_COLUMNS if name in lowered]
+  named = [n for n, name in enumerate(names) if not _UNNAMED.fullmatch(name)]
+  usual = (called + named + [0])[0]
+  at = next((n for n in dict.fromkeys(called + named + list(range(len(names)))) if n < len(row) and (
+      key(row[n]) in known or row[n].lower().endswith(SUFFIXES))), usual)
   return at, tuple(name for n, name in enumerate(names) if n != at)
 
 
-def annotations(table):
-  """An Annotation for every column of at most MAX_VALUES distinct values.
+def annotations(table, label=''):
+  """An Annotation for every column of at most MAX_VALUES distinct values, and for `label` whatever it has.
 
-  Values are ordered as numbers where they all are, else as text.
+  Values are ordered as numbers where they all are, else as text; empty cells come last. Those of `label` are no value.
+
+  Raises:
+    UserError: `label` has another value for most images, so that it is no class.
   """
   of_columns = {column: set(map(str, values)) for column, values in table.columns.items()}   # no np.str_
-  return tuple(Annotation(column, tuple(sorted(values, key=_order(values))))
-               for column, values in of_columns.items() if len(values) <= MAX_VALUES)
+  count = len(of_columns.get(label, ()))
+  if count > MAX_VALUES and 2 * count > len(table.rows):
+    raise UserError(f"{table.where}: the column '{label}' has {count:,} values in {len(table.rows):,} rows, too many "
+                    'to be a label; expected two images a value at least')
+  found = []
+  for column, values in of_columns.items():
+    if len(values) <= MAX_VALUES or column == label:
+      some = values - {''}
+      empty = () if len(some) == len(values) or column == label else (EMPTY,)
+      found.append(Annotation(column, (*sorted(some, key=_order(some)), *empty)))
+  return tuple(found)
 
 
 def _order(values):
@@ -174,6 +234,7 @@ def coded(table, names, found):
   columns = np.empty((len(found), len(names)), np.int32)
   for column, annotation in zip(columns, found, strict=True):
     codes = {value: code for code, value in enumerate(annotation.values)}
+    codes[''] = codes.get(EMPTY, 0)
     column[:] = np.array([codes[value] for value in table.columns[annotation.name]], np.int32)[rows]
   return columns.T
 
@@ -197,6 +258,23 @@ def few(names):
   names = list(names)
   more = len(names) - _MAX_NAMED
   return ', '.join(names[:_MAX_NAMED]) + (f' and {more:,} other{"s" if more > 1 else ""}' if more > 0 else '')
+
+
+def with_value(table, names, column):
+  """The names whose cell of a column is not empty, and the (name, why) of the others."""
+  cells = table.columns[column]
+  there = [name for name in names if cells[table.rows[key(name)]]]
+  kept, why = set(there), f"has no value of '{column}' in {Path(table.where).name}"
+  return there, [(name, why) for name in names if name not in kept]
+
+
+def notes_of(table, found):
+  """What of a list is no annotation, a line each, for the person at the terminal; `found` are the annotations."""
+  kept = {annotation.name for annotation in found}
+  many = [f"{name} ({len(set(values)):,} values)" for name, values in table.columns.items() if name not in kept]
+  lines = [f'columns of {table.where} that are no annotation, having more than {MAX_VALUES} values: {few(many)}; '
+           '--config.data.label=COLUMN takes one all the same'] if many else []
+  return lines + ([f'{table.unnamed} columns of {table.where} have no name and are left out'] if table.unnamed else [])
 
 
 def empty_splits(where, splits, numbers):

@@ -1,38 +1,51 @@
-"""Anyone's pictures: JPEG, PNG, WebP, BMP or GIF files of any sizes in a folder or a zip, nested or flat.
+"""Anyone's pictures: JPEG, PNG, WebP, BMP, GIF or TIFF files of any sizes in a folder, zip or tar, nested or flat.
 
-What is known of them comes from a list (config.data.label_file), else from their folders: where there are at least
-two directly below the root and every image is in one, these are the classes. Splits come from a list
-(config.data.partition_file), else from the images themselves: the first 8 bytes of the sha256 of a file are the hash
-of partition.py. So an image stays where it is when others come or go or are renamed, and copies of it are never in two
-splits.
+What is known of them comes from a list (config.data.label_file), else from their folders (files/folder_classes.py).
+Splits come from a list (config.data.partition_file), else from the images themselves: the first 8 bytes of the sha256
+of a file are the hash of partition.py. So an image stays where it is when others come or go or are renamed, and copies
+of it are never in two splits.
 """
 
 from collections.abc import Sequence
 import dataclasses
 import hashlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
+from jgen import terminal
 from jgen.data import cache
 from jgen.data.files import archive, partition
+from jgen.data.files.decoding import SUFFIXES
+from jgen.data.files.folder_classes import of_folders
 from jgen.data.files.image_files import (
   ImageFiles,
   bad_share,
   crop_share,
   everything,
   list_path,
+  passed_over,
   pictures,
   warn_dropped,
   warn_extra,
 )
 from jgen.data.files.tables import annotations as annotations_of
-from jgen.data.files.tables import coded, empty_splits, key, matched, read_table, split_numbers
+from jgen.data.files.tables import (
+  coded,
+  empty_splits,
+  few,
+  key,
+  matched,
+  notes_of,
+  read_table,
+  split_numbers,
+  with_value,
+)
 from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
 
 SPLITS = partition.SPLITS
-_VERSION = 2                            # of how lists are read
+_VERSION = 3                            # of how lists are read
 
 
 def describe(section):
@@ -54,8 +67,25 @@ def load(section):
   original = ImageFiles(known.source, tuple(known.names), known.annotations, known.lists, _VERSION,
                         crop_share(section, 1.), bad_share(section), tuple(known.dropped), belongs, settings)
   images, annotations = cache.prepared(section, known.spec, original)
+  if known.spec.num_classes:
+    _check_classes(known.spec.label_names, images, annotations[:, 0], section.splits)
   labels = annotations[:, 0] if known.spec.num_classes else np.zeros(len(images), np.int32)
-  return Dataset(known.spec, images, labels, f"{known.source.path}: {', '.join(section.splits)}", annotations)
+  return Dataset(known.spec, images, labels, f"{known.source.path}: {', '.join(section.splits)}", annotations,
+                 known.notes)
+
+
+def _check_classes(names, images, labels, splits):
+  """Warns of classes without an image in the splits; raises UserError where the reason is that none can be read."""
+  counts = np.bincount(labels, minlength=len(names))
+  missing = [name for name, count in zip(names, counts, strict=True) if not count]
+  folder = cache.folder_of(images)
+  for entry in cache.read_manifest(folder)['skipped'] if missing and folder else ():
+    if entry['file'].partition('/')[0] in missing:
+      name = entry['file'].partition('/')[0]
+      raise UserError(f"the class '{name}' has no image that can be read, the first: {entry['file']}: {entry['why']}; "
+                      'fetch them again, or move that folder away')
+  if missing:
+    terminal.warn(f"{len(missing):,} classes have no image in {', '.join(splits)}: {few(missing)}")
 
 
 def hashed_split(content):
@@ -74,34 +104,44 @@ class _Known:
   lists: tuple[Path, ...] = ()
   dropped: Sequence[tuple[str, str]] = ()   # (file, why)
   num_extra: int = 0                    # rows of images that are not there
+  notes: tuple[str, ...] = ()           # as of a Dataset
 
 
 def _known(section):
   if not section.dir:
     raise UserError('config.data.dir is empty; name the folder or zip of your pictures with --config.data.dir=PATH')
   source = archive.opened(section.dir)
-  names = pictures(source.names)
+  names, others = pictures(source.names), passed_over(source.names)
   if not names:
-    raise UserError(f'{source.path}: holds no image; expected files that end in .jpg, .jpeg, .png, .webp, .bmp or .gif')
-  shape = served_shape(section, 3)
-  if section.label_file:
-    return _from_list(section, source, names, shape)
-  folders = [parts[0] if len(parts := PurePosixPath(name).parts) > 1 else None for name in names]
-  classes = tuple(sorted(set(folders) - {None}))
-  if None in folders or len(classes) < 2:
-    return _Known(Spec('folder', shape), source, names, np.zeros((len(names), 0), np.int32))
-  codes = np.array([classes.index(folder) for folder in folders], np.int32)[:, np.newaxis]
-  return _Known(Spec('folder', shape, len(classes), classes, (Annotation('class', classes),)), source, names, codes)
+    raise UserError(f"{source.path}: holds no image; expected files that end in {', '.join(SUFFIXES)}" + ''.join(
+        f'; {line}' for line in others))
+  known = (_from_list if section.label_file else _from_folders)(section, source, names)
+  left_out = [f'left out: {few(f"{folder} ({why})" for folder, why in source.left_out)}'] if source.left_out else []
+  return dataclasses.replace(known, notes=(*known.notes, *left_out, *others))
 
 
-def _from_list(section, source, names, shape):
+def _from_folders(section, source, names):
+  classes = of_folders(names, str(source.path))
+  values = classes.values
+  spec = Spec('folder', served_shape(section, 3), len(values), values,
+              (Annotation('class', values),) if values else ())
+  return _Known(spec, source, classes.names, classes.codes, dropped=classes.dropped, notes=(classes.note,))
+
+
+def _from_list(section, source, names):
   _check_unique(source, names)
   keys = {key(name) for name in names}
   table, lists = _list(section, source, section.label_file, keys)
   there, dropped = matched(table, names)
-  found = annotations_of(table)
-  return _Known(Spec('folder', shape, annotations=found), source, there, coded(table, there, found), lists,
-                dropped, len(table.rows.keys() - keys))
+  found = annotations_of(table, section.label)
+  if section.label in table.columns:
+    there, unlabelled = with_value(table, there, section.label)
+    dropped += unlabelled
+  if not there:
+    raise UserError(f"{table.where}: gives no image a value of '{section.label}'")
+  notes = (f'what is known of each image is of {table.where}', *notes_of(table, found))
+  return _Known(Spec('folder', served_shape(section, 3), annotations=found), source, there, coded(table, there, found),
+                lists, dropped, len(table.rows.keys() - keys), notes)
 
 
 def _list(section, source, named, known):
