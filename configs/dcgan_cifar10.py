@@ -14,11 +14,11 @@ strided convolutions, which also sums over positions before the last layer. It f
   python launch.py --mode=evaluate --workdir=runs/dcgan_cifar10 --evaluators=inception_features
 """
 
-from configs import common
+from jgen import recipes
 
 
 def get_config():
-  config = common.gan_run()
+  config = recipes.gan_run()
   config.num_steps = 200_000
   config.evaluate_every_steps = config.checkpoint_every_steps = 10_000
   config.data.name = 'cifar10'

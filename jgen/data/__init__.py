@@ -60,7 +60,7 @@ _OF_FILES = ('celeba', 'folder', 'tiny_imagenet')   # the data sets whose images
 class Keys:
   """The keys of config.data."""
 
-  name: str = key('', 'the data set', names=READERS)
+  name: str = key('', "the data set; 'tfds:NAME' is any image data set of TensorFlow Datasets", names=READERS)
   dir: str = key('', "folder with the published files; '' for the data set's usual place, if it has one")
   splits: tuple[str, ...] = key(('train',), 'the splits that are trained on, joined')
   test_splits: tuple[str, ...] = key((), 'the splits that evaluators measure on, joined; () for none')
