@@ -9,13 +9,13 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jgen import runtime
+from jgen import files, runtime
 from jgen.errors import UserError
 from jgen.run import config as config_lib
 
 MODES = ('train', 'evaluate', 'summary', 'data', 'prepare', 'study', 'prior', 'score')   # modules of jgen.commands
 TOOLS = ('compare', 'weights')          # likewise; they take paths and no config
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).resolve().parent   # launch.py may be a link to this file
 RECIPES = ROOT / 'jgen/recipes'
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -36,21 +36,24 @@ def chosen_config(arguments):
   """(the config that arguments name or mean by default, the arguments without it)."""
   parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
   for name in ('config', 'workdir', 'mode'):
-    parser.add_argument(f'--{name}', default='')
+    parser.add_argument(f'--{name}', f'-{name}', default='')   # absl takes both
   given, _ = parser.parse_known_args(arguments)
   alone = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  alone.add_argument('--config')
+  alone.add_argument('--config', '-config')
   default = RECIPES / 'score.py' if given.mode == 'score' else ROOT / 'configs/quickstart.py'
-  if given.workdir and Path(given.workdir, 'config.json').exists():
-    default = f'{RECIPES}/stored.py:{given.workdir}'
-  return given.config or str(default), alone.parse_known_args(arguments)[1]
+  if given.workdir and (files.folder(given.workdir) / 'config.json').exists():
+    default = f'{RECIPES}/stored.py:{files.folder(given.workdir)}'
+  path, colon, argument = str(given.config or default).partition(':')
+  if argument.startswith('//'):         # an address
+    files.expanded(given.config)
+  return f'{files.expanded(path)}{colon}{argument}', alone.parse_known_args(arguments)[1]
 
 
 def with_config(arguments):
   """The arguments with the config first, which has to be known before its keys can be read from the others."""
   config, others = chosen_config(arguments)
   parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.add_argument('--evaluators')
+  parser.add_argument('--evaluators', '-evaluators')
   names = parser.parse_known_args(arguments)[0].evaluators
   if names:
     config = f'{RECIPES}/measured.py:{names}:{config}'
@@ -74,13 +77,13 @@ def parse(arguments):
 def main(arguments):
   logging.set_verbosity(logging.ERROR)
   if MODE.value in TOOLS:
-    importlib.import_module(f'jgen.commands.{MODE.value}').run([Path(path) for path in arguments[1:]])
+    importlib.import_module(f'jgen.commands.{MODE.value}').run([files.expanded(path) for path in arguments[1:]])
     return
   name = Path(chosen_config(sys.argv)[0].partition(':')[0]).stem
   runtime.start_jax(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
   mode = importlib.import_module(f'jgen.commands.{MODE.value}')
   default = f'runs/{name}_study' if MODE.value == 'study' else f'runs/{name}'
-  mode.run(CONFIG.value, Path(WORKDIR.value or default), shlex.join(['python', *sys.argv]))
+  mode.run(CONFIG.value, files.folder(WORKDIR.value or default), shlex.join(['python', *sys.argv]))
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ import numpy as np
 
 from jgen.data import own_pictures
 from jgen.errors import UserError, nearest
+from jgen.files import expanded, folder
 from jgen.restored import NEWEST
 from jgen.run import config as config_lib
 from jgen.run import records
@@ -128,7 +129,7 @@ def train(config, workdir):
   from jgen import runtime
   from jgen.commands import train as command
   runtime.start_jax()
-  command.run(config, Path(workdir), shlex.join(['python', *sys.argv]))
+  command.run(config, folder(workdir), shlex.join(['python', *sys.argv]))
   return load(workdir)
 
 
@@ -177,7 +178,7 @@ def grid(images, columns=10, row_names=()):
 
 
 def _config_file(name):
-  path = Path(name).expanduser()
+  path = expanded(name)
   if path.suffix == '.py' and path.exists():
     return path
   known = sorted(file.stem for file in (_ROOT / 'configs').glob('*.py') if file.stem != '__init__')

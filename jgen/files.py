@@ -1,28 +1,78 @@
 """Files that are written whole or not at all, and the reader of JSON that refuses damaged ones."""
 
 import contextlib
+import fnmatch
 import json
 import os
 from pathlib import Path
 import re
 
+import platformdirs
+
 from jgen.errors import UserError
 
 OUTPUT_MARK = '.jgen'                   # a file in folders that are written to, whose pictures are no data
+_SCHEME = re.compile(r'([A-Za-z][A-Za-z0-9+.-]*):/')   # one slash, too: a Path has made one of two
 
 _TEMPORARY = re.compile(r'\..+\.(\d+)\.tmp')
 
 
 def expanded(path):
-  """The Path, with a home in the place of `~` or `~name`.
+  """The Path that a user names, with a home in the place of `~` or `~name`.
+
+  Every path from a flag, a config or the environment passes here.
 
   Raises:
-    UserError: nobody is called so.
+    UserError: nobody is called so; the path is an address, as `gs://bucket/run`; no file system takes it.
   """
+  text = os.fspath(path)
+  scheme = _SCHEME.match(text)
+  if scheme and not Path(f'{scheme[1]}:').is_dir():
+    raise UserError(f'{text}: {scheme[1]}: addresses are not served; name a folder or file of this machine, such as a '
+                    'place where the storage is mounted')
+  if '\0' in text:
+    raise UserError(f'{text!r} is no path: it has a NUL character')
   try:
     return Path(path).expanduser()
   except RuntimeError as error:
     raise UserError(f'{path}: there is no such home; name the folder or file by its whole path') from error
+
+
+def folder(path):
+  """The absolute path of a folder for a run that a user names, which is there or can be made.
+
+  Raises:
+    UserError: as `expanded`; it is a file, or below one; a link on the way leads nowhere or in a circle; its name is
+      too long, or one that the libraries that write there cannot.
+  """
+  path = expanded(path).absolute()
+  try:
+    _check_name(path)
+    for place in (path, *path.parents):
+      if place.is_symlink() and not place.exists():
+        raise UserError(f'{place} is a link to {os.readlink(place)}, which does not exist; name another folder')
+      if place.exists():
+        if not place.is_dir():
+          raise UserError(f'{place} is a file; name a folder' + (' that is not below it' if place != path else ''))
+        break
+  except OSError as error:
+    raise UserError(f'{path} cannot be a folder ({error.strerror}); name another') from error
+  return path
+
+
+def _check_name(path):
+  """Raises UserError for a name that TensorBoard's writer refuses, or under which Orbax loses what it saves."""
+  try:
+    str(path).encode()
+  except UnicodeEncodeError as error:
+    raise UserError(f'{path} is not text in UTF-8; name a folder that is') from error
+  if '\\' in str(path) or not fnmatch.fnmatchcase(str(path), str(path)):   # Orbax looks for files by patterns
+    raise UserError(f'{path} has a backslash or brackets, under which checkpoints would be lost; name another folder')
+
+
+def cache_folder():
+  """The folder for what can be made again: $JGEN_CACHE, else the platform's: $XDG_CACHE_HOME/jgen, ~/.cache/jgen."""
+  return expanded(os.environ.get('JGEN_CACHE') or platformdirs.user_cache_path('jgen', appauthor=False))
 
 
 @contextlib.contextmanager

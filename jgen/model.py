@@ -12,7 +12,7 @@ from jgen.errors import UserError
 from jgen.families import averaging
 from jgen.families.base import Family
 from jgen.images import to_float, to_pixels
-from jgen.parallel import AXIS, EVALUATION
+from jgen.parallel import EVALUATION, over_devices
 
 _CHUNK = 128                            # images a call; the next multiple of the devices is taken
 
@@ -29,12 +29,11 @@ class Compiled:
     self._devices = devices or jax.local_devices()
     self._shape = (len(self._devices), -(-_CHUNK // len(self._devices)))
     self._mapped = functools.cache(self._map)
-    self._recompute = jax.pmap(functools.partial(averaging.recompute, family), axis_name=AXIS, devices=self._devices)
+    self._recompute = over_devices(functools.partial(averaging.recompute, family), devices=self._devices)
     self._used = None, None             # the last state that `used` was asked for, and what it gave
 
   def _map(self, method):
-    return jax.pmap(functools.partial(method, self.family), axis_name=AXIS, in_axes=(0, None, 0),
-                    devices=self._devices)
+    return over_devices(functools.partial(method, self.family), in_axes=(0, None, 0), devices=self._devices)
 
   def used(self, state, dataset):
     """What is used of a replicated TrainState: its averaged parameters, where it has them, with statistics of theirs.

@@ -10,6 +10,23 @@ AXIS = 'devices'
 INIT, AUGMENTATION, EVALUATION, STATISTICS = range(2**31, 2**31 + 4)
 
 
+def over_devices(function, in_axes=0, donate=(), devices=None):
+  """`function` compiled to run on all devices of this process at once; across them and all processes, AXIS is named.
+
+  The only call of `jax.pmap`, which is in maintenance: what replaces it has one place to go.
+
+  Args:
+    function: for one device
+    in_axes: as of `jax.vmap`: 0 for arguments [D, ...], each device takes its part; None for those that all take whole
+    donate: the positions of arguments whose memory the results may take
+    devices: a list of them; None for all devices of all processes
+
+  Returns:
+    The function of arguments with D in front; its results are [D, ...].
+  """
+  return jax.pmap(function, axis_name=AXIS, in_axes=in_axes, donate_argnums=donate, devices=devices)
+
+
 def per_image(key, count, draw):
   """Draws for the `count` images of this device's share of a batch: [B, ...].
 

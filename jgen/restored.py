@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-from pathlib import Path
 
 from absl import logging
 from flax import jax_utils
@@ -13,6 +12,7 @@ from jgen import data, families
 from jgen import labels as labels_lib
 from jgen.errors import UserError
 from jgen.families import averaging
+from jgen.files import expanded
 from jgen.model import Compiled, Model
 from jgen.run import checkpoints, data_spec
 from jgen.run import folder as run_folder
@@ -37,7 +37,7 @@ class Restored:
   """
 
   def __init__(self, folder, step=NEWEST, averaged=True):
-    self.folder = Path(folder).expanduser().absolute()
+    self.folder = expanded(folder).absolute()
     self.config = run_folder.stored_config(self.folder)
     self._which, self.averaged = step, averaged
 

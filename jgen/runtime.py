@@ -1,4 +1,4 @@
-"""The process: its environment before the heavy imports, its signals, and the processes beside it."""
+"""The process: its environment before the heavy imports, how it ends, and the processes beside it."""
 
 import contextlib
 import errno
@@ -7,11 +7,11 @@ import importlib.metadata
 import os
 from pathlib import Path
 import platform
-import signal
 import sys
 
 from jgen import terminal
 from jgen.errors import UserError
+from jgen.files import cache_folder
 
 # XLA frees its temporaries after every step; by default glibc hands them back to the kernel and pays for the
 # pages again. Keeping them makes a step on CPU 10 to 25 % faster. glibc reads these when a process starts.
@@ -22,14 +22,15 @@ _QUIET = {'TF_CPP_MIN_LOG_LEVEL': '3', 'GRPC_VERBOSITY': 'ERROR', 'TF_ENABLE_ONE
           'ABSL_MIN_LOG_LEVEL': '3', 'TPU_MIN_LOG_LEVEL': '3'}
 
 # On a CPU, XLA's newer library (YNNPACK) is the faster at sums, the older (Eigen) at convolutions, up to three times.
-# XLA ends a process over a flag that it does not know, so only the versions measured are given this one.
-_CPU_FLAG, _FLAG_VERSION = '--xla_cpu_experimental_ynn_fusion_type', '0.10.'
+# XLA ends a process over a flag that it does not know, so only versions that are known to have it are given this one.
+_CPU_FLAG, _FLAG_VERSIONS = '--xla_cpu_experimental_ynn_fusion_type', ('0.10.', '0.11.', '0.12.')
 _CPU_FLAG_VALUE = '-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'
 
 _COMPILED_BYTES = 2**30                 # of compiled programs that are kept; those of a run take a few megabytes
 
 # What the person at the terminal can mend: no room, no permission, a disk that takes no writing, a path that cannot be.
-_DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR,
+                 errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.ESTALE)
 
 
 def prepare():
@@ -52,7 +53,7 @@ def prepare():
 
 def _set_xla_flag():
   flags = os.environ.get('XLA_FLAGS', '')
-  if importlib.metadata.version('jaxlib').startswith(_FLAG_VERSION) and _CPU_FLAG not in flags:
+  if importlib.metadata.version('jaxlib').startswith(_FLAG_VERSIONS) and _CPU_FLAG not in flags:
     os.environ['XLA_FLAGS'] = f'{flags} {_CPU_FLAG}={_CPU_FLAG_VALUE}'.strip()
 
 
@@ -102,8 +103,7 @@ def _keep_compiled_programs(config):
   """
   if os.environ.get('JAX_COMPILATION_CACHE_DIR') or not config.jax_enable_compilation_cache:
     return
-  root = Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser()
-  folder = root / 'jgen' / 'compiled' / _processor()
+  folder = cache_folder() / 'compiled' / _processor()
   with contextlib.suppress(OSError):    # a home without room, or that may not be written, is no reason not to train
     folder.mkdir(parents=True, exist_ok=True)
     delete_beyond(folder.parent, _COMPILED_BYTES)
@@ -132,35 +132,3 @@ def delete_beyond(folder, limit):
       return
     path.unlink(missing_ok=True)
     excess -= stat.st_size
-
-
-class StopRequest:
-  """Within it, Ctrl-C and SIGTERM ask for a stop, and `requested` is True; a second Ctrl-C ends at once, as usual.
-
-  Of several processes, a SIGTERM to any one stops all: there JAX's preemption service has the signal.
-  """
-
-  def __enter__(self):
-    import jax
-    self.requested = False
-    self._alone = jax.process_count() == 1
-    numbers = (signal.SIGINT, signal.SIGTERM) if self._alone else ()
-    self._previous = {number: signal.signal(number, self._request) for number in numbers}
-    return self
-
-  def requested_at(self, dispatch):
-    """Whether to stop after the dispatch of this number, which rises by one at each call.
-
-    All processes of a run agree: they stop at a number just ahead of all of them, so none may be left out.
-    """
-    from jax.experimental import multihost_utils
-    return self.requested if self._alone else multihost_utils.reached_preemption_sync_point(dispatch)
-
-  def _request(self, number, frame):
-    del frame
-    self.requested = True
-    signal.signal(number, self._previous[number])
-
-  def __exit__(self, *exception):
-    for number, handler in self._previous.items():
-      signal.signal(number, handler)

@@ -13,7 +13,7 @@ from jgen.run.checkpoints import Checkpoints
 from jgen.run.folder import own_folder
 from jgen.run.images import check_images, store_images
 from jgen.run.records import read_record
-from jgen.runtime import StopRequest
+from jgen.signals import StopRequest
 from jgen.training.loop import Trainer
 from jgen.training.setup import build, identities, load
 
@@ -21,7 +21,7 @@ from jgen.training.setup import build, identities, load
 def run(config, workdir, command):
   """Trains to `config.num_steps`, from the newest checkpoint in `workdir` if there is one.
 
-  Ctrl-C and SIGTERM save and return; `command` is shown then, to go on with.
+  Signals save and return (see `StopRequest`); `command` is shown then, to go on with.
 
   Returns:
     Whether a signal asked to stop.
@@ -39,6 +39,7 @@ def run(config, workdir, command):
     store_images(folder, images)
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
       step = Trainer(config, family, augment, splits, evaluators, folder, checkpoints).run(stop)
+    stop.saved()
     draw_figures(folder)
     if jax.process_index() == 0:
       terminal.say(summary(folder, step, config, time.monotonic() - start, command))

@@ -36,7 +36,7 @@ from jgen.data.files.resizing import served
 from jgen.data.spec import Dataset
 from jgen.data.unfinished import Piece, Unfinished
 from jgen.errors import UserError
-from jgen.files import expanded
+from jgen.files import cache_folder, expanded
 from jgen.progress import duration
 
 _VERSION = 6                            # of resizing and layout
@@ -81,7 +81,7 @@ def prepared(section, spec, original):
   """The images at `spec.image_shape`, prepared now unless they have been before.
 
   Args:
-    section: config.data; of it `splits` and `cache_dir` ('' for $JGEN_CACHE, else ~/.cache/jgen)
+    section: config.data; of it `splits` and `cache_dir` ('' for that of `cache_folder`)
     spec: the data set's Spec
     original: an Original, or an image_files.ImageFiles
 
@@ -111,8 +111,8 @@ def _size(shape):
 
 
 def root_of(cache_dir=''):
-  """The folder of everything prepared: `cache_dir`, a config.data.cache_dir; for '' $JGEN_CACHE, else ~/.cache/jgen."""
-  return expanded(cache_dir or os.environ.get('JGEN_CACHE') or '~/.cache/jgen')
+  """The folder of everything prepared: `cache_dir`, a config.data.cache_dir; for '' that of `cache_folder`."""
+  return expanded(cache_dir) if cache_dir else cache_folder()
 
 
 def folder_of(images):

@@ -3,10 +3,9 @@
   python -m jgen.recipes.page > docs/config.md
 """
 
-import sys
 import typing
 
-from jgen import evaluation, families, keys
+from jgen import evaluation, families, keys, terminal
 from jgen.keys import Key
 from jgen.training.config import Config
 
@@ -111,4 +110,4 @@ def _section_rows(path, each, shared):
 
 
 if __name__ == '__main__':
-  sys.stdout.write(page())
+  terminal.say(page(), end='')

@@ -102,7 +102,12 @@ class Checkpoints:
     self._manager = ocp.CheckpointManager(self._folder, options=ocp.CheckpointManagerOptions(
         create=not read_only, read_only=read_only, cleanup_tmp_directories=not read_only,
         preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies)))
-    for step in self._manager.all_steps() if section.best_metric else ():
+    for step in self._manager.all_steps():
+      self.recall(step)
+
+  def recall(self, step):
+    """Takes the score of a step's checkpoint from what is stored, as where it was measured after it was saved."""
+    if self._metric.name:
       self._metric.recall(step, self._meta(step))
 
   def _meta(self, step):

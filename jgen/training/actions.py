@@ -6,7 +6,7 @@ An action is called with (step, replicated state, scores of this step so far) an
 from collections.abc import Callable, Mapping
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from flax import jax_utils
 import jax
@@ -38,11 +38,15 @@ class Action:
   """Due every so many steps (0: never) and at the last one."""
 
   every_steps: int
+  saves: ClassVar[bool] = False         # whether it saves the state, which no signal interrupts
 
   def due(self, step, last, stopping):
     """Whether to act after `step`, the `last` of the run or one after which it is `stopping` for now."""
     del stopping
     return last or bool(self.every_steps) and step % self.every_steps == 0
+
+  def complete(self, step, state):
+    """Acts where what it leaves behind of this step is not there."""
 
 
 @dataclasses.dataclass
@@ -60,10 +64,18 @@ class DrawSamples(Action):
   def __call__(self, step, state, scores):
     rows = len(self.row_names) or self.columns
     images = Model(self.compiled, state, self.dataset).sample(np.repeat(np.arange(rows), self.columns), self.seed)
-    path = self.folder / 'samples' / f'step_{step:08d}.png'
+    path = self.path(step)
     save_grid(path, images, self.columns, self.row_names)
     self.writer.write_images(step, {'samples': imread(path)[None, :, :, :3]})
     return {}
+
+  def path(self, step):
+    """The picture of a step."""
+    return self.folder / 'samples' / f'step_{step:08d}.png'
+
+  def complete(self, step, state):
+    if not self.path(step).exists():
+      self(step, state, {})
 
 
 @dataclasses.dataclass
@@ -119,9 +131,13 @@ class Save(Action):
   """Saves a checkpoint, also where a run is interrupted."""
 
   checkpoints: Checkpoints
+  saves: ClassVar[bool] = True
 
   def due(self, step, last, stopping):
     return stopping or super().due(step, last, stopping)
+
+  def complete(self, step, state):
+    self.checkpoints.recall(step)       # the evaluation before may have been made up for
 
   def __call__(self, step, state, scores):
     # A copy: on CPU the arrays' memory is the devices', which the next step reuses while Orbax still writes.

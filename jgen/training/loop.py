@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 import contextlib
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,8 @@ class Trainer:
           contextlib.closing(Doctor(self.config.doctor, self.folder, first_step, writer, progress.say)) as doctor):
       monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress, doctor)
       todo = self.actions(writer, doctor)
+      self.complete(first_step, state, todo, stop)
       step = self.loop(dispatch, state, first_step, monitor, todo, stop)
-      if first_step >= self.config.num_steps and jax.process_count() == 1:   # of several, one alone sees what is there
-        todo[-1].complete(step, state)
       monitor.flush()
     writer.close()
     return step
@@ -110,19 +110,35 @@ class Trainer:
     config, key = self.config, jax.random.key(self.config.seed)
     step = first_step
     for batches in self.batches(first_step):
+      if step == first_step and stop.requested:   # while the step was compiled
+        break
       state, metrics = dispatch(state, batches, key)
       step += config.steps_per_dispatch
       monitor.add(step, metrics)
       stopping = stop.requested_at(step // config.steps_per_dispatch)
-      due = [action for action in todo if action.due(step, step == config.num_steps, stopping)]
-      if due:
+      if any(action.due(step, step == config.num_steps, stopping) for action in todo):
         monitor.flush()                 # so that nothing is drawn from, or saved of, a run that has diverged
-        scores = {}
-        for action in due:
-          scores.update(action(step, state, scores))
+        stopping |= self.act(step, state, todo, stop, stopping) and stop.requested
       if stopping:
         break
     return step
+
+  def act(self, step, state, todo, stop, stopping):
+    """Does what is due after a step: where a stop is requested meanwhile, only the saving. Returns whether it saved."""
+    scores, saved = {}, False
+    for action in todo:
+      if action.due(step, step == self.config.num_steps, stopping or stop.requested):
+        call = functools.partial(action, step, state, scores)
+        scores.update(call() if action.saves else stop.interruptible(call, {}))
+        saved |= action.saves
+    return saved
+
+  def complete(self, step, state, todo, stop):
+    """Does what was due after the step that a run is continued from, and is not there: it was stopped or killed."""
+    if step and jax.process_count() == 1:   # of several, one alone sees what is there
+      for action in todo:
+        if action.due(step, step == self.config.num_steps, stopping=False):
+          stop.interruptible(functools.partial(action.complete, step, state), None)
 
   def batches(self, first_step):
     """The batches of the steps after `first_step`, {name: [D, S, K, B, ...]} a dispatch."""

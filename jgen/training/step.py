@@ -8,7 +8,7 @@ from jax import lax
 from jgen import images
 from jgen.augmentation import images as augmentation
 from jgen.families import train_state
-from jgen.parallel import AXIS
+from jgen.parallel import AXIS, over_devices
 
 
 def step_on_device(family, augment, key, state, batches):
@@ -23,7 +23,7 @@ def make_dispatch(family, augment=augmentation.unchanged, devices=None):
   """The compiled function (state, {name: [D, S, K, B, ...]}, key) -> (state, {name: [D, S]})."""
   def dispatch(state, batches, key):
     return lax.scan(functools.partial(step_on_device, family, augment, key), state, batches)
-  return jax.pmap(dispatch, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0, devices=devices)
+  return over_devices(dispatch, in_axes=(0, 0, None), donate=0, devices=devices)
 
 
 def compiled_dispatch(dispatch, state, batches, key):

@@ -13,6 +13,7 @@ import pytest
 from jgen import runtime
 
 CONVOLUTIONS = '--xla_cpu_experimental_ynn_fusion_type'
+FAST = f'{CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'
 
 
 @pytest.mark.parametrize('arguments, expected', [
@@ -95,9 +96,10 @@ def test_on_a_cpu_a_step_is_done_when_the_call_returns():
 
 
 @pytest.mark.parametrize('version, given, expected', [
-    ('0.10.2', '', f'{CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'),
-    ('0.10.2', '--xla_a=1', f'--xla_a=1 {CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'),
-    ('0.10.2', f'{CONVOLUTIONS}=', f'{CONVOLUTIONS}='), ('0.11.0', '--xla_a=1', '--xla_a=1'), ('0.11.0', '', '')])
+    ('0.10.2', '', FAST),
+    ('0.10.2', '--xla_a=1', f'--xla_a=1 {FAST}'),
+    ('0.10.2', f'{CONVOLUTIONS}=', f'{CONVOLUTIONS}='), ('0.11.0', '', FAST), ('0.12.0.1', '', FAST),
+    ('0.13.0', '--xla_a=1', '--xla_a=1'), ('0.13.0', '', ''), ('0.9.2', '', '')])
 def test_xla_is_told_what_is_fast_unless_the_user_or_another_version_decides(version, given, expected, monkeypatch):
   monkeypatch.setattr(os, 'environ', {'XLA_FLAGS': given, 'JGEN_MALLOC': '0'})
   monkeypatch.setattr(importlib.metadata, 'version', lambda name: version)

@@ -12,7 +12,7 @@ from jgen.evaluation.features import moments
 from jgen.evaluation.features.input_protocols import PROTOCOLS
 from jgen.networks.inception import network as inception
 from jgen.networks.inception import weights as inception_weights
-from jgen.parallel import AXIS
+from jgen.parallel import over_devices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Extractor:
     """
     self._devices = jax.local_devices()
     self._params = jax_utils.replicate(params, self._devices)
-    self._embed = jax.pmap(embed, axis_name=AXIS, devices=self._devices)
-    self._moments = jax.pmap(moments.of_batch, axis_name=AXIS, devices=self._devices)
+    self._embed = over_devices(embed, devices=self._devices)
+    self._moments = over_devices(moments.of_batch, devices=self._devices)
     self._on_host = on_host
     self._shape = (len(self._devices), batch_size)
 
