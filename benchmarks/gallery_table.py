@@ -80,7 +80,8 @@ def read_row(folder, name, about):
     return row | {'data': data_of(system, about), 'pictures': found(folder, system.needs, system),
                   'command': f'python launch.py --mode=prior --workdir=runs/{system.needs}'}
   config, record = config_lib.flatten(read_config(run)), read_record(run)
-  step = max((int(steps[-1]) for steps, _ in record.series.values()), default=0)
+  evaluators = {number.split('/')[0] for number in system.numbers}   # their step may be before the last one
+  step = max((int(record.latest[f'{name}/step']) for name in evaluators if f'{name}/step' in record.latest), default=0)
   return row | {'data': data_of(system, about), 'steps': step, 'batch_size': config['batch_size'],
                 'seed': config['seed'], 'numbers': numbers(record, system.numbers),
                 'pictures': found(folder, name, system), 'command': command(system.config, name, config, step)}

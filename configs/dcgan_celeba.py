@@ -4,6 +4,9 @@ Radford et al. 2016 with LeakyReLU(0.1) in the generator; binary cross-entropy, 
 form. The report behind it gives no number of steps: 20 epochs are jgen's.
 
   python launch.py --config=configs/dcgan_celeba.py --config.data.dir=FOLDER   # as docs/data/celeba.md lays it out
+  python launch.py --mode=study --config=configs/dcgan_celeba.py --config.data.dir=FOLDER
+
+The study compares it with the VAE of the same report.
 
 Tricks to try: --config.model.critic_targets.real=0.9 --config.model.critic_targets.noise=0.1
 --config.model.critic_targets.flip_probability=0.05 --config.model.instance_noise.stddev=0.1
@@ -16,6 +19,7 @@ from jgen import recipes
 def get_config():
   config = recipes.gan_run()
   config.batch_size = 128
+  config.study.variations = ('DCGAN:', 'VAE: config=configs/vae_celeba.py')
   config.num_steps = 25_000             # 20 epochs of the 162,770 training images
   config.data.name = 'celeba'
   config.checkpoint_every_steps = 5_000

@@ -5,6 +5,9 @@ image's score depends on the others (Gulrajani et al. 2017, sec. 4), so there is
 paper.
 
   python launch.py --config=configs/wgan_svhn.py --config.data.dir=FOLDER   # with {train,test,extra}_32x32.mat
+  python launch.py --mode=study --config=configs/wgan_svhn.py --config.data.dir=FOLDER
+
+The study compares FID, gradient of the first layer and losses with those of the conditional DCGAN.
 """
 
 from configs import cdcgan_svhn
@@ -12,6 +15,7 @@ from configs import cdcgan_svhn
 
 def get_config():
   config = cdcgan_svhn.get_config()
+  config.study.variations = ('WGAN-GP:', 'DCGAN: config=configs/cdcgan_svhn.py')
   model = config.model
   model.loss = 'wasserstein'
   model.penalty = 'gradient_penalty'

@@ -64,6 +64,11 @@ class VAE(Family):
   def noise(self, key, count):
     return draw_per_image(key, count, lambda k: jax.random.normal(k, (self.latent_size,)))
 
+  def posterior_noise(self, key, count):
+    """Noise [B, Z] of the samples from q(z | x); zeros where the KL weight is 0, for a plain autoencoder."""
+    noise = self.noise(key, count)
+    return noise if self.regularizer.weight else jnp.zeros_like(noise)
+
   def run(self, params, model_state, images, noise, train):
     """((mean [B, Z], log variance [B, Z], output [B, H, W, C]), new model_state) of the network."""
     outputs, state = train_state.apply(self.network, params['vae'], model_state['vae'], images, noise, train=train)
@@ -87,7 +92,7 @@ class VAE(Family):
 
   def train_step(self, state, batches, key):
     images = batches['image'][0]
-    noise = self.noise(key, len(images))
+    noise = self.posterior_noise(key, len(images))
     def loss(params):
       (mean, log_variance, output), model_state = self.run(params, state.model_state, images, noise, train=True)
       variance = self.pixel_variance(params, state.model_state)
@@ -104,7 +109,7 @@ class VAE(Family):
     return state.replace(model_state=model_state), {f'vae/{name}': value for name, value in metrics.items()}
 
   def training_pass(self, state, batch, key):
-    noise = self.noise(key, len(batch['image']))
+    noise = self.posterior_noise(key, len(batch['image']))
     return self.run(state.params, state.model_state, batch['image'], noise, train=True)[1]
 
   def eval_step(self, state, batch, key):
@@ -112,7 +117,7 @@ class VAE(Family):
 
     `mse_of_mean`, with the mean of the latents instead; the weights, the same for all images.
     """
-    images, noise = batch['image'], self.noise(key, len(batch['image']))
+    images, noise = batch['image'], self.posterior_noise(key, len(batch['image']))
     (mean, log_variance, output), _ = self.run(state.params, state.model_state, images, noise, train=False)
     variance = self.pixel_variance(state.params, state.model_state)
     kl = kl_per_latent(mean, log_variance).sum(1)
@@ -192,20 +197,11 @@ def create(model, spec, network=networks.vae, family=VAE):
   """The VAE of a section with these Keys for a data set's Spec; others may have a `network` or a class of their own.
 
   Raises:
-    UserError: a network that does not fit the image; a weight that the objective cannot have.
+    UserError: a network that does not fit the image.
   """
   likelihood = choose('model.likelihood', model.likelihood, LIKELIHOODS)
-  check(model, likelihood)
   regularizer = keys.read(Regularizer, model.regularizer, 'config.model.regularizer')
   return family(
       network=network(model, spec.image_shape, likelihood.learns_variance),
       optimizer=optimizers.create(model.optimizer), likelihood=likelihood, regularizer=regularizer,
       image_shape=spec.image_shape, **keys.numbers(VAE, model))
-
-
-def check(model, likelihood):
-  """Raises UserError for a weight of 0 with a likelihood whose variance it stands for."""
-  settings = model.regularizer
-  if likelihood.fixed_variance(0., 1) == 0. and settings.weight <= 0:
-    raise UserError(f'config.model.regularizer.weight is {settings.weight}; with the likelihood '
-                    f"'{model.likelihood}' it must be above 0, for it stands for the variance of a pixel")
