@@ -128,6 +128,33 @@ def default(declaration, **overrides):
   return made
 
 
+def completed(declaration, values, overrides=None):
+  """A section, as a dict, with the defaults of the keys that it lacks; what is not declared stays as it is.
+
+  Args:
+    declaration: the dataclass.
+    values: the section, a nested mapping.
+    overrides: {key: another default}.
+  """
+  made = dict(values)
+  for name, each in declared(declaration).items():
+    if isinstance(each, Key):
+      made.setdefault(name, (overrides or {}).get(name, each.default))
+    elif name not in made and not each.optional and (not each.by or each.by in made):
+      made[name] = _default_section(each, made).to_dict()
+    elif isinstance(made.get(name), Mapping):
+      made[name] = _completed_section(each, made, made[name])
+  return made
+
+
+def _completed_section(each, made, values):
+  if each.is_table:
+    return {name: completed(each.declarations[name], entry)
+            if name in each.declarations and isinstance(entry, Mapping) else entry for name, entry in values.items()}
+  name = made[each.by] if each.by else ''
+  return completed(each.declarations[name], values, each.overrides) if name in each.declarations else values
+
+
 def _default_section(each, made):
   if each.is_table:
     return ConfigDict({name: default(each.declarations[name]) for name in each.names})

@@ -15,8 +15,8 @@ from jgen.families import averaging
 from jgen.files import expanded
 from jgen.model import Compiled, Model
 from jgen.run import checkpoints, data_spec
-from jgen.run import folder as run_folder
 from jgen.run.checkpoints import NEWEST
+from jgen.training.config import stored_config
 
 _OTHER_VERSION = (AttributeError, KeyError, TypeError, ValueError)   # of keys that a family misses, or does not know
 
@@ -38,7 +38,7 @@ class Restored:
 
   def __init__(self, folder, step=NEWEST, averaged=True):
     self.folder = expanded(folder).absolute()
-    self.config = run_folder.stored_config(self.folder)
+    self.config = stored_config(self.folder)
     self._which, self.averaged = step, averaged
 
   @functools.cached_property

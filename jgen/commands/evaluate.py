@@ -13,6 +13,7 @@ from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
 from jgen.run.checkpoints import Checkpoints, report_passed_over
 from jgen.training import actions
+from jgen.training.config import completed
 
 
 def run(config, workdir, command):
@@ -45,7 +46,7 @@ def run(config, workdir, command):
 
 def check_same_model(stored, config):
   """Raises UserError if what was trained is not what the config describes."""
-  changed = [line for line in config_lib.differences(config_lib.flatten(stored), config_lib.flatten(config))
+  changed = [line for line in config_lib.differences(config_lib.flatten(completed(stored)), config_lib.flatten(config))
              if not line.startswith(('evaluators', 'data.test_splits'))]
   if changed:
     raise UserError(f'the run is of another config ({"; ".join(changed)}); leave --config out to take its own')

@@ -25,6 +25,7 @@ from jgen.report.grids import save_grid
 from jgen.run import checkpoints
 from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
+from jgen.training.config import completed
 
 COLUMNS = 10                            # images of a row of the picture
 ROWS = 2                                # rows of each kind
@@ -126,7 +127,7 @@ def changes(prior):
   if not (prior.folder / 'config.json').exists():
     return []
   return config_lib.differences(
-      config_lib.flatten(run_folder.read_config(prior.folder)), config_lib.flatten(prior.variation.config))
+      config_lib.flatten(completed(run_folder.read_config(prior.folder))), config_lib.flatten(prior.variation.config))
 
 
 def draw(path, config, priors):

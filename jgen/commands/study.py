@@ -19,6 +19,7 @@ from jgen.files import write_text
 from jgen.report.comparison import INDEX, draw_comparison
 from jgen.run import folder as run_folder
 from jgen.training import setup
+from jgen.training.config import completed
 
 
 def run(config, workdir, command):
@@ -75,7 +76,7 @@ class Run:
     try:
       family, evaluators, _ = setup.build(config)
       jax.eval_shape(family.init, jax.random.key(0))   # builds the networks, which may not fit
-      run_folder.check(self.folder, config)
+      run_folder.check(self.folder, config, completed)
       if self.status != 'done':
         setup.load(config, family, evaluators)
     except UserError as error:

@@ -14,6 +14,7 @@ from jgen.run.folder import own_folder
 from jgen.run.images import check_images, store_images
 from jgen.run.records import read_record
 from jgen.signals import StopRequest
+from jgen.training.config import completed
 from jgen.training.loop import Trainer
 from jgen.training.setup import build, identities, load
 
@@ -34,7 +35,7 @@ def run(config, workdir, command):
   start = time.monotonic()
   images = identities(splits)
   check_images(workdir, images)
-  with own_folder(workdir, config) as folder, StopRequest() as stop:
+  with own_folder(workdir, config, completed) as folder, StopRequest() as stop:
     data_spec.store(folder, splits)
     store_images(folder, images)
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:

@@ -3,7 +3,7 @@
   python launch.py --workdir=runs/NAME --mode=evaluate   # means --config=jgen/recipes/stored.py:runs/NAME
 """
 
-from jgen.run.folder import stored_config
+from jgen.training.config import stored_config
 
 
 def get_config(folder):

@@ -17,7 +17,7 @@ from orbax.checkpoint import checkpoint_managers
 from jgen import terminal
 from jgen.errors import UserError, choose
 from jgen.files import write_text
-from jgen.keys import key
+from jgen.keys import completed, key
 from jgen.run import folder as run_folder
 from jgen.run import scores as scores_lib
 
@@ -287,7 +287,7 @@ def chosen(folder, like, which):
     UserError: the folder holds no run, or no checkpoint, or not this one, or it cannot be read.
   """
   folder = Path(folder).absolute()
-  section = ConfigDict(run_folder.read_config(folder)['checkpoints'])
+  section = ConfigDict(completed(Keys, run_folder.read_config(folder).get('checkpoints', {})))
   if not (folder / 'checkpoints').is_dir():
     raise UserError(f'{folder} holds no checkpoint yet; train first')
   with contextlib.closing(Checkpoints(folder, section, read_only=True)) as checkpoints:

@@ -1,16 +1,19 @@
 """A config as text, compared with the one that a run folder holds, and what is said of one that cannot be read."""
 
+import functools
 import json
 import re
 
 from absl import flags
 
+from jgen import terminal
 from jgen.errors import UserError
 
 # A run may be continued with these changed: they change how far it goes, where things lie, how it is drawn from or what
 # is run beside it, not what it learns. That the images are the same wherever they lie is checked by run/images.py.
 MAY_CHANGE = ('num_steps', 'data.dir', 'data.label_file', 'data.partition_file', 'data.cache_dir', 'data.on_device',
-              'model.vqvae_dir', 'model.prior.temperature', 'study.variations')
+              'checkpoints.keep_last', 'checkpoints.best_metric', 'model.vqvae_dir', 'model.prior.temperature',
+              'study.variations')
 _LOOKING_ON = ('doctor.',)             # sections of what looks on
 _OTHER_RUNS = ('priors.',)             # sections that describe other runs, which have folders of their own
 
@@ -18,6 +21,8 @@ _OTHER_RUNS = ('priors.',)             # sections that describe other runs, whic
 UNREADABLE = (flags.Error, ArithmeticError, AttributeError, ImportError, LookupError, OSError, SyntaxError, TypeError,
               ValueError)
 
+VERSION = 1                             # of the form of config.json; without one it is of the form 0
+_VERSION_KEY = 'config_version'
 # Keys that earlier versions stored: what to say where they are set. Runs that hold them go on without them.
 REMOVED = {'checkpoints.best_is_highest': 'which direction of a score is better is known by its name'}
 
@@ -33,12 +38,27 @@ def flatten(config, prefix=''):
   return flat
 
 
-def without_removed(stored):
-  """A stored config, a nested dict, without the keys in REMOVED."""
+def upgraded(stored, path):
+  """A stored config, a nested dict, as this version stores it: without the keys in REMOVED, each of which is named.
+
+  Raises:
+    UserError: a later version of jgen stored it.
+  """
+  version = stored.get(_VERSION_KEY, 0)
+  if not isinstance(version, int) or version > VERSION:
+    raise UserError(f'{path} is of the form {version!r}, this version of jgen reads forms up to {VERSION}; '
+                    'go on with the version that environment.json names')
   def cleaned(section, prefix):
     return {key: cleaned(value, f'{prefix}{key}.') if isinstance(value, dict) else value
-            for key, value in section.items() if prefix + key not in REMOVED}
+            for key, value in section.items() if prefix + key not in (*REMOVED, _VERSION_KEY)}
+  for key in sorted(REMOVED.keys() & flatten(stored).keys()):
+    _warn_once(f"{path}: config key '{key}' was removed ({REMOVED[key]}); the run goes on without it")
   return cleaned(stored, '')
+
+
+@functools.cache
+def _warn_once(text):
+  terminal.warn(text)
 
 
 def differences(saved, config):
@@ -51,7 +71,7 @@ def differences(saved, config):
 
 def dumps(config):
   """The config as JSON text, as stored in the run folder."""
-  return json.dumps(config.to_dict(), indent=2, sort_keys=True) + '\n'
+  return json.dumps({_VERSION_KEY: VERSION, **config.to_dict()}, indent=2, sort_keys=True) + '\n'
 
 
 def explain(error):

@@ -6,7 +6,6 @@ import tempfile
 
 import filelock
 import jax
-from ml_collections import ConfigDict
 
 from jgen import locks
 from jgen.errors import UserError
@@ -17,14 +16,19 @@ _BEFORE_A_RUN = ('.lock', '.lock.owner', OUTPUT_MARK, 'data.png')   # what may l
 
 
 @contextlib.contextmanager
-def opened(workdir, config):
+def opened(workdir, config, completed=dict):
   """The run folder as a Path, made or continued, and locked against a second writer.
+
+  Args:
+    workdir: the folder.
+    config: of the run.
+    completed: gives a stored config, a nested dict, the defaults of keys that later versions added.
 
   Raises:
     UserError: the folder holds another config's run, or files that are no run, or is in use.
   """
   folder = Path(workdir).absolute()
-  check(folder, config)
+  check(folder, config, completed)
   with locked(folder):
     remove_temporaries(folder, folder / 'samples', folder / 'evaluation', folder / 'figures')
     write_text(folder / 'config.json', config_lib.dumps(config))
@@ -34,10 +38,10 @@ def opened(workdir, config):
 
 
 @contextlib.contextmanager
-def own_folder(workdir, config):
-  """The folder that this process writes to: the run folder for process 0, a passing one for the others."""
+def own_folder(workdir, config, completed=dict):
+  """The folder that this process writes to: the run folder, see `opened`, for process 0, a temporary one for others."""
   if jax.process_index() == 0:
-    with opened(workdir, config) as folder:
+    with opened(workdir, config, completed) as folder:
       yield folder
   else:
     with tempfile.TemporaryDirectory() as scratch, opened(scratch, config) as folder:
@@ -57,12 +61,13 @@ def locked(folder):
     yield
 
 
-def check(folder, config):
-  """Raises UserError if `folder` cannot take a run of this config. Writes nothing."""
+def check(folder, config, completed=dict):
+  """Raises UserError if `folder` cannot take a run of this config, see `opened`. Writes nothing."""
   if folder.exists() and not folder.is_dir():
     raise UserError(f'{folder} is a file; name a folder with --workdir')
   if (folder / 'config.json').exists():
-    changed = config_lib.differences(config_lib.flatten(read_config(folder)), config_lib.flatten(config))
+    changed = config_lib.differences(
+        config_lib.flatten(completed(read_config(folder))), config_lib.flatten(config))
     if changed:
       raise UserError(f'{folder} holds a run of another config ({"; ".join(changed)}); name another --workdir')
   elif not is_free(folder):
@@ -76,20 +81,14 @@ def is_free(folder):
 
 
 def read_config(folder):
-  """The stored config as a nested dict; raises UserError where there is none."""
+  """The stored config as a nested dict, without keys that earlier versions had, which are named.
+
+  It may lack keys that later versions added.
+
+  Raises:
+    UserError: there is none, it is damaged, or a later version wrote it.
+  """
   path = Path(folder) / 'config.json'
   if not path.exists():
     raise UserError(f'{folder} holds no run (no config.json); name the folder of one with --workdir')
-  return config_lib.without_removed(read_json(path, 'restore it, or name another --workdir', family=str))
-
-
-def stored_config(folder):
-  """The stored config as a locked ConfigDict; raises UserError where there is none."""
-  return ConfigDict(_with_tuples(read_config(Path(folder)))).lock()
-
-
-def _with_tuples(value):
-  """JSON has lists where configs have tuples."""
-  if isinstance(value, dict):
-    return {key: _with_tuples(entry) for key, entry in value.items()}
-  return tuple(value) if isinstance(value, list) else value
+  return config_lib.upgraded(read_json(path, 'restore it, or name another --workdir', family=str), path)

@@ -2,12 +2,15 @@
 
 import dataclasses
 
+from ml_collections import ConfigDict
+
 from jgen import evaluation, families, keys
 from jgen.augmentation.images import Augmentation
 from jgen.data import Keys as DataKeys
 from jgen.errors import UserError
 from jgen.keys import chosen, key, section, table
 from jgen.run.checkpoints import Keys as CheckpointKeys
+from jgen.run.folder import read_config
 from jgen.training.doctor import Limits
 
 _ALIGNED = ('num_steps', 'sample_every_steps', 'evaluate_every_steps', 'checkpoint_every_steps')
@@ -86,6 +89,23 @@ class Config(Steps):
   study: Study = section(Study, 'read by --mode=study alone')
   priors: Priors = section(Priors, 'read by --mode=prior alone', optional=True)
   score: Score = section(Score, 'read by --mode=score alone', optional=True)
+
+
+def completed(stored):
+  """A stored config, a nested dict, with the defaults of the keys that it lacks since later versions added them."""
+  return keys.completed(Config, stored)
+
+
+def stored_config(folder):
+  """The config that a run folder holds, a locked ConfigDict; raises UserError where there is none."""
+  return ConfigDict(_with_tuples(completed(read_config(folder)))).lock()
+
+
+def _with_tuples(value):
+  """JSON has lists where configs have tuples."""
+  if isinstance(value, dict):
+    return {key: _with_tuples(entry) for key, entry in value.items()}
+  return tuple(value) if isinstance(value, list) else value
 
 
 def check(config):
