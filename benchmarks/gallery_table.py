@@ -5,6 +5,7 @@ import importlib
 import json
 import math
 import re
+import textwrap
 
 from PIL import Image
 
@@ -22,7 +23,7 @@ QUALITY = 82                            # of a JPEG
 
 # Keys that do not change the result, or that describe how a subset of the published images was split.
 _CADENCE = ('log_every_steps', 'sample_every_steps', 'checkpoint_every_steps', 'evaluate_every_steps', 'num_steps',
-            'data.on_device', 'data.cache_dir', 'data.partition_file')
+            'data.on_device', 'data.cache_dir', 'data.partition_file', 'evaluators_at_end')
 _NAMES = {'ledger/mse': 'squared error of test images', 'ledger/elbo': 'ELBO', 'codebook/mse':
           'squared error of test images', 'codebook/perplexity': 'perplexity', 'class_consistency/accuracy':
           'class consistency', 'diversity/nearest_ratio': 'diversity', 'critic_outputs/told_apart': 'told apart'}
@@ -48,7 +49,7 @@ def write(folder, names, about, page=None):
 
   Raises UserError if the page lacks the markers or a run folder is damaged.
   """
-  rows = [row for name in names if (row := read_row(folder, name, about))]
+  rows = [read_row(folder, name, about) for name in names]
   write_text(folder / 'results.json', json.dumps(rows, indent=2, ensure_ascii=False) + '\n')
   draw(folder, rows, folder / 'pictures')
   write_text(folder / 'results.md', markdown(rows, 'pictures') + '\n')
@@ -66,14 +67,14 @@ def write(folder, names, about, page=None):
 
 
 def read_row(folder, name, about):
-  """The row of a system as a dict: from its run folder, else quoted, else None."""
+  """The row of a system as a dict: from its run folder, else quoted, else almost empty."""
   system = SYSTEMS[name]
   base = {'system': name, 'report': system.report, 'published': system.published,
           'remark': about['remarks'].get(name, '')}
   run = folder / (f'{system.needs}/priors' if system.needs else name)
   if not (run / NOTE).exists() or not (run / 'config.json').exists() and not system.needs:
     quoted = about['quoted'].get(name)
-    return base | quoted if quoted else None
+    return base | (quoted or {'ours': 'not trained yet'})
   note = json.loads((run / NOTE).read_text())
   row = base | {key: note[key] for key in ('seconds', 'hardware')}
   if system.needs:
@@ -122,7 +123,7 @@ def command(config_name, name, flat, step):
   """The command that repeats a run: its config and the overrides."""
   usual = config_lib.flatten(importlib.import_module(f'configs.{config_name}').get_config())
   changed = {key: value for key, value in flat.items() if key in usual and value != usual[key]
-             and key not in _CADENCE and not key.startswith('evaluators.')}
+             and key not in _CADENCE and not key.startswith(('evaluators.', 'study.'))}
   changed |= {'data.dir': 'FOLDER', 'num_steps': step}
   words = [f'python launch.py --config=configs/{config_name}.py', *(
       f'--config.{key}={flag(value)}' for key, value in sorted(changed.items()))]
@@ -167,8 +168,13 @@ def markdown(rows, pictures):
     lines += [f'### {row["system"]}', '']
     lines += [f'![{row["system"]}]({pictures}/{name})' for name in picture_names(row)]
     lines += [f'![{row["system"]}]({path})' for path in row.get('links', [])]
-    lines += ['', f'```sh\n{row["command"]}\n```', ''] if row.get('command') else ['']
+    lines += ['', f'```sh\n{wrapped(row["command"])}\n```', ''] if row.get('command') else ['']
   return '\n'.join(lines)
+
+
+def wrapped(command):
+  """A command over several lines, as a shell reads it."""
+  return ' \\\n    '.join(textwrap.wrap(command, 110, break_long_words=False, break_on_hyphens=False))
 
 
 def cells(row):
