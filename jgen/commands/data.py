@@ -9,6 +9,7 @@ from jgen.augmentation import images as augmentation
 from jgen.errors import UserError
 from jgen.files import OUTPUT_MARK, expanded, mark_output, replacing
 from jgen.parallel import AXIS
+from jgen.report.fonts import legible
 from jgen.report.grids import compose_grid, headed
 
 SIDE = 8                                # rows and columns of each half
@@ -105,7 +106,8 @@ def choose(dataset, seed):
   present = np.unique(dataset.labels)
   shown = present[np.arange(SIDE) * len(present) // SIDE]
   rows = [_sample(rng, np.flatnonzero(dataset.labels == label), SIDE) for label in shown]
-  return np.concatenate(rows), [dataset.spec.label_names[label] for label in shown]
+  names = legible(dataset.spec.label_names)
+  return np.concatenate(rows), [names[label] for label in shown]
 
 
 def _sample(rng, candidates, count):

@@ -5,12 +5,24 @@ import math
 import jax
 
 from jgen import data, families, terminal
+from jgen.errors import UserError
 
 
 def run(config, workdir, command):
-  """Prints each parameter's shape and size and, last, their total. Needs no data and no run folder."""
+  """Prints each parameter's shape and size and, last, their total. Needs no run folder.
+
+  Nor does it need the data, unless the networks depend on the classes and the files alone say which these are.
+
+  Raises:
+    UserError: the networks cannot be built; missing data on which they depend.
+  """
   del workdir, command
-  terminal.say(table(families.create(config, data.describe(config.data)).networks()))
+  spec, missing = data.outline(config.data)
+  try:
+    networks = families.create(config, spec).networks()
+  except UserError as error:
+    raise (missing or error) from error
+  terminal.say(table(networks))
 
 
 def table(params):

@@ -12,9 +12,10 @@ import copy
 import dataclasses
 
 from jgen.data import cache
+from jgen.data.files.archive import MissingDataError
 from jgen.data.readers import celeba, cifar10, digits, dsprites, folder, mnist, sprites, svhn, tfds, tiny_imagenet
 from jgen.data.readers.sprites import Keys as SpritesKeys
-from jgen.data.spec import Dataset, Spec, Splits, checked, relabelled, with_label
+from jgen.data.spec import Dataset, Spec, Splits, checked, relabelled, served_shape, with_label
 from jgen.errors import UserError, choose
 from jgen.keys import key
 from jgen.keys import section as subsection
@@ -89,6 +90,19 @@ def describe(section) -> Spec:
     UserError: unknown data set, split or label, no split, image size below 1; lists that cannot be read.
   """
   return with_label(_reader(section).describe(section), section.label)
+
+
+def outline(section) -> tuple[Spec, UserError | None]:
+  """As `describe`, and where the data is not there its shape without classes, and the error that says so.
+
+  Raises:
+    UserError: as `describe`, but for data that is missing.
+  """
+  try:
+    return describe(section), None
+  except MissingDataError as error:
+    channels = 1 if section.channels == 1 else 3   # of all data sets whose files say what the classes are
+    return Spec(section.name, served_shape(section, channels)), error
 
 
 def load(section) -> Dataset:

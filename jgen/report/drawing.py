@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 import numpy as np
 
+from jgen.report.fonts import families_of, legible
 from jgen.run.scores import direction_of
 
 DPI = 150                 # of the PNG files: 17 cm on paper at 170 dots an inch
@@ -130,8 +131,8 @@ class ClassBars:
     axes.bar(places, values, color='C0', label=f'{self.entry_label}, after {step:,} steps')
     axes.hlines(reference, places - 0.3, places + 0.3, color='0.1', linewidth=2, label=self.reference_label)
     # More names than fit would run into each other: then every second, third, ... class is named.
-    every = -(-len(names) // 40)
-    axes.set_xticks(places[::every], names[::every], parse_math=False)
+    every, names = -(-len(names) // 40), [_shortened(name) for name in legible(names)]
+    axes.set_xticks(places[::every], names[::every], parse_math=False, fontfamily=families_of(names))
     if sum(map(len, names[::every])) > 50:
       axes.tick_params('x', rotation=90)
     axes.set(xlabel='class', ylim=(0, 1.02))
@@ -220,7 +221,7 @@ class LatentScatter:
 
   def draw(self, axes, record):
     stored = {name.removeprefix('tsne/'): value for name, value in record.latest.items() if name.startswith('tsne/')}
-    names, values = [_shortened(name) for name in stored['value_names']], np.asarray(stored['values'])
+    names, values = [_shortened(name) for name in legible(stored['value_names'])], np.asarray(stored['values'])
     draw_points = _draw_by_order if len(names) > MAX_COLORS or _are_measures(names) else _draw_by_color
     draw_points(axes, stored['x'], stored['y'], values, names, stored['annotation'])
     axes.set(title='', xlabel=self.xlabel, xticks=[], yticks=[])
@@ -293,6 +294,7 @@ def _draw_by_color(axes, x, y, values, names, title):
                               fontsize='medium' if len(there) <= 10 else 'small', labelspacing=0.4)
   for text in (legend.get_title(), *legend.get_texts()):
     text.set_parse_math(False)
+    text.set_fontfamily(families_of([text.get_text()]))
 
 
 def _draw_by_order(axes, x, y, values, names, title):
@@ -303,7 +305,7 @@ def _draw_by_order(axes, x, y, values, names, title):
   bar = axes.figure.colorbar(points, ax=axes)
   bar.set_label(_shortened(title), parse_math=False)
   ticks = range(0, len(names), -(-len(names) // MAX_COLORS))
-  bar.ax.set_yticks(ticks, [names[tick] for tick in ticks], parse_math=False)
+  bar.ax.set_yticks(ticks, [names[tick] for tick in ticks], parse_math=False, fontfamily=families_of(names))
   bar.ax.minorticks_off()
 
 

@@ -1,19 +1,20 @@
 """Images in rows and columns, as one PNG."""
 
 import dataclasses
-from pathlib import Path
 
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from jgen.files import replacing
+from jgen.report.fonts import font_of, shortened
 
 MIN_SIDE = 48             # pixels; smaller images are magnified by the least whole factor that reaches it
 SEPARATOR = 2             # pixels between images and around them
 SEPARATOR_COLOR = 160     # grey, told from images with a black and with a white background alike
 FONT_SIZE = 16            # pixels
 NAME_MARGIN = 8           # pixels on both sides of a row's name
+NAME_WIDTH = 240          # pixels of a row's name, whose middle is left out where it is longer
+MAX_SIDE = 4_096          # pixels of a sheet's side; where rows or columns would take more, some are left out
 MAX_WIDTH = 2_400         # pixels of the pictures that stand side by side; further ones go below
 GAP = 24                  # white pixels between them
 
@@ -28,8 +29,22 @@ class Grid:
   title: str = ''                       # a line above, if any
 
 
+def rows_that_fit(height, width):
+  """Rows, or columns where `width` comes first, of images of that size on a sheet of MAX_SIDE pixels."""
+  return max(2, MAX_SIDE // (height * _magnification(height, width) + SEPARATOR))
+
+
+def spread(count, most):
+  """At most `most` of the numbers 0 to count - 1, evenly spread: an int array."""
+  return np.arange(min(count, most)) * count // min(count, most)
+
+
 def save_grid(path, images, columns, row_names=(), title=''):
-  """Writes `compose_grid` of the same arguments, below a title if any, as a PNG to `path`, whole or not at all."""
+  """Writes `compose_grid` of the same arguments, below a title if any, as a PNG to `path`, whole or not at all.
+
+  Of rows and columns that would make it larger than MAX_SIDE, those evenly spread are shown, and the title says so.
+  """
+  images, columns, row_names, title = _bounded(images, columns, row_names, title)
   picture = compose_grid(images, columns, row_names)
   with replacing(path) as temporary:
     Image.fromarray(headed(picture, title) if title else picture).save(temporary, format='PNG')
@@ -41,7 +56,7 @@ def compose_grid(images, columns, row_names=()):
   Each pixel of an image becomes a square of pixels; `row_names`, none or one a row, stand to the left.
   """
   images = np.broadcast_to(images, (*images.shape[:3], 3))
-  factor = -(-MIN_SIDE // min(images.shape[1:3]))
+  factor = _magnification(*images.shape[1:3])
   images = images.repeat(factor, axis=1).repeat(factor, axis=2)
   images = images.reshape(-1, columns, *images.shape[1:])
   picture = _frame(images)
@@ -50,9 +65,27 @@ def compose_grid(images, columns, row_names=()):
   return np.concatenate([_name_column(row_names, len(images), picture.shape[0]), picture], axis=1)
 
 
+def _magnification(height, width):
+  return -(-MIN_SIDE // min(height, width))
+
+
+def _bounded(images, columns, row_names, title):
+  """The arguments of save_grid with no more rows and columns than fit."""
+  height, width = images.shape[1:3]
+  rows = len(images) // columns
+  of_rows, of_columns = spread(rows, rows_that_fit(height, width)), spread(columns, rows_that_fit(width, height))
+  if len(of_rows) == rows and len(of_columns) == columns:
+    return images, columns, row_names, title
+  told = [f'{len(kept)} of {count} {noun}' for kept, count, noun in (
+      (of_rows, rows, 'rows'), (of_columns, columns, 'columns')) if len(kept) < count]
+  images = images.reshape(rows, columns, *images.shape[1:])[of_rows][:, of_columns]
+  names = tuple(row_names[row] for row in of_rows) if row_names else ()
+  return images.reshape(-1, *images.shape[2:]), len(of_columns), names, ', '.join(filter(None, [title, *told]))
+
+
 def headed(picture, text):
   """The picture, uint8 [height, width, 3], below a line of text; it grows to the right where the text is wider."""
-  font = _font()
+  font = font_of(text, FONT_SIZE)
   width = max(picture.shape[1], int(font.getlength(text)) + 1 + 2 * NAME_MARGIN)
   line = Image.new('RGB', (width, sum(font.getmetrics()) + NAME_MARGIN), 'white')   # as high for every text
   ImageDraw.Draw(line).text((width / 2, line.height / 2), text, 'black', font, anchor='mm')
@@ -81,19 +114,15 @@ def _frame(images):
 
 
 def _name_column(names, rows, height):
-  font = _font()
-  width = int(max(font.getlength(name) for name in names)) + 1 + 2 * NAME_MARGIN
+  fonts = [font_of(name, FONT_SIZE) for name in names]
+  names = [shortened(name, font, NAME_WIDTH) for name, font in zip(names, fonts, strict=True)]
+  width = int(max(font.getlength(name) for name, font in zip(names, fonts, strict=True))) + 1 + 2 * NAME_MARGIN
   column = Image.new('RGB', (width, height), 'white')
   draw = ImageDraw.Draw(column)
   pitch = (height - SEPARATOR) / rows
-  for row, name in zip(range(rows), names, strict=True):
+  for row, name, font in zip(range(rows), names, fonts, strict=True):
     draw.text((width - NAME_MARGIN, SEPARATOR / 2 + (row + 0.5) * pitch), name, 'black', font, anchor='rm')
   return np.asarray(column)
-
-
-def _font():
-  # Matplotlib's own: it is installed wherever this runs, and knows more than Latin letters.
-  return ImageFont.truetype(Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / 'DejaVuSans.ttf', FONT_SIZE)
 
 
 def _join(pictures, axis):

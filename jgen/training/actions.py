@@ -17,7 +17,7 @@ from jgen.data.spec import Dataset, Splits
 from jgen.errors import UserError
 from jgen.evaluation import scores_of
 from jgen.model import Compiled, Model
-from jgen.report.grids import save_grid
+from jgen.report.grids import rows_that_fit, save_grid, spread
 from jgen.run import receipt
 from jgen.run import scores as scores_lib
 from jgen.run.checkpoints import Checkpoints
@@ -62,10 +62,12 @@ class DrawSamples(Action):
   dataset: Dataset                      # the training images
 
   def __call__(self, step, state, scores):
-    rows = len(self.row_names) or self.columns
-    images = Model(self.compiled, state, self.dataset).sample(np.repeat(np.arange(rows), self.columns), self.seed)
+    count = len(self.row_names) or self.columns
+    classes = spread(count, rows_that_fit(*self.dataset.spec.image_shape[:2]))   # of thousands of classes some
+    images = Model(self.compiled, state, self.dataset).sample(np.repeat(classes, self.columns), self.seed)
     path = self.path(step)
-    save_grid(path, images, self.columns, self.row_names)
+    save_grid(path, images, self.columns, tuple(self.row_names[label] for label in classes) if self.row_names else (),
+              f'{len(classes)} of {count} classes, evenly spread' if len(classes) < count else '')
     self.writer.write_images(step, {'samples': imread(path)[None, :, :, :3]})
     return {}
 

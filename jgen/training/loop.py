@@ -17,6 +17,7 @@ from jgen.families.base import Family
 from jgen.model import Compiled
 from jgen.parallel import INIT
 from jgen.progress import Progress
+from jgen.report.fonts import legible
 from jgen.run import environment
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.metrics import MetricsFile, last_step
@@ -90,7 +91,7 @@ class Trainer:
   def actions(self, writer, doctor):
     """What is done between steps, in this order: what takes long at the end comes after the state is saved."""
     config, compiled = self.config, Compiled(self.family)
-    row_names = self.splits.train.spec.label_names if self.family.num_classes else ()
+    row_names = legible(self.splits.train.spec.label_names) if self.family.num_classes else ()
     all_along, at_end = (
         actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder, config.seed, writer, doctor.add)
         for every_steps, evaluators in self.evaluations())

@@ -109,7 +109,8 @@ class _Known:
 
 def _known(section):
   if not section.dir:
-    raise UserError('config.data.dir is empty; name the folder or zip of your pictures with --config.data.dir=PATH')
+    raise archive.MissingDataError('config.data.dir is empty; name the folder or zip of your pictures with '
+                                   '--config.data.dir=PATH')
   source = archive.opened(section.dir)
   names, others = pictures(source.names), passed_over(source.names)
   if not names:

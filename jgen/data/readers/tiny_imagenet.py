@@ -79,8 +79,8 @@ class _Root:
 
 def _opened(section):
   if not section.dir:
-    raise UserError('Tiny ImageNet is not downloaded by itself; fetch it with: curl --fail -O '
-                    f'{_URL} and name the zip or its folder with --config.data.dir=PATH')
+    raise archive.MissingDataError('Tiny ImageNet is not downloaded by itself; fetch it with: curl --fail -O '
+                                   f'{_URL} and name the zip or its folder with --config.data.dir=PATH')
   if 'test' in section.splits and len(section.splits) > 1:
     raise UserError('the test images of tiny_imagenet carry no label; ask for them alone, '
                     "--config.data.splits=\"('test',)\", or leave them out")

@@ -7,7 +7,8 @@ import numpy as np
 from jgen.errors import UserError
 from jgen.evaluation.measured import Measured
 from jgen.keys import key
-from jgen.report.grids import Grid
+from jgen.report.fonts import legible
+from jgen.report.grids import Grid, rows_that_fit, spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,16 +30,18 @@ class AttributePairs:
     """Measured: the picture, and how much the label changes beside the latents.
 
     `change_by_label` and `change_by_latents` are root mean squares, in [-1, 1], of what differs from the mean image of
-    a column and of a row.
+    a column and of a row. Of more classes than fit on the picture, those that are on it are measured.
     """
     spec = splits.train.spec
     # The latents follow the seed and an image's place in a call, so each label has a call of its own.
-    images = np.stack([model.sample(np.full(self.num_pairs, label), seed) for label in range(spec.num_classes)])
-    names = tuple(spec.label_names or map(str, range(spec.num_classes)))
+    labels = spread(spec.num_classes, rows_that_fit(*spec.image_shape[:2]))   # of thousands some
+    images = np.stack([model.sample(np.full(self.num_pairs, label), seed) for label in labels])
+    names = legible(spec.label_names or range(spec.num_classes))
+    told = f' ({len(labels)} of {spec.num_classes} classes)' if len(labels) < spec.num_classes else ''
     return Measured(
         {'change_by_label': change(images, axis=0), 'change_by_latents': change(images, axis=1)},
-        {'attribute_pairs': Grid(images.reshape(-1, *spec.image_shape), self.num_pairs, names,
-                                 'each column: the same latents')})
+        {'attribute_pairs': Grid(images.reshape(-1, *spec.image_shape), self.num_pairs,
+                                 tuple(names[label] for label in labels), f'each column: the same latents{told}')})
 
 
 def change(images, axis):

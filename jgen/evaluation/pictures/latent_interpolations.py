@@ -7,6 +7,7 @@ import numpy as np
 from jgen.evaluation.measured import Measured
 from jgen.keys import key
 from jgen.latents import on_arcs
+from jgen.report.fonts import legible
 from jgen.report.grids import Grid
 
 
@@ -32,6 +33,7 @@ class LatentInterpolations:
     latents = on_arcs(*ends, self.num_steps)
     classes = np.arange(self.num_pairs) % max(1, num_classes)
     images = model.sample_at(latents.reshape(-1, shape[-1]), classes.repeat(self.num_steps), seed)
-    names = tuple(spec.label_names[value] for value in classes) if num_classes else ()
+    shown = legible(spec.label_names)
+    names = tuple(shown[value] for value in classes) if num_classes else ()
     return Measured({'num_pairs': self.num_pairs, 'class_names': list(names)}, {
         'latent_interpolations': Grid(images, self.num_steps, names, 'from one latent to another')})
