@@ -33,12 +33,16 @@ def legible(names: Sequence[str]) -> tuple[str, ...]:
 
   Control characters and line breaks become spaces. One line on stderr names what is missing, once in a process.
   """
-  clean = [' '.join(''.join(letter if letter.isprintable() else ' ' for letter in str(name)).split())
-           for name in names]
+  clean = list(map(one_line, names))
   missing = [name for name in clean if _path(_unusual(name)) is None]
   if missing:
     _warn(missing[0])
   return tuple(name if name and _path(_unusual(name)) else f'class {number}' for number, name in enumerate(clean))
+
+
+def one_line(text) -> str:
+  """The text with a space for line breaks, control characters and what else cannot be drawn."""
+  return ' '.join(''.join(letter if letter.isprintable() else ' ' for letter in str(text)).split())
 
 
 def shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
@@ -88,7 +92,8 @@ def _installed():
   def rank(entry):
     name = entry.name.lower()
     return next((n for n, family in enumerate(_FAMILIES) if family in name), len(_FAMILIES)), entry.weight != 400, name
-  return tuple(dict.fromkeys(Path(entry.fname) for entry in sorted(font_manager.fontManager.ttflist, key=rank)))
+  drawing = [entry for entry in font_manager.fontManager.ttflist if 'last resort' not in entry.name.lower()]   # boxes
+  return tuple(dict.fromkeys(Path(entry.fname) for entry in sorted(drawing, key=rank)))
 
 
 @functools.cache

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from jgen.files import replacing
-from jgen.report.fonts import font_of, shortened
+from jgen.report.fonts import font_of, one_line, shortened
 
 MIN_SIDE = 48             # pixels; smaller images are magnified by the least whole factor that reaches it
 SEPARATOR = 2             # pixels between images and around them
@@ -85,6 +85,7 @@ def _bounded(images, columns, row_names, title):
 
 def headed(picture, text):
   """The picture, uint8 [height, width, 3], below a line of text; it grows to the right where the text is wider."""
+  text = one_line(text)
   font = font_of(text, FONT_SIZE)
   width = max(picture.shape[1], int(font.getlength(text)) + 1 + 2 * NAME_MARGIN)
   line = Image.new('RGB', (width, sum(font.getmetrics()) + NAME_MARGIN), 'white')   # as high for every text
@@ -114,6 +115,7 @@ def _frame(images):
 
 
 def _name_column(names, rows, height):
+  names = list(map(one_line, names))
   fonts = [font_of(name, FONT_SIZE) for name in names]
   names = [shortened(name, font, NAME_WIDTH) for name, font in zip(names, fonts, strict=True)]
   width = int(max(font.getlength(name) for name, font in zip(names, fonts, strict=True))) + 1 + 2 * NAME_MARGIN

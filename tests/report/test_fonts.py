@@ -42,18 +42,27 @@ def test_a_font_that_has_the_letters_is_taken():
   assert (named[:, :-60] < 128).any()
 
 
+def test_a_font_of_boxes_counts_as_none():
+  assert not any('LastResort' in path.name for path in fonts._installed())
+  private = chr(0xe123)                 # a code point that no script has
+  assert fonts.legible((f'x{private}',)) == ('x',)
+
+
 def test_damaged_fonts_are_passed_over(tmp_path, monkeypatch):
   (tmp_path / 'x.ttf').write_bytes(b'no font')
   monkeypatch.setattr(fonts, '_installed', lambda: (tmp_path / 'x.ttf', tmp_path / 'gone.ttf'))
   assert fonts.legible(('猫',)) == ('class 0',)
 
 
-@pytest.mark.parametrize('name', ['x' * 200, 'a very long name ' * 20, 'ab'])
+@pytest.mark.parametrize('name', ['x' * 200, 'a very long name ' * 20, 'ab', 'a\nb'])
 def test_names_are_no_wider_than_their_room(name):
   font = fonts.font_of(name, grids.FONT_SIZE)
-  short = fonts.shortened(name, font, grids.NAME_WIDTH)
+  short = fonts.shortened(fonts.one_line(name), font, grids.NAME_WIDTH)
   assert font.getlength(short) <= grids.NAME_WIDTH
-  assert short == name if len(name) < 10 else (short[:5] == name[:5] and short[-5:] == name[-5:] and '…' in short)
+  if len(name) < 10:
+    assert short == name.replace('\n', ' ')
+  else:
+    assert short[:5] == name[:5] and short[-3:] == fonts.one_line(name)[-3:] and '…' in short
   picture = grids.compose_grid(np.zeros((2, 48, 48, 1), np.uint8), 1, ('a', name))
   assert picture.shape[1] <= 52 + grids.NAME_WIDTH + 2 * grids.NAME_MARGIN + 1
 
