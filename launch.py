@@ -10,11 +10,13 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from jgen import files, runtime
+from jgen.commands import options
 from jgen.errors import UserError
 from jgen.run import config as config_lib
 
 MODES = ('train', 'evaluate', 'summary', 'data', 'prepare', 'study', 'prior', 'score')   # modules of jgen.commands
 TOOLS = ('compare', 'weights')          # likewise; they take paths and no config
+OF_RUNS = tuple(options.OPTIONS)        # likewise; they take a run folder and flags of their own
 ROOT = Path(__file__).resolve().parent   # launch.py may be a link to this file
 RECIPES = ROOT / 'jgen/recipes'
 
@@ -23,7 +25,7 @@ CONFIG = config_flags.DEFINE_config_file(
     'default that of the run in --workdir, else configs/quickstart.py.')
 WORKDIR = flags.DEFINE_string(
     'workdir', '', 'Folder of the run; by default runs/<name of the config file>, for a study runs/<name>_study.')
-MODE = flags.DEFINE_enum('mode', 'train', [*MODES, *TOOLS], 'What to do with it.')
+MODE = flags.DEFINE_enum('mode', 'train', [*MODES, *TOOLS, *OF_RUNS], 'What to do with it.')
 EVALUATORS = flags.DEFINE_string(
     'evaluators', '', "Evaluators, separated by commas, to measure by in the place of the config's own.")
 COORDINATOR = flags.DEFINE_string(
@@ -49,6 +51,13 @@ def chosen_config(arguments):
   return f'{files.expanded(path)}{colon}{argument}', alone.parse_known_args(arguments)[1]
 
 
+def mode_of(arguments):
+  """The mode that arguments name, whose flags have to be known before they can be read."""
+  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+  parser.add_argument('--mode', '-mode', default='train')
+  return parser.parse_known_args(arguments)[0].mode
+
+
 def with_config(arguments):
   """The arguments with the config first, which has to be known before its keys can be read from the others."""
   config, others = chosen_config(arguments)
@@ -62,9 +71,14 @@ def with_config(arguments):
 
 def parse(arguments):
   """Reads the flags; raises UserError for those that are wrong."""
+  mode = mode_of(arguments)
   try:
-    left = flags.FLAGS(with_config(arguments))
-    if MODE.value not in TOOLS:
+    if mode in OF_RUNS:
+      options.define(mode)
+      left = flags.FLAGS(arguments)
+    else:
+      left = flags.FLAGS(with_config(arguments))
+    if MODE.value not in (*TOOLS, *OF_RUNS):
       from jgen.training.config import check  # it imports jax, which tools do without
       check(CONFIG.value)
   except config_lib.UNREADABLE as error:
@@ -74,10 +88,22 @@ def parse(arguments):
   return left
 
 
+def run_mode():
+  """Runs a mode that takes a run folder and flags of its own."""
+  given = options.read(MODE.value)
+  if not WORKDIR.value:
+    raise UserError(f'--mode={MODE.value} works on a trained run; name its folder with --workdir')
+  runtime.start_jax()
+  importlib.import_module(f'jgen.commands.{MODE.value}').run(given, files.folder(WORKDIR.value))
+
+
 def main(arguments):
   logging.set_verbosity(logging.ERROR)
   if MODE.value in TOOLS:
     importlib.import_module(f'jgen.commands.{MODE.value}').run([files.expanded(path) for path in arguments[1:]])
+    return
+  if MODE.value in OF_RUNS:
+    run_mode()
     return
   name = Path(chosen_config(sys.argv)[0].partition(':')[0]).stem
   runtime.start_jax(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)

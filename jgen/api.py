@@ -76,13 +76,15 @@ class Run(Trained):
     """
     return own_pictures.read(paths, self.image_shape)[0]
 
-  def evaluate(self, name):
+  def evaluate(self, name, **settings):
     """Measures a score on the run's data set, which has to be there, and stores it in the run folder with its receipt.
 
     Without the averaged parameters (`averaged=False`) nothing is stored.
 
     Args:
       name: an evaluator, as 'class_consistency' (docs/scores.md), or a score, as 'fid', 'kid', 'elbo'.
+      **settings: keys of the evaluator's section of a config (docs/config.md), as num_generated=1_000; by default the
+        run's own.
 
     Returns:
       {entry: number}; of a score those whose names begin with it, as {'fid@10000': 12.3}.
@@ -94,7 +96,7 @@ class Run(Trained):
     evaluator = _SCORES.get(name, name)
     with tempfile.TemporaryDirectory() as passing:
       folder = self.folder if self.averaged else Path(passing)
-      numbers = evaluate.measure(self, evaluate.with_evaluators(self.config, [evaluator]), folder)
+      numbers = evaluate.measure(self, evaluate.with_evaluator(self.config, evaluator, settings), folder)
     numbers = {entry.partition('/')[2]: value for entry, value in numbers.items()}
     return {entry: value for entry, value in numbers.items() if name == evaluator or entry.startswith(name)}
 

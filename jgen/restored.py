@@ -44,16 +44,25 @@ class Restored:
   @functools.cached_property
   def spec(self):
     """The `jgen.data.spec.Spec` of the images; of older runs, whose folder does not hold it, the data set's own."""
-    return data_spec.read(self.folder) or data.describe(self.config.data)
+    stored = data_spec.read(self.folder)
+    with self._of_this_version():
+      return stored or data.describe(self.config.data)
 
   @functools.cached_property
   def family(self):
     """The `jgen.families.base.Family`: the networks and what they can do."""
-    try:
+    with self._of_this_version(UserError):
       return families.create(self.config, self.spec)
-    except _OTHER_VERSION as error:
-      raise UserError(f'{self.folder}/config.json does not fit this version of jgen ({str(error)[:120]}); sample with '
-                      'the version that environment.json names') from error
+
+  @contextlib.contextmanager
+  def _of_this_version(self, *more):
+    """Within it, errors over a key of `config.json` that is missing or unknown become a UserError that says so."""
+    try:
+      yield
+    except (*_OTHER_VERSION, *more) as error:
+      why = ' '.join(str(error).split())[:200].strip('"')
+      raise UserError(f'{self.folder}/config.json is not of this version of jgen: {why}; take the version with which '
+                      'it was trained, see environment.json') from error
 
   @functools.cached_property
   def state(self):

@@ -4,8 +4,9 @@ import contextlib
 
 from flax import jax_utils
 import jax
+from ml_collections import ConfigDict
 
-from jgen import data, evaluation, families, terminal
+from jgen import data, evaluation, families, recipes, terminal
 from jgen.errors import UserError
 from jgen.model import Compiled
 from jgen.report.figures import draw_figures
@@ -42,6 +43,35 @@ def run(config, workdir, command):
     for score, value in evaluate(int(state.step), jax_utils.replicate(state), {}).items():
       terminal.say(f'step {int(state.step):,} ({name})  {score} {value:.4g}')
   draw_figures(folder)
+
+
+def measure(run, config, folder):
+  """{'<evaluator>/<entry>': number} of the evaluators of a config on a run, stored in a folder.
+
+  Args:
+    run: a `jgen.trained.Trained`.
+    config: the run's config with the evaluators that are to measure, as of `with_evaluator`.
+    folder: where `evaluation/` is written to.
+
+  Raises:
+    UserError: an evaluator cannot serve; the data is missing.
+  """
+  evaluators = evaluation.create(config.evaluators, run.spec, run.family, bool(config.data.test_splits))
+  splits = data.load_splits(config.data)
+  evaluation.check_data(evaluators, splits)
+  evaluate = actions.Evaluate(0, evaluators, run.model.compiled, splits, folder, config.seed,
+                              actions.NoWriter())
+  return evaluate(run.step, run.model.state, {})
+
+
+def with_evaluator(config, name, settings):
+  """A config that is measured by the evaluator `name`, with its own keys of it or the defaults, but for `settings`."""
+  section = ConfigDict(config.evaluators.get(name) or recipes.evaluator(name))
+  section.update(settings)
+  config = config.copy_and_resolve_references()
+  with config.unlocked():
+    config.evaluators = ConfigDict({name: section})
+  return config
 
 
 def check_same_model(stored, config):

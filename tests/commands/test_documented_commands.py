@@ -6,10 +6,12 @@ from pathlib import Path
 import re
 import shlex
 
+from absl import flags
 from helpers import published
 import pytest
 
 from jgen import data
+from jgen.commands import options
 from jgen.run import config as config_lib
 import launch
 
@@ -44,6 +46,17 @@ def config_of(arguments):
 def files(tmp_path_factory):
   folder = tmp_path_factory.mktemp('published')
   return {name: write(folder / name) for name, write in published.WRITERS.items()}
+
+
+def test_every_command_on_a_run_has_the_flags_that_its_mode_reads():
+  of_runs = [(arguments, mode) for each in commands() for arguments in each.values
+             if (mode := launch.mode_of(arguments)) in options.OPTIONS and '--help' not in arguments]
+  assert len(of_runs) > 5
+  for arguments, mode in of_runs:
+    values = flags.FlagValues()
+    options.define(mode, values)
+    values(['launch.py', *(argument for argument in arguments if not argument.startswith(('--mode', '--workdir')))])
+    options.read(mode, values)
 
 
 @pytest.mark.parametrize('arguments', list(commands()))

@@ -27,6 +27,8 @@ FAST = f'{CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'
     (['--config.steps_per_dispatch=7'], 'not a multiple of config.steps_per_dispatch, 7'),
     (['--config=nowhere.py'], 'the config nowhere.py cannot be read'),
     (['--mode=tran'], '<train|evaluate|summary'),
+    (['--mode=sample', '--workdir=nowhere', '--num_samples=0'], '--num_samples is 0; expected a whole number'),
+    (['--num_samples=3'], "Unknown command line flag 'num_samples'"),
     (['--wrkdir=x'], "Did you mean: workdir"),
     (['train'], "'train' is no flag"),
 ], ids=lambda value: value[0] if isinstance(value, list) else '')

@@ -1,0 +1,224 @@
+"""--mode=sample: images, pictures and films of a trained run, without its data set."""
+
+import dataclasses
+import json
+from pathlib import Path
+import re
+import shlex
+import sys
+import zipfile
+
+import numpy as np
+from PIL import Image
+
+from jgen import terminal
+from jgen.commands import options as options_lib
+from jgen.commands.options import Sample
+from jgen.commands.pictures import interpolation, pairs, reconstruction, sheet, traversal
+from jgen.errors import UserError
+from jgen.files import replacing, write_text
+from jgen.progress import Counter
+from jgen.trained import Trained
+
+
+def run(options: Sample, workdir):
+  """Draws what `options.draw` names of the run in `workdir`, or of one of its priors; prints where it lies.
+
+  Raises:
+    UserError: no run, no checkpoint, a class or code that there is not, something that the model cannot, a folder for
+      the files that is not empty. Nothing is overwritten.
+  """
+  trained = load(options, workdir)
+  request = Request(trained, options)
+  request.check()
+  folder = output_folder(options.output, trained.folder / 'drawn', options.draw)
+  try:
+    paths = _DRAW[options.draw](request, folder)
+  except UserError:
+    remove_empty(folder)
+    raise
+  write_text(folder / 'samples.json', json.dumps(request.receipt(), indent=2) + '\n')
+  terminal.say(summary(paths, folder, trained))
+
+
+def load(options, workdir):
+  """The Trained of a run folder, or of its prior that `options.prior` names."""
+  folder = Path(workdir).expanduser()
+  if getattr(options, 'prior', ''):
+    known = sorted(path.parent.name for path in folder.glob('priors/*/config.json'))
+    if options.prior not in known:
+      raise UserError(f"--prior: there is no '{options.prior}' in {folder}/priors; "
+                      + (f'it holds: {", ".join(known)}' if known else 'fit one with --mode=prior'))
+    folder = folder / 'priors' / options.prior
+  return Trained(folder, options_lib.checkpoint(options.step), options.averaged)
+
+
+def output_folder(output, parent, name):
+  """The folder for the files, made: the one that was named, or a new one `name`, `name_2`, ... below `parent`.
+
+  Raises:
+    UserError: it is a file, or not empty.
+  """
+  if output:
+    folder = Path(output).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+      raise UserError(f'--output: {folder} is no empty folder; name another one, for nothing is overwritten')
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+  number = 1
+  while True:
+    folder = parent / (name if number == 1 else f'{name}_{number}')
+    try:
+      folder.mkdir(parents=True)
+      return folder
+    except FileExistsError:
+      number += 1
+
+
+def remove_empty(folder):
+  """Removes a folder to which nothing was written."""
+  if not any(folder.iterdir()):
+    folder.rmdir()
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+  """What is asked of which model."""
+
+  trained: Trained
+  options: Sample
+
+  def check(self):
+    """Raises UserError for what this model cannot, before a file is written."""
+    trained, options = self.trained, self.options
+    options_lib.checkpoint(options.step)
+    if not trained.step:
+      raise UserError(f'the checkpoint in {trained.folder} is of step 0; train first')
+    self.labels()
+    self.codes()
+    if not trained.latent_size:
+      trained.refuse(truncation=options.truncation, max_norm=options.max_norm)
+
+  def labels(self):
+    """Class numbers int32 [k] that were asked for, all of the model's without any; [0] where it follows none."""
+    wanted = options_lib.words(self.options.labels)
+    if wanted:
+      return self.trained.labels(wanted)
+    return np.arange(max(1, self.trained.num_classes), dtype=np.int32)
+
+  def label(self):
+    """The one class of a picture that shows no more, or None: the first that was asked for."""
+    return int(self.labels()[0]) if self.trained.num_classes else None
+
+  def codes(self):
+    """The codes that were given, NaN for those that are drawn; None without any."""
+    given = options_lib.words(self.options.codes)
+    if not given:
+      return None
+    try:
+      codes = np.array([np.nan if word == '*' else float(word) for word in given], np.float32)
+    except ValueError as error:
+      raise UserError(f"--codes is '{self.options.codes}'; expected numbers, separated by commas, * for any") from error
+    self.trained.sample_codes(1, codes)
+    return codes
+
+  def latents(self, numbers):
+    """The latents float32 [n, Z] of the samples of these numbers."""
+    options = self.options
+    return self.trained.latents(max(numbers) + 1, options.seed, options.truncation, options.max_norm)[numbers]
+
+  def pictures(self):
+    """(uint8 [n, H, W, C], files) of the user's own pictures."""
+    from jgen.data import own_pictures
+    return own_pictures.read(self.options.images, self.trained.image_shape)
+
+  def arguments(self):
+    """What is given to `Trained.sample` beside the number and the labels."""
+    options = self.options
+    arguments = {'seed': options.seed, 'codes': self.codes()}
+    if self.trained.latent_size:
+      arguments |= {'truncation': options.truncation, 'max_norm': options.max_norm}
+    return arguments
+
+  def parts(self, num, labels=None):
+    """Images part by part, with a line about how far it is."""
+    counter, done = Counter(num), 0
+    labels = labels if self.trained.num_classes else None
+    for images in self.trained.sample_parts(num, labels=labels, **self.arguments()):
+      yield done, images
+      done += len(images)
+      counter.update(done)
+    counter.close()
+
+  def receipt(self):
+    """What is stored about the files."""
+    state, config = self.trained.state, self.trained.config
+    return {**dataclasses.asdict(self.options), 'run': str(self.trained.folder), 'family': config.family,
+            'step': self.trained.step, 'averaged_parameters': bool(state.ema_params),
+            'command': shlex.join(['python', *sys.argv])}
+
+
+def summary(paths, folder, trained):
+  """What was drawn, and where it lies."""
+  what = f'{len(paths):,} files in {folder}' if len(paths) > 4 else '\n'.join(map(str, paths))
+  notes = []
+  if trained.can('decode_codes'):
+    notes = ['note: the codes were drawn evenly and one by one; a prior draws them as in images: fit one with '
+             '--mode=prior and sample it with --prior=NAME']
+  return '\n'.join([f'step {trained.step:,}: {what}', *notes])
+
+
+# ------------------------------------------------------------------------------------------- kinds of files
+
+
+def images(request, folder):
+  """A PNG an image; its name says number and class, or the categorical codes."""
+  trained, num = request.trained, request.options.num_samples
+  labels = trained.sample_labels(num, request.labels() if trained.num_classes else None)
+  codes = trained.sample_codes(num, request.codes(), request.options.seed)
+  digits, paths = max(5, len(str(num - 1))), []
+  for start, part in request.parts(num, labels):
+    shown = None if codes is None else codes[start:start + len(part)][:, :trained.codes.categorical].astype(int)
+    for i, image in enumerate(part):
+      name = f'{start + i:0{digits}d}{_suffix(trained, labels[start + i], None if shown is None else shown[i])}.png'
+      paths.append(folder / name)
+      save(paths[-1], image)
+  return paths
+
+
+def _suffix(trained, label, codes):
+  if trained.num_classes:
+    attribute = trained.config.data.label or 'class'
+    return f'_{file_name(attribute)}_{file_name(trained.class_names[label])}'
+  return '' if codes is None or not len(codes) else '_code_' + '-'.join(map(str, codes))
+
+
+def file_name(text):
+  """The text with what does not belong into a file's name replaced, at most 60 letters of it."""
+  return re.sub(r'[^\w.+=-]+', '_', text).strip('._')[:60] or '_'
+
+
+def save(path, image):
+  """Writes an image uint8 [H, W, C], C 1 or 3, as PNG."""
+  Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path, format='PNG')
+
+
+def npz(request, folder):
+  """One file with `images` uint8 [n, H, W, C] and, of a model that follows classes, `labels` int32 [n]."""
+  trained, num = request.trained, request.options.num_samples
+  labels = trained.sample_labels(num, request.labels() if trained.num_classes else None)
+  path = folder / 'samples.npz'
+  with replacing(path) as temporary, zipfile.ZipFile(temporary, 'w', zipfile.ZIP_STORED) as archive:
+    with archive.open('images.npy', 'w', force_zip64=True) as file:
+      header = {'descr': '|u1', 'fortran_order': False, 'shape': (num, *trained.image_shape)}
+      np.lib.format.write_array_header_2_0(file, header)
+      for _, part in request.parts(num, labels):
+        file.write(part.tobytes())
+    if trained.num_classes:
+      with archive.open('labels.npy', 'w') as file:
+        np.lib.format.write_array(file, labels)
+  return [path]
+
+
+_DRAW = {'grid': sheet, 'images': images, 'interpolation': interpolation, 'npz': npz, 'pairs': pairs,
+         'reconstruction': reconstruction, 'traversal': traversal}
