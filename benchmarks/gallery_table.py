@@ -18,8 +18,8 @@ from jgen.run.records import read_record
 
 MARKS = '<!-- begin: table written by benchmarks.gallery -->', '<!-- end -->'
 NOTE = 'gallery.json'
-MAX_WIDTH = 720                         # pixels of a picture
-QUALITY = 82                            # of a JPEG
+MAX_WIDTH = 480                         # pixels of a picture
+QUALITY = 85                            # of a JPEG
 
 # Keys that do not change the result, or that describe how a subset of the published images was split.
 _CADENCE = ('log_every_steps', 'sample_every_steps', 'checkpoint_every_steps', 'evaluate_every_steps', 'num_steps',
