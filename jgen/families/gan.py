@@ -22,6 +22,7 @@ from jgen.losses.penalties import PENALTIES, Penalty
 from jgen.losses.targets import Targets
 from jgen.networks import sections
 from jgen.networks.dcgan import FIRST_LAYER
+from jgen.networks.products import products_in
 from jgen.parallel import per_image
 
 _PENALISED = tuple(name for name, penalty in PENALTIES.items() if penalty)   # the losses that a penalty is added to
@@ -131,7 +132,8 @@ class GAN(Family):
     if self.penalty:
       score = lambda x: judge(model_state, x, _JUDGE_POINTS)[0]
       drawn = per_image(key, len(fake), lambda k: self.penalty.draw(k, self.image_shape))
-      watched['penalty'], slopes = self.penalty.function(score, real, fake, drawn)
+      with products_in('float32'):      # its second derivatives need more than 8 bits
+        watched['penalty'], slopes = self.penalty.function(score, real, fake, drawn)
       watched.update(slopes)
       terms['weighted_penalty'] = self.penalty_weight * watched['penalty']
     return terms, watched, model_state

@@ -7,9 +7,14 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from jgen.networks import products
 from jgen.networks.layers import Dropout
 
 _embedding = nn.initializers.normal(0.02)
+
+
+def _linear(features, name):
+  return nn.Dense(features, name=name, dot_general=products.dot_general)
 
 
 class Attention(nn.Module):
@@ -31,7 +36,7 @@ class Attention(nn.Module):
     """
     count, width = x.shape[1:]
     split = lambda y: y.reshape(*y.shape[:2], self.num_heads, width // self.num_heads)
-    queries, keys, values = map(split, jnp.split(nn.Dense(3 * width, name='queries_keys_values')(x), 3, axis=-1))
+    queries, keys, values = map(split, jnp.split(_linear(3 * width, 'queries_keys_values')(x), 3, axis=-1))
     seen = jnp.tril(jnp.ones((count, count), bool))
     if cache is not None:
       keys, values = (jax.lax.dynamic_update_slice_in_dim(old, new, position, axis=1)
@@ -40,7 +45,7 @@ class Attention(nn.Module):
     scores = jnp.einsum('bqad,bkad->baqk', queries, keys) / jnp.sqrt(width / self.num_heads)
     weights = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf))
     mixed = jnp.einsum('baqk,bkad->bqad', weights, values).reshape(x.shape)
-    return nn.Dense(width, name='output')(mixed), (keys, values)
+    return _linear(width, 'output')(mixed), (keys, values)
 
 
 class Block(nn.Module):
@@ -54,8 +59,8 @@ class Block(nn.Module):
     drop = Dropout(self.dropout if train else 0.)
     y, cache = Attention(self.num_heads, name='attention')(nn.LayerNorm(name='norm_0')(x), cache, position)
     x = x + drop(y)
-    y = nn.Dense(4 * x.shape[-1], name='layer_0')(nn.LayerNorm(name='norm_1')(x))
-    return x + drop(nn.Dense(x.shape[-1], name='layer_1')(nn.gelu(y))), cache
+    y = _linear(4 * x.shape[-1], 'layer_0')(nn.LayerNorm(name='norm_1')(x))
+    return x + drop(_linear(x.shape[-1], 'layer_1')(nn.gelu(y))), cache
 
 
 class CausalTransformer(nn.Module):
@@ -77,7 +82,7 @@ class CausalTransformer(nn.Module):
       self.label_embedding = self.param('label_embedding', _embedding, (self.num_classes, self.width))
     self.blocks = [Block(self.num_heads, self.dropout) for _ in range(self.num_layers)]
     self.norm = nn.LayerNorm()
-    self.head = nn.Dense(self.num_codes)
+    self.head = nn.Dense(self.num_codes, dot_general=products.dot_general)
 
   def __call__(self, codes, labels, train):
     before = self.code_embedding[codes[:, :-1]]

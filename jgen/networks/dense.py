@@ -5,6 +5,8 @@ import math
 
 from flax import linen as nn
 
+from jgen.networks import products
+
 
 class DenseEncoder(nn.Module):
   """Arrays [B, ...] to (mean, log variance) of the latents, [B, Z] each."""
@@ -18,7 +20,7 @@ class DenseEncoder(nn.Module):
   def __call__(self, x, train):
     del train  # the same in training and evaluation
     x = hidden_layers(self, x.reshape(len(x), -1))
-    head = lambda name: nn.Dense(self.latent_size, kernel_init=self.kernel_init, name=name)(x)
+    head = lambda name: _linear(self, self.latent_size, name)(x)
     return head('mean'), head('log_variance')
 
 
@@ -33,12 +35,16 @@ class DenseDecoder(nn.Module):
   @nn.compact
   def __call__(self, latents, train):
     del train
-    x = nn.Dense(math.prod(self.shape), kernel_init=self.kernel_init, name='output')(hidden_layers(self, latents))
+    x = _linear(self, math.prod(self.shape), 'output')(hidden_layers(self, latents))
     return x.reshape(-1, *self.shape)
 
 
 def hidden_layers(module, x):
   """[B, the last of its features] for [B, inputs]."""
   for i, features in enumerate(module.features):
-    x = nn.leaky_relu(nn.Dense(features, kernel_init=module.kernel_init, name=f'layer_{i}')(x), module.negative_slope)
+    x = nn.leaky_relu(_linear(module, features, f'layer_{i}')(x), module.negative_slope)
   return x
+
+
+def _linear(module, features, name):
+  return nn.Dense(features, kernel_init=module.kernel_init, name=name, dot_general=products.dot_general)

@@ -8,6 +8,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from jgen.networks import products
 from jgen.parallel import AXIS, per_image
 
 MOMENTUM = 0.9                          # of the running statistics of BatchNorm; PyTorch calls the rest momentum, 0.1
@@ -26,7 +27,7 @@ class Dense(nn.Module):
   def __call__(self, x):
     kernel = self.param('kernel', self.kernel_init, (x.shape[-1], self.features))
     kernel = self.kernel_norm(axis=1)(kernel) if self.kernel_norm else kernel
-    y = x @ kernel
+    y = products.dot_general(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
     return y + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 

@@ -9,6 +9,7 @@ from jgen.augmentation.images import Augmentation
 from jgen.data import Keys as DataKeys
 from jgen.errors import UserError
 from jgen.keys import chosen, key, section, table
+from jgen.networks.products import PRECISIONS
 from jgen.run.checkpoints import Keys as CheckpointKeys
 from jgen.run.folder import read_config
 from jgen.training.doctor import Limits
@@ -81,6 +82,8 @@ class Config(Steps):
 
   seed: int = key(0, 'from it, and the step, comes every random number of a run', at_least=0, below=2**32)
   samples_per_class: int = key(10, 'columns of the sample grid, whose rows are the classes', at_least=1)
+  precision: str = key('float32', 'of convolutions and matrix products in training; all else, and evaluation, is '
+                                  'float32', names=PRECISIONS)
   data: DataKeys = section(DataKeys, 'the images')
   augmentation: Augmentation = section(
       Augmentation, 'at random for each training image, on the device; by default nothing')

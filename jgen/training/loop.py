@@ -76,7 +76,7 @@ class Trainer:
 
   def dispatch(self, state, say):
     """The compiled training steps of a dispatch; says what they cost, and raises UserError where they cannot fit."""
-    dispatch = make_dispatch(self.family, self.augment)
+    dispatch = make_dispatch(self.family, self.augment, self.config.precision)
     if jax.process_count() > 1:         # which compile together, at the first call
       return dispatch
     config = self.config

@@ -4,25 +4,41 @@ import functools
 
 import jax
 from jax import lax
+import optax
 
 from jgen import images
 from jgen.augmentation import images as augmentation
-from jgen.families import train_state
+from jgen.families import optimizers, train_state
+from jgen.networks.products import products_in
 from jgen.parallel import AXIS, over_devices
 
 
 def step_on_device(family, augment, key, state, batches):
   """One step on one device: (state, {name: [] mean over the devices}). Its key is a function of (seed, step)."""
   batches = {**batches, 'image': augment(key, state.step, images.to_float(batches['image']))}
+  before = state
   state, metrics = family.train_step(state, batches, jax.random.fold_in(key, state.step))
   state = train_state.average(state, family.ema_decay)
-  return state.replace(step=state.step + 1), lax.pmean(metrics, AXIS)
+  return state.replace(step=state.step + 1), {**lax.pmean(metrics, AXIS), **of_updates(before, state)}
 
 
-def make_dispatch(family, augment=augmentation.unchanged, devices=None):
-  """The compiled function (state, {name: [D, S, K, B, ...]}, key) -> (state, {name: [D, S]})."""
+def of_updates(before, after):
+  """{name: []} of each network: how far a step has moved its parameters, and the learning rate where it changes."""
+  norms = {f'{name}/update_norm': optax.tree.norm(optax.tree.sub(params, before.params[name]))
+           for name, params in after.params.items()}
+  rates = {f'{name}/learning_rate': rate for name, state in after.opt_state.items()
+           for rate in optimizers.learning_rates(state)}
+  return norms | rates
+
+
+def make_dispatch(family, augment=augmentation.unchanged, precision='float32', devices=None):
+  """The compiled function (state, {name: [D, S, K, B, ...]}, key) -> (state, {name: [D, S]}).
+
+  `precision` is that of the products in training, one of `products.PRECISIONS`.
+  """
   def dispatch(state, batches, key):
-    return lax.scan(functools.partial(step_on_device, family, augment, key), state, batches)
+    with products_in(precision):
+      return lax.scan(functools.partial(step_on_device, family, augment, key), state, batches)
   return over_devices(dispatch, in_axes=(0, 0, None), donate=0, devices=devices)
 
 

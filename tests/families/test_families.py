@@ -7,6 +7,7 @@ import functools
 from flax import jax_utils
 from helpers import tiny
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -186,3 +187,19 @@ def test_every_update_of_the_critic_has_latents_of_its_own():
   jax.block_until_ready(dispatch(jax_utils.replicate(state, first), batches(1, 3, 1), jax.random.key(7)))
   jax.effects_barrier()
   assert len(seen) == family.batches_per_step == 3
+
+
+@pytest.mark.parametrize('name', ['wgan', 'vqvae'])   # second derivatives; codes
+def test_in_bfloat16_a_step_is_near_that_in_float32(name):
+  family, state, _ = system(name)
+  first, data = jax.devices()[:1], batches(1, family.batches_per_step, 1)
+  ends = [make_dispatch(family, precision=precision, devices=first)(
+      jax_utils.replicate(state, first), data, jax.random.key(7)) for precision in ('float32', 'bfloat16')]
+  (exact, metrics), (rounded, rounded_metrics) = ends
+  assert all(np.isfinite(value).all() for value in rounded_metrics.values())
+  for key, value in metrics.items():
+    if key.endswith('loss'):
+      np.testing.assert_allclose(rounded_metrics[key], value, rtol=0.05, atol=0.02)
+  assert all(leaf.dtype in (jnp.float32, jnp.int32) for leaf in jax.tree.leaves(rounded))
+  assert any(not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(exact.params), jax.tree.leaves(rounded.params),
+                                                      strict=True))

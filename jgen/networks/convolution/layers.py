@@ -23,6 +23,7 @@ import flax.linen as nn
 import jax
 
 from jgen.errors import UserError
+from jgen.networks import products
 from jgen.networks.convolution import winograd
 from jgen.networks.convolution.forms import Geometry, phases_form, plain_form, portable_form
 from jgen.networks.convolution.winograd import mixed_form, winograd_form
@@ -116,7 +117,7 @@ def _choose_form(geometry, channels):
   if name not in _FORMS:
     raise UserError(f"the environment variable JGEN_CONVOLUTION is '{name}': expected {' or '.join(_FORMS)}; "
                     'correct it, or unset it for what suits the backend')
-  return _FORMS[name](geometry, channels)
+  return products.in_precision(_FORMS[name](geometry, channels))
 
 
 class Conv(nn.Module):

@@ -1,0 +1,60 @@
+"""In which precision products are computed: convolutions, their derivatives, and matrix products of linear layers.
+
+Parameters, normalisation, losses and whatever else is not a product are float32 throughout. In bfloat16 both factors
+are rounded to 8 significant bits, and the result is float32 again.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import contextvars
+import functools
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from jgen.networks.convolution.forms import Form
+
+PRECISIONS = ('float32', 'bfloat16')
+_precision = contextvars.ContextVar('precision of products', default='float32')
+
+
+@contextlib.contextmanager
+def products_in(precision: str) -> Iterator[None]:
+  """Within it, what is traced computes its products in `precision`, one of PRECISIONS."""
+  token = _precision.set(precision)
+  try:
+    yield
+  finally:
+    _precision.reset(token)
+
+
+def dot_general(x: jax.Array, y: jax.Array, dimension_numbers, precision=None,
+                preferred_element_type=None) -> jax.Array:
+  """`lax.dot_general` of float32 arrays in the precision of products; the argument `dot_general` of a flax layer."""
+  if _precision.get() == 'float32':
+    return lax.dot_general(x, y, dimension_numbers, precision, preferred_element_type)
+  x, y = x.astype(jnp.bfloat16), y.astype(jnp.bfloat16)
+  return lax.dot_general(x, y, dimension_numbers, precision, jnp.float32)
+
+
+def in_precision(form: Form) -> Form:
+  """The form of a convolution, and so of all its derivatives, in the precision of products."""
+  return form if _precision.get() == 'float32' else _of_rounded_factors(form)
+
+
+@functools.cache
+def _of_rounded_factors(form: Form) -> Form:
+  """The same products of factors rounded to bfloat16.
+
+  On a CPU the rounded factors are multiplied in float32, since convolutions of bfloat16 are slow there: the result
+  differs only in that it is not rounded once more.
+  """
+  if jax.default_backend() == 'cpu':
+    rounded = functools.partial(lax.reduce_precision, exponent_bits=8, mantissa_bits=7)
+    return Form(*(functools.partial(_multiply, product, rounded) for product in form))
+  return Form(*(functools.partial(_multiply, product, lambda x: x.astype(jnp.bfloat16)) for product in form))
+
+
+def _multiply(product, rounded, x, y):
+  return product(rounded(x), rounded(y)).astype(jnp.float32)
