@@ -12,6 +12,7 @@ from jgen.keys import chosen, key, section, table
 from jgen.networks.products import PRECISIONS
 from jgen.run.checkpoints import Keys as CheckpointKeys
 from jgen.run.folder import read_config
+from jgen.training import profile
 from jgen.training.doctor import Limits
 
 _ALIGNED = ('num_steps', 'sample_every_steps', 'evaluate_every_steps', 'checkpoint_every_steps')
@@ -84,6 +85,8 @@ class Config(Steps):
   samples_per_class: int = key(10, 'columns of the sample grid, whose rows are the classes', at_least=1)
   precision: str = key('float32', 'of convolutions and matrix products in training; all else, and evaluation, is '
                                   'float32', names=PRECISIONS)
+  profile_steps: tuple[int, ...] = key((), "first and last step of a trace for TensorBoard's profiler; () for none",
+                                       at_least=0)
   data: DataKeys = section(DataKeys, 'the images')
   augmentation: Augmentation = section(
       Augmentation, 'at random for each training image, on the device; by default nothing')
@@ -119,6 +122,7 @@ def check(config):
     if config[name] % per_dispatch:
       raise UserError(f'config.{name} is {config[name]}, not a multiple of config.steps_per_dispatch, {per_dispatch}; '
                       'change one of the two')
+  profile.check(config)
   if config.checkpoints.best_metric and config.evaluate_every_steps % config.checkpoint_every_steps:
     raise UserError(
         f'config.evaluate_every_steps is {config.evaluate_every_steps}, not a multiple of '

@@ -25,6 +25,7 @@ from jgen.run.tensorboard import mark_restart
 from jgen.training import actions, cost, feed
 from jgen.training.doctor import Doctor
 from jgen.training.monitor import Monitor
+from jgen.training.profile import Profiler
 from jgen.training.step import compiled_dispatch, make_dispatch
 
 
@@ -109,19 +110,22 @@ class Trainer:
   def loop(self, dispatch, state, first_step, monitor, todo, stop):
     """The steps after `first_step`; returns the last one done."""
     config, key = self.config, jax.random.key(self.config.seed)
-    step = first_step
+    step, profiler = first_step, Profiler(tuple(config.profile_steps), str(self.folder / 'tensorboard'))
+    profiler.after(step, state)
     for batches in self.batches(first_step):
       if step == first_step and stop.requested:   # while the step was compiled
         break
       state, metrics = dispatch(state, batches, key)
       step += config.steps_per_dispatch
       monitor.add(step, metrics)
+      profiler.after(step, metrics)
       stopping = stop.requested_at(step // config.steps_per_dispatch)
       if any(action.due(step, step == config.num_steps, stopping) for action in todo):
         monitor.flush()                 # so that nothing is drawn from, or saved of, a run that has diverged
         stopping |= self.act(step, state, todo, stop, stopping) and stop.requested
       if stopping:
         break
+    profiler.close()
     return step
 
   def act(self, step, state, todo, stop, stopping):

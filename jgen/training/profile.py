@@ -1,0 +1,40 @@
+"""A trace of some training steps, for TensorBoard's profiler."""
+
+import jax
+
+from jgen.errors import UserError
+
+
+def check(section):
+  """Raises UserError unless `profile_steps` of a config is () or (first, last) within the run, between dispatches."""
+  steps, per_dispatch = tuple(section.profile_steps), section.steps_per_dispatch
+  if not steps:
+    return
+  if len(steps) != 2 or not 0 <= steps[0] < steps[1] <= section.num_steps or any(s % per_dispatch for s in steps):
+    raise UserError(f'config.profile_steps is {steps}; expected (), or two multiples of config.steps_per_dispatch '
+                    f'({per_dispatch}), the first below the second, from 0 to config.num_steps ({section.num_steps})')
+
+
+class Profiler:
+  """Writes what the host and the devices do in the steps after the first of `steps` up to the last."""
+
+  def __init__(self, steps: tuple[int, ...], folder: str):
+    """`steps` is (first, last), or () for no trace; TensorBoard finds it in `folder`, that of its event files."""
+    self._first, self._last = steps or (-1, -1)
+    self._folder, self._running = folder, False
+
+  def after(self, step: int, metrics) -> None:
+    """Starts or ends the trace where `step` is the first or the last; waits for `metrics` of that step then."""
+    if step == self._first:
+      jax.block_until_ready(metrics)
+      jax.profiler.start_trace(self._folder)
+      self._running = True
+    elif step == self._last and self._running:
+      jax.block_until_ready(metrics)
+      self.close()
+
+  def close(self) -> None:
+    """Ends the trace, if one is running: what was traced so far is written."""
+    if self._running:
+      self._running = False
+      jax.profiler.stop_trace()
