@@ -1,6 +1,5 @@
 """Trains, evaluates or summarises what a config describes: python launch.py --config=configs/wgan_svhn.py"""
 
-import argparse
 import importlib
 from pathlib import Path
 import shlex
@@ -34,21 +33,34 @@ NUM_PROCESSES = flags.DEFINE_integer('num_processes', 1, 'With --coordinator=HOS
 PROCESS_ID = flags.DEFINE_integer('process_id', 0, 'With --coordinator=HOST:PORT: which this is, from 0.')
 
 
+def taken(name, arguments):
+  """(the value of the flag --name, '' where it is not given, the arguments without it); absl takes -name as well."""
+  value, others = '', []
+  remaining = iter(arguments)
+  for argument in remaining:
+    flag, equals, given = argument.partition('=')
+    if flag not in (f'--{name}', f'-{name}'):
+      others.append(argument)
+    elif equals:
+      value = given
+    else:
+      value = next(remaining, None)
+      if value is None:                 # absl says that it is missing
+        return '', arguments
+  return value, others
+
+
 def chosen_config(arguments):
   """(the config that arguments name or mean by default, the arguments without it)."""
-  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  for name in ('config', 'workdir', 'mode'):
-    parser.add_argument(f'--{name}', f'-{name}', default='')   # absl takes both
-  given, _ = parser.parse_known_args(arguments)
-  alone = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  alone.add_argument('--config', '-config')
-  default = RECIPES / 'score.py' if given.mode == 'score' else ROOT / 'configs/quickstart.py'
-  if given.workdir and (files.folder(given.workdir) / 'config.json').exists():
-    default = f'{RECIPES}/stored.py:{files.folder(given.workdir)}'
-  path, colon, argument = str(given.config or default).partition(':')
+  config, others = taken('config', arguments)
+  workdir, mode = (taken(name, arguments)[0] for name in ('workdir', 'mode'))
+  default = RECIPES / 'score.py' if mode == 'score' else ROOT / 'configs/quickstart.py'
+  if workdir and (files.folder(workdir) / 'config.json').exists():
+    default = f'{RECIPES}/stored.py:{files.folder(workdir)}'
+  path, colon, argument = (config or str(default)).partition(':')
   if argument.startswith('//'):         # an address
-    files.expanded(given.config)
-  return f'{files.expanded(path)}{colon}{argument}', alone.parse_known_args(arguments)[1]
+    files.expanded(config)
+  return f'{files.expanded(path)}{colon}{argument}', others
 
 
 def mode_of(arguments):
@@ -61,9 +73,7 @@ def mode_of(arguments):
 def with_config(arguments):
   """The arguments with the config first, which has to be known before its keys can be read from the others."""
   config, others = chosen_config(arguments)
-  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.add_argument('--evaluators', '-evaluators')
-  names = parser.parse_known_args(arguments)[0].evaluators
+  names, _ = taken('evaluators', arguments)
   if names:
     config = f'{RECIPES}/measured.py:{names}:{config}'
   return [others[0], f'--config={config}', *others[1:]]
@@ -98,7 +108,7 @@ def run_mode():
 
 
 def main(arguments):
-  logging.set_verbosity(logging.ERROR)
+  logging.set_verbosity(logging.WARNING)   # of all libraries, JAX's that a GPU is there but unused among them
   if MODE.value in TOOLS:
     importlib.import_module(f'jgen.commands.{MODE.value}').run([files.expanded(path) for path in arguments[1:]])
     return

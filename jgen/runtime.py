@@ -1,7 +1,9 @@
 """The process: its environment before the heavy imports, how it ends, and the processes beside it."""
 
+import collections
 import contextlib
 import errno
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -18,8 +20,9 @@ from jgen.files import cache_folder
 _MALLOC = {
     'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1', 'MALLOC_MMAP_THRESHOLD_': '4000000000',
     'MALLOC_TRIM_THRESHOLD_': '8000000000', 'MALLOC_TOP_PAD_': '268435456'}
-_QUIET = {'TF_CPP_MIN_LOG_LEVEL': '3', 'GRPC_VERBOSITY': 'ERROR', 'TF_ENABLE_ONEDNN_OPTS': '0',
-          'ABSL_MIN_LOG_LEVEL': '3', 'TPU_MIN_LOG_LEVEL': '3'}
+# Level 1 leaves warnings and errors: that a GPU is there but unused, for one.
+_QUIET = {'TF_CPP_MIN_LOG_LEVEL': '1', 'GRPC_VERBOSITY': 'ERROR', 'TF_ENABLE_ONEDNN_OPTS': '0',
+          'ABSL_MIN_LOG_LEVEL': '1', 'TPU_MIN_LOG_LEVEL': '1'}
 
 # On a CPU, XLA's newer library (YNNPACK) is the faster at sums, the older (Eigen) at convolutions, up to three times.
 # XLA ends a process over a flag that it does not know, so only versions that are known to have it are given this one.
@@ -34,7 +37,7 @@ _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ER
 
 
 def prepare():
-  """Silences TensorFlow and XLA, tells XLA what is fast on a CPU, and has glibc keep memory.
+  """Leaves out what TensorFlow and XLA log below warnings, tells XLA what is fast on a CPU, and has glibc keep memory.
 
   That last, on Linux with glibc, starts the process again. Call it before jax is imported. Variables that are set
   already are left alone; JGEN_MALLOC=0 in the environment keeps the process as it is.
@@ -62,16 +65,26 @@ def exit_status():
   """Within it, an error that the user can mend ends the process with one line and status 2, Ctrl-C with 130."""
   try:
     yield
-  except (UserError, OSError) as error:
-    if isinstance(error, OSError) and error.errno not in _DISK_TROUBLE:
+  except (UserError, OSError, MemoryError, RuntimeError) as error:
+    line = _mendable(error)
+    if not line:
       raise
-    terminal.tell(f'error: {error}')
+    terminal.tell(f'error: {line}')
     sys.exit(2)
   except KeyboardInterrupt:
     terminal.tell('interrupted; what was saved before is kept')
     sys.exit(130)
   finally:
     terminal.finish()
+
+
+def _mendable(error):
+  """What to tell of an error that the user can mend; '' of any other."""
+  if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error):   # by type as many as there are layers
+    return (f'no memory left on the {"host" if isinstance(error, MemoryError) else "device"} ({str(error)[:200]}); '
+            'lower config.batch_size or config.data.image_size, or stop what else uses that memory; what was saved '
+            'before is kept')
+  return str(error) if isinstance(error, UserError) or getattr(error, 'errno', None) in _DISK_TROUBLE else ''
 
 
 def start_jax(coordinator='', num_processes=1, process_id=0):
@@ -85,14 +98,43 @@ def start_jax(coordinator='', num_processes=1, process_id=0):
   Args:
     coordinator: HOST:PORT of process 0, or 'auto' where SLURM, a TPU pod or Kubernetes tells; '' is one process alone.
     num_processes, process_id: how many there are and which this is; read only with HOST:PORT.
+
+  Raises:
+    UserError: the others are not found; JAX_PLATFORMS names devices that are not there.
   """
   import jax
   jax.config.update('jax_cpu_enable_async_dispatch', False)
   _keep_compiled_programs(jax.config)
-  if coordinator == 'auto':
-    jax.distributed.initialize()
-  elif coordinator:
-    jax.distributed.initialize(coordinator, num_processes=num_processes, process_id=process_id)
+  try:
+    if coordinator == 'auto':
+      jax.distributed.initialize()
+    elif coordinator:
+      jax.distributed.initialize(coordinator, num_processes=num_processes, process_id=process_id)
+  except (RuntimeError, ValueError, IndexError) as error:   # the last of an address without a port
+    raise UserError(f'--coordinator={coordinator}: the other processes are not found ({error}); start all of them with '
+                    'the same --coordinator and --num_processes, and each with its own --process_id') from error
+  if os.environ.get('JAX_PLATFORMS'):
+    _check_platforms(jax, os.environ['JAX_PLATFORMS'])
+
+
+def _check_platforms(jax, wanted):
+  try:
+    jax.devices()
+  except (RuntimeError, AssertionError) as error:   # the latter where no plugin has the platform's name
+    raise UserError(f'JAX_PLATFORMS={wanted}: there are no such devices ({error}); unset it, or install what drives '
+                    "them: pip install -e '.[cuda]' for NVIDIA GPUs, '.[tpu]' for TPUs") from error
+
+
+@functools.cache
+def tell_devices():
+  """Says once, on the first process, what the run computes on."""
+  import jax
+  names = collections.Counter(device.device_kind for device in jax.devices())
+  kinds = ', '.join(f'{count} x {name}' if count > 1 else name for name, count in names.items())
+  cores = f' ({os.cpu_count()} cores)' if jax.default_backend() == 'cpu' else ''
+  processes = f' of {jax.process_count()} processes' if jax.process_count() > 1 else ''
+  if jax.process_index() == 0:
+    terminal.say(f'devices: {kinds}{cores}{processes}; JAX {jax.__version__}')
 
 
 def _keep_compiled_programs(config):

@@ -1,12 +1,15 @@
-"""The process: what JAX has compiled is found again by the next one, within a size."""
+"""The process: how it starts and ends, its devices, and the compiled programs that the next one finds."""
 
 import os
 import subprocess
 import sys
 
 from helpers.launching import ROOT
+import jax
+import pytest
 
 from jgen import runtime
+from jgen.errors import UserError
 
 COMPILE = ('from jgen import runtime; runtime.start_jax(); import jax; '
            'print(float(jax.jit(lambda x: 2 * x + 1)(3.)))')
@@ -45,3 +48,66 @@ def test_what_was_read_longest_ago_goes_first(tmp_path):
   assert sorted(path.name for path in tmp_path.iterdir()) == ['a', 'c']
   runtime.delete_beyond(tmp_path, 0)
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('error, told', [
+    (UserError('name another'), 'error: name another'),
+    (MemoryError('Unable to allocate 8 TiB'), 'error: no memory left on the host (Unable to allocate 8 TiB)'),
+    (jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nmore'),
+     'error: no memory left on the device (RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes. more)'),
+    (OSError(28, 'No space left on device', 'x'), "error: [Errno 28] No space left on device: 'x'"),
+    (OSError(40, 'Too many levels of symbolic links', 'x'), 'error: [Errno 40]'),
+    (KeyboardInterrupt(), 'interrupted')], ids=lambda value: type(value).__name__)
+def test_what_the_user_can_mend_is_one_line(error, told, capsys):
+  with pytest.raises(SystemExit) as end, runtime.exit_status():
+    raise error
+  line = capsys.readouterr().err
+  assert line.startswith(told) and line.count('\n') == 1
+  assert end.value.code == (130 if told == 'interrupted' else 2)
+
+
+@pytest.mark.parametrize('error', [RuntimeError('a mistake of ours'), OSError(9, 'Bad file descriptor'), KeyError('x')])
+def test_mistakes_of_the_program_are_not_hidden(error):
+  with pytest.raises(type(error)), runtime.exit_status():
+    raise error
+
+
+@pytest.mark.parametrize('platform', ['cuda', 'rocm', 'nonsense'])
+def test_devices_that_are_not_there_are_told_in_one_line(platform):
+  program = 'from jgen import runtime\nwith runtime.exit_status(): runtime.start_jax()'
+  done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, env={**os.environ, 'JAX_PLATFORMS': platform},
+                        capture_output=True, text=True)
+  if not done.returncode:
+    pytest.skip('they are there')
+  assert done.returncode == 2 and 'Traceback' not in done.stderr, done.stderr
+  assert done.stderr.splitlines()[-1].startswith(f'error: JAX_PLATFORMS={platform}: there are no')
+
+
+@pytest.mark.parametrize('coordinator, num_processes', [('auto', 1), ('no-port', 2), ('localhost:1', 0)])
+def test_a_coordinator_that_cannot_be_is_told_in_one_line(coordinator, num_processes):
+  program = ('from jgen import runtime\n'
+             f'with runtime.exit_status(): runtime.start_jax("{coordinator}", {num_processes}, 1)')
+  done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True, timeout=100)
+  assert done.returncode == 2 and 'Traceback' not in done.stderr, done.stderr
+  assert done.stderr.splitlines()[-1].startswith(f'error: --coordinator={coordinator}: the other processes')
+
+
+def test_the_devices_are_told_once(capsys):
+  runtime.tell_devices.cache_clear()
+  runtime.tell_devices()
+  runtime.tell_devices()
+  assert capsys.readouterr().out == f'devices: 4 x cpu ({os.cpu_count()} cores); JAX {jax.__version__}\n'
+
+
+def test_warnings_of_other_libraries_are_shown():
+  program = ('import sys, logging; from absl import app; sys.argv[1:] = ["--mode=compare"]; import launch\n'
+             'from jgen.commands import compare\n'
+             'def speak(paths):\n'
+             '  logging.getLogger("jax._src.xla_bridge").warning("shown")\n'
+             '  logging.getLogger("orbax").warning("shown")\n'
+             '  logging.getLogger("orbax").info("hidden")\n'
+             'compare.run = speak\n'
+             'app.run(launch.main, flags_parser=launch.parse)')
+  done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True)
+  assert done.returncode == 0, done.stderr
+  assert done.stderr.count('shown') == 2 and 'hidden' not in done.stderr

@@ -13,6 +13,7 @@ from jgen.report.figures import draw_figures
 from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
 from jgen.run.checkpoints import Checkpoints, report_passed_over
+from jgen.runtime import tell_devices
 from jgen.training import actions
 from jgen.training.config import completed
 
@@ -39,6 +40,7 @@ def run(config, workdir, command):
   evaluation.check_data(evaluators, splits)
   evaluate = actions.Evaluate(0, evaluators, Compiled(family), splits, folder, config.seed,
                               actions.NoWriter())
+  tell_devices()
   for name, state in states.items():
     for score, value in evaluate(int(state.step), jax_utils.replicate(state), {}).items():
       terminal.say(f'step {int(state.step):,} ({name})  {score} {value:.4g}')

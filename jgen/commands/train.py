@@ -13,6 +13,7 @@ from jgen.run.checkpoints import Checkpoints
 from jgen.run.folder import own_folder
 from jgen.run.images import check_images, store_images
 from jgen.run.records import read_record
+from jgen.runtime import tell_devices
 from jgen.signals import StopRequest
 from jgen.training.config import completed
 from jgen.training.loop import Trainer
@@ -33,6 +34,7 @@ def run(config, workdir, command):
   family, evaluators, augment = build(config)
   splits = load(config, family, evaluators)
   start = time.monotonic()
+  tell_devices()
   images = identities(splits)
   check_images(workdir, images)
   with own_folder(workdir, config, completed) as folder, StopRequest() as stop:

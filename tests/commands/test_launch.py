@@ -31,6 +31,9 @@ FAST = f'{CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'
     (['--num_samples=3'], "Unknown command line flag 'num_samples'"),
     (['--wrkdir=x'], "Did you mean: workdir"),
     (['train'], "'train' is no flag"),
+    (['--config'], 'config'),
+    (['-workdir=gs://bucket/run'], 'gs: addresses are not served'),
+    (['--config=https://host/config.py'], 'https: addresses are not served'),
 ], ids=lambda value: value[0] if isinstance(value, list) else '')
 def test_mistakes_on_the_command_line(arguments, expected):
   expect_one_line(launch(*arguments), expected)
