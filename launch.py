@@ -65,9 +65,7 @@ def chosen_config(arguments):
 
 def mode_of(arguments):
   """The mode that arguments name, whose flags have to be known before they can be read."""
-  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.add_argument('--mode', '-mode', default='train')
-  return parser.parse_known_args(arguments)[0].mode
+  return taken('mode', arguments)[0] or 'train'
 
 
 def with_config(arguments):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from pathlib import Path
 import re
 import shlex
 import sys
@@ -16,7 +15,7 @@ from jgen.commands import options as options_lib
 from jgen.commands.options import Sample
 from jgen.commands.pictures import interpolation, pairs, reconstruction, sheet, traversal
 from jgen.errors import UserError
-from jgen.files import replacing, write_text
+from jgen.files import expanded, replacing, write_text
 from jgen.progress import Counter
 from jgen.trained import Trained
 
@@ -43,7 +42,7 @@ def run(options: Sample, workdir):
 
 def load(options, workdir):
   """The Trained of a run folder, or of its prior that `options.prior` names."""
-  folder = Path(workdir).expanduser()
+  folder = expanded(workdir)
   if getattr(options, 'prior', ''):
     known = sorted(path.parent.name for path in folder.glob('priors/*/config.json'))
     if options.prior not in known:
@@ -60,7 +59,7 @@ def output_folder(output, parent, name):
     UserError: it is a file, or not empty.
   """
   if output:
-    folder = Path(output).expanduser()
+    folder = expanded(output)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
       raise UserError(f'--output: {folder} is no empty folder; name another one, for nothing is overwritten')
     folder.mkdir(parents=True, exist_ok=True)
