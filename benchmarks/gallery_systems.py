@@ -43,7 +43,7 @@ _LARGE_DIGITS = {'batch_size': 64, 'evaluate_every_steps': 500, 'model.ema_decay
 _QUICK = {f'model.{network}_optimizer.learning_rate': 1e-3 for network in ('generator', 'critic')}
 
 _ERROR, _ELBO = 'ledger/mse', 'ledger/elbo'
-_CLASSES, _DIVERSITY, _APART = 'class_consistency/accuracy', 'diversity/nearest_ratio', 'critic_outputs/told_apart'
+_CLASSES, _DIVERSITY, _APART = 'class_consistency/accuracy', 'diversity/nearest_ratio', 'critic_outputs/auc'
 _FIDS = ('inception_features/fid*@*', 'classifier_features/proxy_fid*@*', 'random_features/proxy_fid*@*')
 _FEW = {'evaluators.inception_features.num_generated': 1_000}
 _SAMPLES, _PAIRS = 'samples/step_*.png', 'evaluation/attribute_pairs_step_*.png'

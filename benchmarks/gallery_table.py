@@ -26,7 +26,7 @@ _CADENCE = ('log_every_steps', 'sample_every_steps', 'checkpoint_every_steps', '
             'data.on_device', 'data.cache_dir', 'data.partition_file', 'evaluators_at_end')
 _NAMES = {'ledger/mse': 'squared error of test images', 'ledger/elbo': 'ELBO', 'codebook/mse':
           'squared error of test images', 'codebook/perplexity': 'perplexity', 'class_consistency/accuracy':
-          'class consistency', 'diversity/nearest_ratio': 'diversity', 'critic_outputs/told_apart': 'told apart'}
+          'class consistency', 'diversity/nearest_ratio': 'diversity', 'critic_outputs/auc': 'told apart'}
 
 
 def read_about(path):

@@ -53,7 +53,7 @@ def jgen_steps(config):
   dataset = Dataset(spec, rng.integers(0, 256, (20_000, *IMAGE_SHAPE), np.uint8),
                     rng.integers(0, NUM_CLASSES, 20_000, np.int32), 'noise')
   family, key = families.create(config, spec), jax.random.key(0)
-  state = jax_utils.replicate(family.adapt(jax.jit(family.init)(key), dataset))
+  state = jax_utils.replicate(family.init_from_data(jax.jit(family.init)(key), dataset))
   dispatch = make_dispatch(family)
   batches = pipeline.batches(
       dataset, seed=0, first_step=0, num_steps=100_000, steps_per_dispatch=1, batches_per_step=family.batches_per_step,

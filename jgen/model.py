@@ -152,9 +152,9 @@ class Model:
     """Images of codes float32 [n, M + N]; for the same seed, noise is the same at the same place."""
     return self.compiled(_sample_codes, self.used, np.asarray(codes, np.float32), seed)
 
-  def trust(self, images, labels):
+  def critic_logits(self, images, labels):
     """How sure the model is that each of the images, of labels int [n], is real: float32 [n]."""
-    return self.compiled(_trust, self.used, {'image': images, 'label': np.asarray(labels, np.int32)}, 0)
+    return self.compiled(_critic_logits, self.used, {'image': images, 'label': np.asarray(labels, np.int32)}, 0)
 
   @property
   def step(self):
@@ -213,6 +213,6 @@ def _sample_codes(family, state, key, codes):
   return to_pixels(family.sample_codes(state, key, codes))
 
 
-def _trust(family, state, key, batch):
+def _critic_logits(family, state, key, batch):
   del key
-  return family.trust(state, to_float(batch['image']), batch['label'])
+  return family.critic_logits(state, to_float(batch['image']), batch['label'])

@@ -20,7 +20,7 @@ class CriticOutputs:
   num_shown: int = key(20, 'generated images that are trusted most, and as many that are trusted least', at_least=1)
   num_bins: int = key(40, 'bars of the histograms, over the outputs for all images', at_least=2)
 
-  needs = ('trust',)
+  needs = ('critic_logits',)
   needs_test = False
 
   def check(self, spec, family):
@@ -30,7 +30,7 @@ class CriticOutputs:
   def measure(self, model, splits, seed):
     """Measured: counts of the outputs in bins that all kinds of images share, means and shares; and the picture.
 
-    `told_apart` is the probability that a real training image has a higher output than a generated one (the area
+    `auc` is the probability that a real training image has a higher output than a generated one (the area
     under the ROC curve): 1/2 where the critic cannot tell them apart. It needs no boundary between the two.
     """
     kinds = {name: (dataset.images[indices], dataset.labels[indices]) for name, dataset, indices in (
@@ -38,10 +38,10 @@ class CriticOutputs:
             ('train', splits.train), ('test', splits.test)) if dataset)}
     labels = np.resize(kinds['train'][1], self.num_images)
     samples = model.sample(labels, seed)
-    outputs = {name: model.trust(*pair) for name, pair in {**kinds, 'generated': (samples, labels)}.items()}
+    outputs = {name: model.critic_logits(*pair) for name, pair in {**kinds, 'generated': (samples, labels)}.items()}
     edges, counts = histograms(outputs, self.num_bins)
     return Measured(
-        {'told_apart': told_apart(outputs['train'], outputs['generated']),
+        {'auc': auc(outputs['train'], outputs['generated']),
          **{f'mean_{name}': float(values.mean()) for name, values in outputs.items()},
          'edges': edges.tolist(), 'counts': {name: count.tolist() for name, count in counts.items()}},
         {'trusted_most_and_least': self._grid(samples, outputs['generated'])})
@@ -64,7 +64,7 @@ def histograms(outputs, num_bins):
   return edges, {name: np.histogram(values, edges)[0] for name, values in outputs.items()}
 
 
-def told_apart(real, generated):
+def auc(real, generated):
   """The share of pairs of a real and a generated image where the real one's output [n] is above the other's [m].
 
   Equal outputs count half.

@@ -56,7 +56,7 @@ class Autoregressive(Family):
       metrics = {name: value.mean() for name, value in ledger.items()}
       return metrics['nats'] / codes.shape[1], metrics
     gradients, metrics = jax.grad(loss, has_aux=True)(state.params)
-    state, gradients = train_state.descend(state, 'autoregressive', gradients['autoregressive'], self.optimizer)
+    state, gradients = train_state.apply_gradients(state, 'autoregressive', gradients['autoregressive'], self.optimizer)
     metrics['gradient_norm'] = optax.tree.norm(gradients)
     return state, {f'autoregressive/{name}': value for name, value in metrics.items()}
 

@@ -30,7 +30,7 @@ class Family:
     """The TrainState at step 0. Run once, on one device, outside of any mapped function."""
     raise NotImplementedError
 
-  def adapt(self, state, dataset):
+  def init_from_data(self, state, dataset):
     """The state at step 0 with what it takes from the training images; run once, on the host."""
     del dataset
     return state

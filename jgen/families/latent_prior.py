@@ -61,13 +61,13 @@ class LatentPrior(Family):
   def init(self, key):
     frozen = jax.eval_shape(self.vqvae.init, key)
     frozen = {'params': frozen.params, 'model_state': frozen.model_state}
-    empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), frozen)   # until `adapt` has read it
+    empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), frozen)   # until `init_from_data` has read it
     return self.with_entries(self.prior.init(key), vqvae=empty)
 
   def with_entries(self, state, **entries):
     return state.replace(model_state={**state.model_state, **entries})
 
-  def adapt(self, state, dataset):
+  def init_from_data(self, state, dataset):
     """The state with the VQ-VAE's newest checkpoint in it, its averaged parameters where it has them.
 
     Raises UserError if the checkpoint is not the one of `step`.
@@ -137,9 +137,9 @@ class VectorPrior(LatentPrior):
     unknown = {'mean': jnp.zeros(self.vqvae.latent_shape), 'scale': jnp.ones(())}
     return self.with_entries(super().init(key), latents=unknown)
 
-  def adapt(self, state, dataset):
+  def init_from_data(self, state, dataset):
     """As above, and with mean and scale of these images' latents, to which the prior then adapts."""
-    state = super().adapt(state, dataset)
+    state = super().init_from_data(state, dataset)
     count = len(dataset.images)
     rows = np.sort(np.random.default_rng(_DRAW_SEED).permutation(count)[:self.num_points])
     latents = self.encode(state, dataset.images, rows)
@@ -149,7 +149,7 @@ class VectorPrior(LatentPrior):
       raise UserError(f'the VQ-VAE in {self.folder} gives the same latents for all images; train it further first')
     points = dataclasses.replace(dataset, images=((latents - mean) / scale).astype(np.float32),
                                  labels=dataset.labels[rows], annotations=None)
-    return self.prior.adapt(
+    return self.prior.init_from_data(
         self.with_entries(state, latents={'mean': jnp.float32(mean), 'scale': jnp.float32(scale)}), points)
 
   def encode(self, state, images, rows):

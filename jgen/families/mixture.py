@@ -46,7 +46,7 @@ class Mixture(Family):
       raise UserError(f'config.priors.mixture.model.num_points is {self.num_points:,}, but there are '
                       f'{len(dataset.images):,} training images; set it to that or less')
 
-  def adapt(self, state, dataset):
+  def init_from_data(self, state, dataset):
     """The fit to all vectors of the data set, by scikit-learn: PCA, then expectation and maximisation from k-means."""
     seed = int(state.model_state['mixture']['seed'])
     points = np.asarray(dataset.images, np.float64).reshape(len(dataset.images), -1)

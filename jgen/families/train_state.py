@@ -69,7 +69,7 @@ def apply(network, params, model_state, *inputs, train, dropout_key=None):
   return output, dict(new_state)
 
 
-def descend(state, name, gradients, optimizer):
+def apply_gradients(state, name, gradients, optimizer):
   """One optimizer step of the network `name`: (state, gradients averaged over all devices).
 
   `gradients` are of this device's share of the batch; they are averaged here, and nowhere else.

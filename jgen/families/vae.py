@@ -45,10 +45,10 @@ class VAE(Family):
     inputs = jnp.zeros((1, *self.image_shape)), jnp.zeros((1, self.latent_size))
     state = train_state.create(key, {'vae': self.network}, {'vae': inputs}, {'vae': self.optimizer},
                                averaged=('vae',) if self.ema_decay else ())
-    fixed = {'variance': jnp.ones(())}  # until `adapt` has seen the images
+    fixed = {'variance': jnp.ones(())}  # until `init_from_data` has seen the images
     return state.replace(model_state={**state.model_state, 'likelihood': fixed})
 
-  def adapt(self, state, dataset):
+  def init_from_data(self, state, dataset):
     """Stores the likelihood's variance, where it is that of the training pixels, in the state."""
     given = self.likelihood.fixed_variance(self.regularizer.weight, np.prod(self.image_shape))
     variance = given or self.variance or pixel_variance(dataset.images)
@@ -58,7 +58,7 @@ class VAE(Family):
     return state.replace(model_state={**state.model_state, 'likelihood': {'variance': jnp.float32(variance)}})
 
   def pixel_variance(self, params, model_state):
-    """[], that of the likelihood: what `adapt` stored, times what was learned since, if it is learned."""
+    """[], that of the likelihood: what `init_from_data` stored, times what was learned since, if it is learned."""
     return model_state['likelihood']['variance'] * jnp.exp(params['vae'].get('log_variance', 0.))
 
   def noise(self, key, count):
@@ -104,7 +104,7 @@ class VAE(Family):
                  **ledger, **self.weights(state.step, variance)}
       return total, (metrics, model_state)
     gradients, (metrics, model_state) = jax.grad(loss, has_aux=True)(state.params)
-    state, gradients = train_state.descend(state, 'vae', gradients['vae'], self.optimizer)
+    state, gradients = train_state.apply_gradients(state, 'vae', gradients['vae'], self.optimizer)
     metrics['gradient_norm'] = optax.tree.norm(gradients)
     return state.replace(model_state=model_state), {f'vae/{name}': value for name, value in metrics.items()}
 

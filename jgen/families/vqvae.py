@@ -58,7 +58,7 @@ class VQVAE(Family):
     averages = self.upkeep.begin(codebook_of(state.params))
     return state.replace(model_state={**state.model_state, 'codebook': averages})
 
-  def adapt(self, state, dataset):
+  def init_from_data(self, state, dataset):
     """The codebook at step 0: vectors of training images, chosen by k-means++ (Arthur & Vassilvitskii 2007).
 
     The encoder runs as in training, with the statistics of these images. Each vector is a vector that there is.
@@ -111,7 +111,7 @@ class VQVAE(Family):
       metrics = {'loss': total, **{name: value.mean() for name, value in values.items()}}
       return total, (metrics, model_state, latents, codes)
     gradients, (metrics, model_state, latents, codes) = jax.grad(loss, has_aux=True)(state.params)
-    state, gradients = train_state.descend(state, 'vqvae', gradients['vqvae'], self.optimizer)
+    state, gradients = train_state.apply_gradients(state, 'vqvae', gradients['vqvae'], self.optimizer)
     metrics['gradient_norm'] = optax.tree.norm(gradients)
     state, of_codebook = self.keep_up(state.replace(model_state=model_state), latents, codes, key)
     return state, {f'vqvae/{name}': value for name, value in {**metrics, **of_codebook}.items()}

@@ -4,27 +4,40 @@ from collections.abc import Callable
 import dataclasses
 
 from flax import linen as nn
+import jax
+from jax import lax
 import jax.numpy as jnp
+
+from jgen.parallel import AXIS
+
+Pair = tuple[jax.Array, jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialLoss:
-  """What the two players minimise, and what is worth watching of the critic's answers.
+  """What both networks minimise for logits of real and of generated images, [B] each, and what is logged of them."""
 
-  The critic minimises real(logits of real images) + generated(logits of generated ones).
-  """
+  critic: Callable[..., Pair]           # (real logits, fake logits) -> losses [B] whose sum the critic minimises
+  generator: Callable[..., jax.Array]   # (real logits, fake logits) -> [B]; real logits are None unless relativistic
+  monitor: Callable[..., dict]          # (real logits, fake logits) -> {name: [B]}
+  towards: Callable | None = None       # (logits, target [B]) -> [B], see `critic_towards`; None: no targets
+  relativistic: bool = False            # whether the generator's loss depends on the logits of real images
 
-  real: Callable         # logits [B] -> [B], what they cost where the images are called real
-  generated: Callable    # logits [B] -> [B], what they cost where they are called generated
-  generator: Callable    # (fake_logits [B]) -> [B]
-  monitor: Callable      # (real_logits [B], fake_logits [B]) -> {name: [B]}
-
-  def towards(self, logits, target):
-    """The critic's cost [B] where images are called real with weight `target` [B], 0 to 1, and generated with the rest.
+  def critic_towards(self, real_logits: jax.Array, fake_logits: jax.Array, real_target: jax.Array,
+                     fake_target: jax.Array) -> Pair:
+    """The critic's losses where an image counts as real with weight `target` [B], 0 to 1, and as generated else.
 
     This is the cross-entropy with soft labels and, but for target (1 - target), the square of D(x) - target.
     """
-    return target * self.real(logits) + (1. - target) * self.generated(logits)
+    return self.towards(real_logits, real_target), self.towards(fake_logits, fake_target)
+
+
+def image_by_image(real: Callable, generated: Callable, generator: Callable, monitor: Callable) -> AdversarialLoss:
+  """A loss in which each image counts by itself, of functions [B] -> [B] of its logit."""
+  return AdversarialLoss(
+      critic=lambda real_logits, fake_logits: (real(real_logits), generated(fake_logits)),
+      generator=lambda real_logits, fake_logits: generator(fake_logits), monitor=monitor,
+      towards=lambda logits, target: target * real(logits) + (1. - target) * generated(logits))
 
 
 def cross_entropy_real(logits):
@@ -77,12 +90,60 @@ def identity(logits):
   return logits
 
 
+def relative_to_average(real_logits: jax.Array, fake_logits: jax.Array) -> Pair:
+  """Logits less the mean logit of the images of the other kind, over the batch of all devices.
+
+  Jolicoeur-Martineau 2019, sec. 4.2. Call it inside a function that is mapped over `AXIS`.
+  """
+  real_mean, fake_mean = lax.pmean((real_logits.mean(), fake_logits.mean()), AXIS)
+  return real_logits - fake_mean, fake_logits - real_mean
+
+
+def relativistic_average_critic(real_logits: jax.Array, fake_logits: jax.Array) -> Pair:
+  """-log of the probability that real images are more real than generated ones on average, and the reverse.
+
+  RaSGAN, Jolicoeur-Martineau 2019, eq. 10, in nats.
+  """
+  real, fake = relative_to_average(real_logits, fake_logits)
+  return cross_entropy_real(real), cross_entropy_generated(fake)
+
+
+def relativistic_average_generator(real_logits: jax.Array, fake_logits: jax.Array) -> jax.Array:
+  """The critic's loss with the kinds exchanged; Jolicoeur-Martineau 2019, eq. 11."""
+  real, fake = relative_to_average(real_logits, fake_logits)
+  return cross_entropy_generated(real) + cross_entropy_real(fake)
+
+
+def relativistic_pairing_critic(real_logits: jax.Array, fake_logits: jax.Array) -> Pair:
+  """-log sigmoid(D(x) - D(G(z))) of each pair of a real and a generated image, half of it for each.
+
+  RpGAN, Jolicoeur-Martineau 2019, eq. 7; Huang et al. 2024, eq. 2.
+  """
+  half = nn.softplus(fake_logits - real_logits) / 2.
+  return half, half
+
+
+def relativistic_pairing_generator(real_logits: jax.Array, fake_logits: jax.Array) -> jax.Array:
+  """-log sigmoid(D(G(z)) - D(x)); as `relativistic_pairing_critic`."""
+  return nn.softplus(real_logits - fake_logits)
+
+
 def accuracies(boundary):
   """Of each answer, 1 where the critic, cut at the logit `boundary`, is right, else 0."""
   def monitor(real_logits, fake_logits):
     return {'real_accuracy': (real_logits > boundary).astype(jnp.float32),
             'fake_accuracy': (fake_logits < boundary).astype(jnp.float32)}
   return monitor
+
+
+def relative_accuracies(relative):
+  """The same of logits that are compared with the other kind's by `relative`."""
+  return lambda real_logits, fake_logits: accuracies(0.)(*relative(real_logits, fake_logits))
+
+
+def paired(real_logits: jax.Array, fake_logits: jax.Array) -> Pair:
+  """D(x) - D(G(z)) of each pair, and its negative."""
+  return real_logits - fake_logits, fake_logits - real_logits
 
 
 def wasserstein_estimate(real_logits, fake_logits):
@@ -92,12 +153,17 @@ def wasserstein_estimate(real_logits, fake_logits):
 
 # The logit 0 is the probability 1/2.
 ADVERSARIAL_LOSSES = {
-    'saturating': AdversarialLoss(
+    'saturating': image_by_image(
         cross_entropy_real, cross_entropy_generated, saturating_generator, accuracies(0.)),
-    'non_saturating': AdversarialLoss(
+    'non_saturating': image_by_image(
         cross_entropy_real, cross_entropy_generated, non_saturating_generator, accuracies(0.)),
-    'least_squares': AdversarialLoss(
+    'least_squares': image_by_image(
         least_squares_real, least_squares_generated, least_squares_real, accuracies(0.5)),
-    'hinge': AdversarialLoss(hinge_real, hinge_generated, negative, accuracies(0.)),
-    'wasserstein': AdversarialLoss(negative, identity, negative, wasserstein_estimate),
+    'hinge': image_by_image(hinge_real, hinge_generated, negative, accuracies(0.)),
+    'wasserstein': image_by_image(negative, identity, negative, wasserstein_estimate),
+    'relativistic_average': AdversarialLoss(
+        relativistic_average_critic, relativistic_average_generator, relative_accuracies(relative_to_average),
+        relativistic=True),
+    'relativistic_pairing': AdversarialLoss(
+        relativistic_pairing_critic, relativistic_pairing_generator, relative_accuracies(paired), relativistic=True),
 }

@@ -128,7 +128,7 @@ FIGURES = (
                caption="How the critic's outputs are distributed. Histograms that overlap cannot be told apart; test "
                        'images apart from training images say that the critic overfits.'),
     Curves('told_apart.png', 'Does the critic tell real from generated images, in evaluation?',
-           'probability that a real image has the higher output', ('critic_outputs/told_apart',), limits=(0, 1),
+           'probability that a real image has the higher output', ('critic_outputs/auc',), limits=(0, 1),
            reference=0.5, reference_label='1/2: it cannot',
            caption="The area under the ROC curve (AUC) of the critic's outputs."),
     Curves('diversity.png', 'Distances between samples, as shares of those between real images',

@@ -24,6 +24,9 @@ from jgen.files import read_json, write_text
 HIGHER, LOWER = 'higher', 'lower'
 _FOLDER = 'evaluation'
 
+# {(evaluator, entry of an earlier version): its name now}: run folders are read under today's names.
+RENAMED = {('critic_outputs', 'told_apart'): 'auc'}
+
 # What a score may be compared among.
 RUNS = 'runs'                           # any runs
 LIKELIHOOD = 'likelihood'               # runs with the same likelihood p(image | latents)
@@ -171,7 +174,9 @@ class Evaluation:
     receipt = record.pop('receipt', {})
     if not isinstance(receipt, dict):
       raise UserError(f"{path}: damaged, its 'receipt' is no mapping; delete it and evaluate again")
-    return cls(record.pop('step'), record.pop('evaluator'), record.pop('results'), record, receipt)
+    evaluator, results = record.pop('evaluator'), record.pop('results')
+    results = {RENAMED.get((evaluator, entry), entry): value for entry, value in results.items()}
+    return cls(record.pop('step'), evaluator, results, record, receipt)
 
 
 def read_all(folder):

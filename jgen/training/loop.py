@@ -72,7 +72,7 @@ class Trainer:
     self.checkpoints.set_aside(damaged + damaged_best)
     if state is None:
       self.checkpoints.check_not_lost(last_step(self.folder / 'metrics.csv'), self.config.checkpoint_every_steps)
-      state = self.family.adapt(jax.jit(self.family.init)(init_key), self.splits.train)
+      state = self.family.init_from_data(jax.jit(self.family.init)(init_key), self.splits.train)
     return jax_utils.replicate(state), int(state.step)
 
   def dispatch(self, state, say):

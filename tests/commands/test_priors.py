@@ -66,7 +66,7 @@ def folder(tmp_path_factory):
   """The run folder of a VQ-VAE, as good as trained, with its three priors."""
   folder, config = tmp_path_factory.mktemp('runs') / 'vqvae', config_of_all()
   family = families.create(config, data.describe(config.data))
-  state = family.adapt(jax.jit(family.init)(jax.random.key(0)), data.load(config.data))
+  state = family.init_from_data(jax.jit(family.init)(jax.random.key(0)), data.load(config.data))
   with (run_folder.opened(folder, config),
         contextlib.closing(checkpoints.Checkpoints(folder, config.checkpoints)) as stored):
     stored.save(8, jax.device_get(state.replace(step=jnp.int32(8))), {})
@@ -258,4 +258,4 @@ def test_a_prior_starts_from_the_step_of_the_vqvae_that_it_names(folder):
   family = dataclasses.replace(family, step=7)
   state = jax.eval_shape(family.init, jax.random.key(0))
   with pytest.raises(UserError, match='is of step 8, but config.model.vqvae_step is 7'):
-    family.adapt(state, data.load(config.data))
+    family.init_from_data(state, data.load(config.data))

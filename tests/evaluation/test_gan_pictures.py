@@ -49,13 +49,13 @@ class Fake:
 
   def __init__(self, images, num_classes=0):
     self.images, self.asked = images, []
-    self.family = types.SimpleNamespace(num_classes=num_classes, latent_size=6, trust=None, sample_at=None)
+    self.family = types.SimpleNamespace(num_classes=num_classes, latent_size=6, critic_logits=None, sample_at=None)
 
   def sample(self, labels, seed):
     self.asked.append((labels, seed))
     return self.images[:len(labels)]
 
-  def trust(self, images, labels):
+  def critic_logits(self, images, labels):
     return images.mean(axis=(1, 2, 3)).astype(np.float32)
 
   def sample_at(self, latents, labels, seed):
@@ -141,7 +141,7 @@ def test_outputs_are_counted_and_told_apart():
   real, test, drawn = random_images(50), random_images(50, seed=1), random_images(50, seed=2) // 5 * 4
   model, splits = Fake(drawn), Splits(dataset_of(real), dataset_of(test))
   numbers = measured('critic_outputs', model, splits, num_images=50, num_shown=3, num_bins=8).numbers
-  outputs = {'train': model.trust(real, None), 'test': model.trust(test, None), 'generated': model.trust(drawn, None)}
+  outputs = {'train': model.critic_logits(real, None), 'test': model.critic_logits(test, None), 'generated': model.critic_logits(drawn, None)}
   everything = np.concatenate(list(outputs.values()))
   edges = np.array(numbers['edges'])
   np.testing.assert_allclose(edges, np.linspace(everything.min(), everything.max(), 9), rtol=1e-6)
@@ -150,9 +150,9 @@ def test_outputs_are_counted_and_told_apart():
     assert numbers['counts'][name] == np.bincount(bins, minlength=8).tolist() and sum(numbers['counts'][name]) == 50
     assert numbers[f'mean_{name}'] == pytest.approx(values.mean(), rel=1e-5)
   score = roc_auc_score([1] * 50 + [0] * 50, np.concatenate([outputs['train'], outputs['generated']]))
-  assert numbers['told_apart'] == pytest.approx(score) and 0.7 < score < 1
+  assert numbers['auc'] == pytest.approx(score) and 0.7 < score < 1
   same = measured('critic_outputs', Fake(real), Splits(dataset_of(real)), num_images=50).numbers
-  assert same['told_apart'] == pytest.approx(0.5) and set(same['counts']) == {'train', 'generated'}
+  assert same['auc'] == pytest.approx(0.5) and set(same['counts']) == {'train', 'generated'}
 
 
 def test_the_samples_at_both_ends_are_set_apart():
@@ -244,7 +244,7 @@ def test_a_gan_is_asked_in_evaluation():
   shown = np.concatenate([images / 127.5 - 1, np.broadcast_to(one_hot[:, None, None], (9, 8, 8, 10))], axis=-1)
   variables = {'params': state.params['critic'], **statistics['critic']}
   logits, _ = family.critic.apply(variables, np.float32(shown), train=False)
-  np.testing.assert_allclose(model.trust(images, labels), logits, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(model.critic_logits(images, labels), logits, rtol=1e-4, atol=1e-5)
   latents = rng.normal(size=(9, 5)).astype(np.float32)
   variables = {'params': state.ema_params['generator'], **statistics['generator']}
   drawn = family.generator.apply(variables, np.concatenate([latents, one_hot], axis=1), train=False)

@@ -94,18 +94,19 @@ def update():
   state = jax.jit(family.init)(jax.random.key(3))
   rng = np.random.default_rng(0)
   batch = {'image': rng.uniform(-1, 1, (BATCH, 8, 8, 1)).astype(np.float32),
-           'label': rng.integers(0, 10, BATCH, dtype=np.int32)}
+           'condition': rng.integers(0, 10, BATCH, dtype=np.int32)}
   def both(batch):
-    labels = batch['label']
+    labels = batch['condition']
     generated = family.generate(state, jax.random.key(1), labels)
     def answers(images):
-      return family.judge(state.params['critic'], state.model_state['critic'], images, labels, jax.random.key(2))[:2]
+      of_critic = state.params['critic'], state.model_state['critic']
+      return family.run_critic(*of_critic, images, labels, jax.random.key(2))[:2]
     return dict(
         real=answers(batch['image']), fake=answers(generated.images),
         critic=family.critic_step(state, batch, generated.images, jax.random.key(2)),
-        generator=family.generator_step(state, generated, labels, jax.random.key(2)))
+        generator=family.generator_step(state, generated, batch, jax.random.key(2)))
   out = jax.pmap(both, axis_name=AXIS, devices=jax.devices()[:1])({k: v[None] for k, v in batch.items()})
-  return jax.tree.map(lambda x: np.asarray(x[0], np.float64), out), jax.device_get(state), batch['label']
+  return jax.tree.map(lambda x: np.asarray(x[0], np.float64), out), jax.device_get(state), batch['condition']
 
 
 def cross_entropy(logits, labels):
@@ -148,8 +149,8 @@ def test_each_update_moves_its_own_network_alone(update, network, other):
 def test_the_critic_is_not_told_the_label_and_the_generator_is():
   family = families.create(tiny.acgan(), SPEC)
   images, labels = jnp.ones((2, 8, 8, 1)), jnp.arange(2)
-  assert family.critic_input(images, labels) is images
-  assert family.generator_input(jnp.zeros((2, 5)), labels).shape == (2, 15)
+  assert family.condition.critic_input(images, labels) is images
+  assert family.condition.generator_input(jnp.zeros((2, 5)), labels).shape == (2, 15)
 
 
 @pytest.mark.parametrize(('name', 'num_classes', 'expected'), [
@@ -170,9 +171,10 @@ def test_an_embedding_is_a_vector_for_each_label_beside_the_noise():
   config = tiny.acgan(**{'model.generator.normalization': 'none'})
   embedding = families.create(config, SPEC)
   noise, labels = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32), np.array([0, 3, 3, 9])
-  params = embedding.generator.init(jax.random.key(0), embedding.generator_input(noise, labels), train=False)['params']
+  latents = embedding.condition.generator_input(noise, labels)
+  params = embedding.generator.init(jax.random.key(0), latents, train=False)['params']
   table = np.asarray(params['label_embedding'])
-  images = embedding.generator.apply({'params': params}, embedding.generator_input(noise, labels), train=False)
+  images = embedding.generator.apply({'params': params}, latents, train=False)
   plain = networks.generator(config.model.generator, (8, 8, 1))
   rest = {name: layer for name, layer in params.items() if name != 'label_embedding'}
   expected = plain.apply({'params': rest}, np.concatenate([noise, table[labels]], axis=1), train=False)

@@ -32,18 +32,18 @@ def update():
   state = jax.jit(family.init)(jax.random.key(3))
   rng = np.random.default_rng()
   batch = {'image': rng.uniform(-1, 1, (BATCH, 8, 8, 1)).astype(np.float32),
-           'label': rng.integers(0, 10, BATCH, dtype=np.int32)}
+           'condition': rng.integers(0, 10, BATCH, dtype=np.int32)}
   def both(batch):
-    generated = family.generate(state, jax.random.key(1), batch['label'])
+    generated = family.generate(state, jax.random.key(1), batch['condition'])
     def critic_loss(params):
       terms, _, _ = family.critic_terms({'critic': params}, state.model_state['critic'], batch, generated.images,
                                          jax.random.key(2))
       return sum(terms.values()).mean()
     def generator_loss(images):
-      terms, _ = family.generator_terms(state.params, {}, images, batch['label'], jax.random.key(4))
+      terms, _ = family.generator_terms(state.params, {}, batch, images, jax.random.key(4))
       return terms['adversarial'].mean()
     def generator_loss_of_params(params):
-      latents = family.latents(jax.random.key(1), batch['label'])
+      latents = family.latents(jax.random.key(1), batch['condition'])
       images = family.generator.apply({'params': params, **state.model_state['generator']}, latents, train=True,
                                       mutable=['batch_stats'])[0]
       return generator_loss(images)
@@ -69,7 +69,7 @@ def as_torch(critic):
 def test_critic_loss_and_its_gradient_through_the_penalty(update):
   out, critic, batch = update
   params = as_torch(critic)
-  labels = torch.tensor(batch['label']).long()
+  labels = torch.tensor(batch['condition']).long()
   loss = twins.wasserstein_critic_loss(lambda x: torch_critic(params, x, labels), as_torch_images(batch['image']),
                                        as_torch_images(out['fake']), torch.tensor(out['mix']))
   loss.backward()
@@ -83,7 +83,7 @@ def test_critic_loss_and_its_gradient_through_the_penalty(update):
 def test_generator_loss_and_its_gradient_at_the_images(update):
   out, critic, batch = update
   fake = as_torch_images(out['fake']).requires_grad_()
-  loss = -torch_critic(as_torch(critic), fake, torch.tensor(batch['label']).long()).mean()
+  loss = -torch_critic(as_torch(critic), fake, torch.tensor(batch['condition']).long()).mean()
   loss.backward()
   np.testing.assert_allclose(out['generator_loss'], loss.item(), rtol=1e-4, atol=1e-6)
   gradient = fake.grad.numpy().transpose(0, 2, 3, 1)

@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from jgen import families
-from jgen.augmentation import critic_inputs as presentation
+from jgen.augmentation import critic_inputs
 from jgen.data.spec import Spec
 from jgen.errors import UserError
 from jgen.families.gan import GAN
@@ -79,9 +79,9 @@ def test_networks_are_updated_as_often_as_asked(updates):
 def test_more_generator_updates_come_after_the_critics_and_have_latents_of_their_own():
   seen = []
   class Recording(GAN):
-    def latents(self, key, labels):
+    def latents(self, key, condition):
       jax.debug.callback(lambda data: seen.append(tuple(data.tolist())), jax.random.key_data(key))
-      return super().latents(key, labels)
+      return super().latents(key, condition)
   one, _, end_of_one = step((('critic_steps', 1), ('generator_steps', 1)))
   family = family_of(generator_steps=3)
   family = Recording(**{field.name: getattr(family, field.name) for field in dataclasses.fields(family)})
@@ -98,9 +98,9 @@ def test_generator_metrics_are_means_over_its_updates():
   losses = []
   class Recording(GAN):
     def generator_terms(self, *arguments):
-      terms, watched = super().generator_terms(*arguments)
+      terms, metrics = super().generator_terms(*arguments)
       jax.debug.callback(lambda loss: losses.append(float(loss)), terms['adversarial'].mean())
-      return terms, watched
+      return terms, metrics
   family = Recording(**{field.name: getattr(family, field.name) for field in dataclasses.fields(family)})
   metrics, _, _ = step_of(family)
   assert len(set(losses)) == 3
@@ -131,7 +131,7 @@ def test_the_critic_sees_nothing_but_what_it_is_shown():
   def blank(key, step, images):
     jax.debug.callback(lambda data: keys.append(tuple(data.tolist())), jax.random.key_data(key))
     return images * 0. + step + 0.5
-  metrics, start, end = step_of(dataclasses.replace(family_of(**STILL), present=blank))
+  metrics, start, end = step_of(dataclasses.replace(family_of(**STILL), augment_for_critic=blank))
   critic = family_of().critic
   logits, _ = critic.apply({'params': start.params['critic']}, jnp.full((1, 8, 8, 1), 0.5), train=False)
   logit = float(logits[0])
@@ -179,7 +179,7 @@ def test_dropout_at_sampling_changes_samples_alone():
 
 def test_the_defaults_add_nothing():
   family = family_of()
-  assert family.present is presentation.unchanged and family.targets == Targets() and family.penalty is None
+  assert family.augment_for_critic is critic_inputs.unchanged and family.targets == Targets() and family.penalty is None
 
 
 @pytest.mark.parametrize(('settings', 'message'), [

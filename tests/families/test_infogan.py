@@ -16,6 +16,7 @@ from jgen import families, networks
 from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation import EVALUATORS, create
+from jgen.families.conditioning import Codes
 from jgen.losses.information import MIN_LOG_VARIANCE, LatentCodes
 from jgen.parallel import AXIS
 
@@ -116,19 +117,20 @@ def infogan(**settings):
 def update():
   """What both updates of an InfoGAN compute and leave, with the answers of the critic and its body they start from."""
   family = infogan()
-  alone = dataclasses.replace(family, body_learns_codes=False)
+  alone = dataclasses.replace(family, head=dataclasses.replace(family.head, body_learns=False))
   state = jax.jit(family.init)(jax.random.key(3))
   images = np.random.default_rng(0).uniform(-1, 1, (BATCH, 8, 8, 1)).astype(np.float32)
   def both(images):
-    codes = family.draw_codes(jax.random.key(5), BATCH)
-    generated, batch = family.generate(state, jax.random.key(1), codes), {'image': images, 'label': codes}
+    codes = family.condition.draw(jax.random.key(5), jnp.zeros(BATCH))
+    generated, batch = family.generate(state, jax.random.key(1), codes), {'image': images, 'condition': codes}
     def answers(images):
-      return family.judge(state.params['critic'], state.model_state['critic'], images, codes, jax.random.key(2))[:2]
+      of_critic = state.params['critic'], state.model_state['critic']
+      return family.run_critic(*of_critic, images, codes, jax.random.key(2))[:2]
     return dict(
         codes=codes, real=answers(images), fake=answers(generated.images),
         critic=family.critic_step(state, batch, generated.images, jax.random.key(2)),
         critic_alone=alone.critic_step(state, batch, generated.images, jax.random.key(2)),
-        generator=family.generator_step(state, generated, codes, jax.random.key(2)))
+        generator=family.generator_step(state, generated, batch, jax.random.key(2)))
   out = jax.pmap(both, axis_name=AXIS, devices=jax.devices()[:1])(images[None])
   return jax.tree.map(lambda x: np.asarray(x[0], np.float64), out), jax.device_get(state)
 
@@ -200,21 +202,21 @@ def test_every_update_of_the_critic_has_codes_of_its_own_and_samples_take_those_
   family = infogan()
   seen = []
   class Recording(type(family)):
-    def generate(self, state, key, labels):
-      seen.append(labels)
-      return super().generate(state, key, labels)
+    def generate(self, state, key, condition):
+      seen.append(condition)
+      return super().generate(state, key, condition)
   family = Recording(**{field.name: getattr(family, field.name) for field in dataclasses.fields(family)})
   state = jax.jit(family.init)(jax.random.key(0))
   batches = {'image': np.zeros((2, BATCH, 8, 8, 1), np.float32), 'label': np.zeros((2, BATCH), np.int32)}
   given = np.tile(np.float32([1, 2, 0.5, -0.5]), (BATCH, 1))
   def both(batches):
     jax.eval_shape(lambda: family.train_step(state, batches, jax.random.key(0)))
-    codes = jax.vmap(lambda key: family.draw_codes(key, BATCH))(jax.random.split(jax.random.key(0), 2))
+    codes = jax.vmap(lambda key: family.condition.draw(key, jnp.zeros(BATCH)))(jax.random.split(jax.random.key(0), 2))
     same, drawn = (family.sample_codes(state, jax.random.key(1), given) for _ in range(2))
     return codes, same, drawn, family.sample(state, jax.random.key(1), batches['label'][0])
   codes, same, again, random = jax.tree.map(lambda x: np.asarray(x[0]), jax.pmap(
       both, AXIS, devices=jax.devices()[:1])({name: x[None] for name, x in batches.items()}))
-  assert {labels.shape for labels in seen} == {(BATCH, 4)}
+  assert {codes.shape for codes in seen} == {(BATCH, 4)}
   assert len(np.unique(codes[..., 2])) == 2 * BATCH
   np.testing.assert_array_equal(same, again)
   assert (same != random).any(axis=(1, 2, 3)).all() and (same[0] != same[1]).any()   # other noise at each place
@@ -235,7 +237,7 @@ def test_codes_of_one_kind_are_enough(categorical, continuous):
   outputs, codes = jnp.ones((BATCH, family.latent_codes.num_outputs)), jnp.zeros((BATCH, family.latent_codes.size))
   assert family.networks()['q_head']['linear']['bias'].shape == (outputs.shape[1],)
   head = {'q_head': {'linear': {'kernel': jnp.eye(outputs.shape[1]), 'bias': jnp.zeros(outputs.shape[1])}}}
-  _, watched = family.information(head, outputs, codes)
+  _, watched = family.head.information(head, outputs, codes)
   assert ('information' in watched, 'continuous_information' in watched) == (bool(categorical), bool(continuous))
 
 
@@ -306,7 +308,7 @@ def test_information_of_codes_and_classes(digits):
     (SPEC, None, 'code_grid', 'needs a model that can sample_codes')])
 def test_evaluators_say_what_they_lack(spec, codes, name, message):
   family = infogan() if codes else families.create(tiny.dcgan(), SPEC)
-  family = dataclasses.replace(family, latent_codes=codes) if codes else family
+  family = dataclasses.replace(family, condition=Codes(codes)) if codes else family
   settings = {'code_classes': {'num_real': 100, 'num_generated': 10}, 'code_grid': {'num_rows': 1, 'num_values': 2}}
   with pytest.raises(UserError, match=message):
     create({name: settings[name]}, spec, family)

@@ -63,7 +63,7 @@ def fitted():
   family = mixture.create(section, SHAPE)
   state = jax.jit(family.init)(jax.random.key(0))
   clouds = Dataset(Spec('clouds', SHAPE), points.reshape(-1, *SHAPE), np.zeros(POINTS, np.int32), 'made in a test')
-  state = family.adapt(state, clouds)
+  state = family.init_from_data(state, clouds)
   pca = PCA(4).fit(points)
   seed = int(state.model_state['mixture']['seed'])
   return family, state, pca, GaussianMixture(3, random_state=seed).fit(pca.transform(points)), points
@@ -87,7 +87,7 @@ def test_a_mixture_that_scikit_learn_cannot_fit_is_one_line(fitted):
   family, state, *_, points = fitted
   few = Dataset(Spec('few', SHAPE), points[:60].reshape(-1, *SHAPE), np.zeros(60, np.int32), 'a test')
   with pytest.raises(UserError, match='30 Gaussians in 4 dimensions cannot be fitted to 60 points; raise config'):
-    dataclasses.replace(family, num_components=30, smallest_variance=1e-30).adapt(state, few)
+    dataclasses.replace(family, num_components=30, smallest_variance=1e-30).init_from_data(state, few)
 
 
 def test_the_mixtures_log_likelihood_is_scikit_learns(fitted):

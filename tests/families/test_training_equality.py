@@ -24,7 +24,7 @@ two_headed_twins = pytest.importorskip('benchmarks.two_headed_twins')
 
 STEPS, BATCH, SIDE = 3, 6, 8
 SPEC = Spec('squares', (SIDE, SIDE, 3), 4)
-EQUAL = 1e-10                           # of float64; float32 differs by 1e-6 after one step and more after three
+EQUAL = 1e-9                            # of float64; float32 differs by 1e-6 after one step and more after three
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +146,7 @@ def test_an_infogan_follows_pytorch(monkeypatch):
     return {'generator': from_torch.generator(twin.generator), 'q_head': {'linear': critic.pop('linear')},
             'critic': critic}
   metrics, state = train(family, read(), data)
-  codes = [jax.jit(jax.vmap(lambda key, _: family.draw_codes(key, BATCH), (None, 0), axis_name=AXIS))(
+  codes = [jax.jit(jax.vmap(lambda key, _: family.condition.draw(key, jnp.zeros(BATCH)), (None, 0), axis_name=AXIS))(
       jax.random.split(key_of(i), 1)[0], jnp.zeros(1))[0].astype(jnp.int32) for i in range(STEPS)]
   losses = twin_losses(twin, data, monkeypatch, randn=drawn([k[0] for k in update_keys(family)], normal(5)),
                        randint=[np.asarray(x, np.int64) for x in codes])
@@ -179,7 +179,7 @@ def test_a_vae_follows_pytorch(likelihood, monkeypatch):
 
 
 def with_variance(family, variance):
-  """The family with the variance that `adapt` would store."""
+  """The family with the variance that `init_from_data` would store."""
   class Adapted(type(family)):
     def init(self, key):
       state = super().init(key)

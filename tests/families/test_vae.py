@@ -221,7 +221,7 @@ def adapted(**overrides):
   family = families.create(tiny.vae(**overrides), SPEC)
   images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), np.uint8)
   dataset = Dataset(SPEC, images, np.zeros(20, np.int32), 'made in a test')
-  state = family.adapt(jax.jit(family.init)(jax.random.key(0)), dataset)
+  state = family.init_from_data(jax.jit(family.init)(jax.random.key(0)), dataset)
   return float(family.pixel_variance(state.params, state.model_state)), np.var(images / 127.5 - 1)
 
 
@@ -253,7 +253,7 @@ def test_images_without_variance_are_refused():
   family = families.create(tiny.vae(), SPEC)
   flat = Dataset(SPEC, np.zeros((4, 8, 8, 1), np.uint8), np.zeros(4, np.int32), '')
   with pytest.raises(UserError, match='all pixels of squares are alike'):
-    family.adapt(None, flat)
+    family.init_from_data(None, flat)
 
 
 @pytest.mark.parametrize('overrides, words', [

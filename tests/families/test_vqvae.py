@@ -38,9 +38,9 @@ def dataset_of(images):
 
 @functools.cache
 def system(name):
-  """(family, state at step 0, as `adapt` leaves it)."""
+  """(family, state at step 0, as `init_from_data` leaves it)."""
   family = families.create(tiny.CONFIGS[name](), SPEC)
-  return family, jax.device_get(family.adapt(jax.jit(family.init)(jax.random.key(0)), dataset_of(pictures(16))))
+  return family, jax.device_get(family.init_from_data(jax.jit(family.init)(jax.random.key(0)), dataset_of(pictures(16))))
 
 
 @functools.cache
@@ -131,7 +131,7 @@ def test_the_first_codes_are_of_all_groups_of_channels_where_there_are_many_vect
       vectors[:count], None))
   family = families.create(tiny.vqvae(), SPEC)
   state = jax.jit(family.init)(jax.random.key(0))
-  family.adapt(state, dataset_of(pictures(16)))
+  family.init_from_data(state, dataset_of(pictures(16)))
   mapped = family._vectors_in_training(state, jnp.asarray(pictures(16) / 127.5 - 1, jnp.float32))
   groups = np.asarray(mapped).reshape(-1, 3, 4)     # at each place group after group
   near = [np.abs(groups - vector).max(2).min(0) < 1e-5 for vector in seen[0]]
@@ -142,11 +142,11 @@ def test_a_codebook_may_begin_at_random_and_needs_vectors_otherwise():
   images = dataset_of(pictures(1))
   family = families.create(tiny.vqvae(**{'model.quantizer.init_images': 0}), SPEC)
   state = jax.jit(family.init)(jax.random.key(0))
-  assert family.adapt(state, images) is state
+  assert family.init_from_data(state, images) is state
   assert np.abs(codebook_of(state.params)).max() <= 1 / NUM_CODES
   family = families.create(tiny.vqvae(**{'model.quantizer.codebook_size': 13}), SPEC)
   with pytest.raises(UserError, match='codebook_size is 13, but 1 images have only 12 vectors'):
-    family.adapt(jax.jit(family.init)(jax.random.key(0)), images)
+    family.init_from_data(jax.jit(family.init)(jax.random.key(0)), images)
 
 
 def test_dead_codes_come_back_at_the_steps_that_are_asked_for():

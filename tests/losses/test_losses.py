@@ -9,6 +9,7 @@ from scipy.special import expit as sigmoid
 from jgen.losses.adversarial import ADVERSARIAL_LOSSES
 from jgen.losses.penalties import PENALTIES, dragan, gradient_penalty, r1
 from jgen.losses.targets import Targets
+from jgen.parallel import AXIS
 
 # (critic, generator) as the papers write them, in terms of D = sigmoid(logit) or of the critic's value.
 CROSS_ENTROPY = lambda r, f: -np.log(sigmoid(r)) - np.log(1 - sigmoid(f))
@@ -19,6 +20,13 @@ RESTATED = {
     'hinge': (lambda r, f: np.maximum(0, 1 - r) + np.maximum(0, 1 + f), lambda f: -f),
     'wasserstein': (lambda r, f: -(r - f), lambda f: -f),
 }
+# Relativistic losses, Jolicoeur-Martineau 2019, eq. 7, 10 and 11: (critic, generator) of both logits, their means.
+RELATIVISTIC = {
+    'relativistic_average': (
+        lambda r, f: -np.log(sigmoid(r - f.mean())).mean() - np.log(1 - sigmoid(f - r.mean())).mean(),
+        lambda r, f: -np.log(sigmoid(f - r.mean())).mean() - np.log(1 - sigmoid(r - f.mean())).mean()),
+    'relativistic_pairing': (lambda r, f: -np.log(sigmoid(r - f)).mean(), lambda r, f: -np.log(sigmoid(f - r)).mean()),
+}
 each_loss = pytest.mark.parametrize('name', list(RESTATED))
 
 
@@ -28,15 +36,16 @@ def logits():
 
 
 def test_every_loss_is_restated():
-  assert set(RESTATED) == set(ADVERSARIAL_LOSSES)
+  assert {*RESTATED, *RELATIVISTIC} == set(ADVERSARIAL_LOSSES)
+  assert {name for name, loss in ADVERSARIAL_LOSSES.items() if loss.relativistic} == set(RELATIVISTIC)
 
 
 @each_loss
 def test_losses_against_their_restatement(name, logits):
   real, fake = logits.astype(np.float64)
   loss, (critic, generator) = ADVERSARIAL_LOSSES[name], RESTATED[name]
-  np.testing.assert_allclose(loss.real(logits[0]) + loss.generated(logits[1]), critic(real, fake), rtol=1e-4, atol=1e-5)
-  np.testing.assert_allclose(loss.generator(logits[1]), generator(fake), rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(sum(loss.critic(*logits)), critic(real, fake), rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(loss.generator(None, logits[1]), generator(fake), rtol=1e-4, atol=1e-5)
 
 
 @each_loss
@@ -46,18 +55,40 @@ def test_gradients_are_the_restatements_differences(name, logits):
   smooth = (np.abs(np.abs(logits) - 1) > 1e-3).all(0)   # the hinge has corners at 1 and -1
   difference = lambda f, x: ((f(x + step) - f(x - step)) / (2 * step))[smooth]
   gradient = lambda f, x: jax.grad(lambda x: f(x).sum())(x)[smooth]
-  np.testing.assert_allclose(gradient(loss.generator, logits[1]), difference(generator, fake), rtol=1e-3, atol=1e-4)
-  np.testing.assert_allclose(gradient(loss.real, logits[0]), difference(lambda x: critic(x, fake), real), rtol=1e-3,
-                             atol=1e-4)
-  np.testing.assert_allclose(gradient(loss.generated, logits[1]), difference(lambda x: critic(real, x), fake),
-                             rtol=1e-3, atol=1e-4)
+  expect = lambda f, x, other: np.testing.assert_allclose(gradient(f, x), other, rtol=1e-3, atol=1e-4)
+  expect(lambda x: loss.generator(None, x), logits[1], difference(generator, fake))
+  expect(lambda x: sum(loss.critic(x, logits[1])), logits[0], difference(lambda x: critic(x, fake), real))
+  expect(lambda x: sum(loss.critic(logits[0], x)), logits[1], difference(lambda x: critic(real, x), fake))
+
+
+@pytest.mark.parametrize('devices', [1, 2])
+@pytest.mark.parametrize('name', list(RELATIVISTIC))
+def test_relativistic_losses_are_of_the_batch_over_all_devices(name, devices, logits):
+  """Their means, and the gradients at all logits, against numpy and its differences."""
+  real, fake = logits.astype(np.float64) / 3
+  loss, step = ADVERSARIAL_LOSSES[name], 1e-5
+  def both(real, fake):
+    of_critic = lambda real, fake: sum(loss.critic(real, fake)).mean()
+    of_generator = lambda real, fake: loss.generator(real, fake).mean()
+    return [jax.value_and_grad(f, argnums=(0, 1))(real, fake) for f in (of_critic, of_generator)]
+  split = lambda x: jnp.asarray(x, jnp.float32).reshape(devices, -1)
+  found = jax.pmap(both, AXIS, devices=jax.devices()[:devices])(split(real), split(fake))
+  for (value, gradients), restated in zip(found, RELATIVISTIC[name], strict=True):
+    np.testing.assert_allclose(np.mean(value), restated(real, fake), rtol=1e-4)
+    for place, gradient in enumerate(gradients):
+      for i in (0, 30):                 # on either device
+        moved = [np.array([real, fake]), np.array([real, fake])]
+        moved[0][place, i] += step
+        moved[1][place, i] -= step
+        difference = (restated(*moved[0]) - restated(*moved[1])) / (2 * step)
+        np.testing.assert_allclose(np.ravel(gradient)[i] / devices, difference, rtol=1e-2, atol=1e-5)
 
 
 @pytest.mark.parametrize('name', ['saturating', 'non_saturating'])
 def test_logarithms_stay_finite_far_out(name):
   far = jnp.array([-1e4, 1e4])
   loss = ADVERSARIAL_LOSSES[name]
-  total = lambda x: loss.real(x).sum() + loss.generated(x).sum() + loss.generator(x).sum()
+  total = lambda x: sum(loss.critic(x, x)).sum() + loss.generator(None, x).sum()
   assert np.isfinite(total(far)) and np.isfinite(jax.grad(total)(far)).all()
 
 

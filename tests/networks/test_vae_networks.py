@@ -97,7 +97,7 @@ def test_one_step_is_pytorchs(name):
   twin = twins.VAETrainer(config.model, 0, 64, channels, variance)
   config.model.optimizer.name, config.model.optimizer.learning_rate = 'sgd', 1.
   family, first, key = families.create(config, dataset.spec), jax.devices()[:1], jax.random.key(5)
-  state = family.adapt(family.init(key), dataset)
+  state = family.init_from_data(family.init(key), dataset)
   start = jax.tree.map(np.array, as_jgen(twin, lambda tensor: tensor.detach().numpy()))
   assert jax.tree.structure(start) == jax.tree.structure(dict(state.params['vae']))
   state = jax_utils.replicate(state.replace(params={'vae': start}), first)

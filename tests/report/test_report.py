@@ -26,7 +26,7 @@ COLUMNS = ('critic/loss', 'generator/loss', 'critic/adversarial', 'critic/wasser
            'critic/fake_class_loss', 'generator/information', 'generator/continuous_information',
            'generator/code_accuracy')
 REFERENCES = ('generator/information_maximum',)   # drawn as levels
-EVALUATED = ('class_consistency/accuracy', 'critic_outputs/told_apart', 'diversity/pair_ratio',
+EVALUATED = ('class_consistency/accuracy', 'critic_outputs/auc', 'diversity/pair_ratio',
              'diversity/nearest_ratio', 'speed/images_per_second', 'ledger/loss', 'ledger/mse', 'ledger/mse_sampled',
              'ledger/elbo',
              'ledger/importance_bound', 'ledger/reconstruction_nats', 'ledger/kl', 'ledger/bits_per_dimension',
@@ -85,7 +85,7 @@ def workdir(tmp_path_factory):
       store(folder, step, evaluator, {name.partition('/')[2]: accuracy * random.random() for name in EVALUATED
                                       if name.startswith(evaluator)})
     store(folder, step, 'diversity', {'pair_ratio': accuracy, 'nearest_ratio': accuracy / 2})
-    store(folder, step, 'critic_outputs', {'told_apart': accuracy, **OUTPUTS})
+    store(folder, step, 'critic_outputs', {'auc': accuracy, **OUTPUTS})
     store(folder, step, 'codebook', {name.removeprefix('codebook/'): accuracy * random.random() for name in EVALUATED
                                      if name.startswith('codebook/')} | {'train_usage': [7, 0, 2]})
   store(folder, 6_000, 'tsne', latents(['not Bangs', 'Bangs']))

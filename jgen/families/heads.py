@@ -1,0 +1,112 @@
+"""A second head on a GAN's critic: one class per kind, with the terms that it adds to both losses.
+
+Terms are {name: [B]} that are minimised, metrics {name: [B]} that are logged.
+"""
+
+from collections.abc import Callable
+import dataclasses
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from jgen.losses.information import LatentCodes
+
+Terms = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class NoHead:
+  """The critic gives logits alone; also the base of the other kinds."""
+
+  def networks(self, features: Callable) -> dict:
+    """{network: (module, the arguments of its call, optimizer)} that the generator's update moves as well.
+
+    `features()` is an array of the shape [1, F] of what the critic returns besides its logits.
+    """
+    del features
+    return {}
+
+  def critic_terms(self, params, real, fake, condition) -> tuple[Terms, Terms]:
+    """(terms, metrics) of the critic's update.
+
+    Args:
+      params: of all networks.
+      real, fake: what the critic returned besides its logits for real and for generated images, [B, ...].
+      condition: that the images were generated for, [B, ...].
+    """
+    del params, real, fake, condition
+    return {}, {}
+
+  def generator_terms(self, params, fake, condition) -> tuple[Terms, Terms]:
+    """(terms, metrics) of the generator's update."""
+    del params, fake, condition
+    return {}, {}
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassHead(NoHead):
+  """The class of an image, as logits [B, Y]: the auxiliary classifier of Odena et al. 2017, L_C of eq. 3."""
+
+  weight: float
+
+  def critic_terms(self, params, real, fake, condition):
+    real_loss, fake_loss = class_loss(real, condition), class_loss(fake, condition)
+    return {'weighted_class_loss': self.weight * (real_loss + fake_loss)}, {
+        'real_class_loss': real_loss, 'fake_class_loss': fake_loss,
+        'real_class_accuracy': class_accuracy(real, condition), 'fake_class_accuracy': class_accuracy(fake, condition)}
+
+  def generator_terms(self, params, fake, condition):
+    return {'weighted_class_loss': self.weight * class_loss(fake, condition)}, {}
+
+
+@dataclasses.dataclass(frozen=True)
+class CodeHead(NoHead):
+  """The codes of a generated image: Q, a network on the critic's body (Chen et al. 2016).
+
+  The generator and Q ascend the bound on the mutual information, eq. 5, together. In the critic's update Q is fixed;
+  the body that it shares with the critic learns there, from the critic's loss and, as in the paper's code, from the
+  bound on the same images, or, without `body_learns`, from the critic's loss alone.
+  """
+
+  latent_codes: LatentCodes
+  network: nn.Module                    # features [B, F] -> Q's outputs
+  optimizer: optax.GradientTransformation
+  categorical_weight: float             # lambda of the categorical codes
+  continuous_weight: float              # lambda of the continuous ones
+  body_learns: bool
+
+  def networks(self, features):
+    return {'q_head': (self.network, (jnp.zeros(features().shape),), self.optimizer)}
+
+  def critic_terms(self, params, real, fake, condition):
+    return self.information(params, fake, condition) if self.body_learns else ({}, {})
+
+  def generator_terms(self, params, fake, condition):
+    return self.information(params, fake, condition)
+
+  def information(self, params, features, codes):
+    """The negative weighted bound, and the bound in nats with the most that it can be."""
+    outputs, latent_codes, metrics = self.network.apply({'params': params['q_head']}, features, train=True), (
+        self.latent_codes), {}
+    cost = jnp.zeros(len(codes))
+    if latent_codes.categorical:
+      metrics = {'information': latent_codes.categorical_information(outputs, codes),
+                 'information_maximum': jnp.full(len(codes), latent_codes.entropy),
+                 'code_accuracy': latent_codes.accuracy(outputs, codes)}
+      cost -= self.categorical_weight * metrics['information']
+    if latent_codes.continuous:
+      metrics['continuous_information'] = latent_codes.continuous_information(outputs, codes)
+      cost -= self.continuous_weight * metrics['continuous_information']
+    return {'weighted_information': cost}, metrics
+
+
+def class_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
+  """Cross-entropy [B] of logits [B, Y], in nats."""
+  return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+def class_accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+  """[B], 1 where the largest of the logits [B, Y] is that of the label, else 0."""
+  return (logits.argmax(-1) == labels).astype(jnp.float32)
