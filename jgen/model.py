@@ -1,7 +1,9 @@
 """A model as the evaluators see it: a family with the state that it has now, for any number of images."""
 
+from collections.abc import Callable, Mapping
 import dataclasses
 import functools
+import typing
 
 import jax
 import jax.numpy as jnp
@@ -82,9 +84,68 @@ class Compiled:
     return filled.reshape(*self._shape, *x.shape[1:])
 
 
+class Argument(typing.NamedTuple):
+  """How an argument passes from the host to a family's method."""
+
+  dtype: type | None                    # that the host's array is made of; None leaves it
+  on_device: Callable                   # applied to it there
+
+
+IMAGES = Argument(None, to_float)
+LABELS = Argument(np.int32, lambda x: x)
+CODES = Argument(np.int32, lambda x: x)
+LATENTS = Argument(np.float32, lambda x: x)
+
+
+def pixels(images):
+  """{'image': uint8, 'finite': bool [B]} of float images [B, H, W, C]."""
+  return {'image': to_pixels(images), 'finite': jnp.isfinite(images).all(axis=(1, 2, 3))}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)   # compared and hashed by identity: what is compiled is found by it
+class Border:
+  """How a method of a family is called from the host: with uint8 images, and without keys where it draws nothing."""
+
+  method: str                           # of a Family, or of one that follows a protocol of `jgen.families.contracts`
+  arguments: Mapping[str, Argument]     # by the names that the method gives them
+  draws: bool = False                   # whether it takes a key
+  gives_images: bool = False
+  as_batch: bool = False                # whether it takes the arguments as one mapping, `batch`
+
+  def __call__(self, family, state, key, arrays):
+    """What the method gives for one device's share of the host's arrays."""
+    inputs = {name: self.arguments[name].on_device(x) for name, x in arrays.items()}
+    inputs = {'batch': inputs} if self.as_batch else inputs
+    given = getattr(family, self.method)(state, **inputs, **({'key': key} if self.draws else {}))
+    return pixels(given) if self.gives_images else given
+
+  def on_host(self, inputs):
+    """{name: array} of the arguments in their order."""
+    return {name: x if argument.dtype is None else np.asarray(x, argument.dtype)
+            for (name, argument), x in zip(self.arguments.items(), inputs, strict=True)}
+
+
+BORDERS = {border.method: border for border in (
+    Border('sample', {'labels': LABELS}, draws=True, gives_images=True),
+    Border('sample_at', {'latents': LATENTS, 'labels': LABELS}, draws=True, gives_images=True),
+    Border('sample_codes', {'codes': LATENTS}, draws=True, gives_images=True),
+    Border('encode', {'images': IMAGES}),
+    Border('latents', {'images': IMAGES}),
+    Border('codes', {'images': IMAGES}),
+    Border('decode', {'latents': LATENTS}, gives_images=True),
+    Border('decode_codes', {'codes': CODES}, gives_images=True),
+    Border('reconstruct', {'images': IMAGES}, gives_images=True),
+    Border('eval_step', {'image': IMAGES, 'label': LABELS}, draws=True, as_batch=True),
+    Border('log_weight', {'images': IMAGES}, draws=True),
+    Border('critic_logits', {'images': IMAGES, 'labels': LABELS}))}
+
+
 @dataclasses.dataclass(frozen=True)
 class Model:
-  """What a family can do, with uint8 images [n, H, W, C] at this border. Families lack some of it: see `needs`."""
+  """A family with a state, called with any number n of uint8 images [n, H, W, C] on the host.
+
+  `call` is the way to all methods of BORDERS; those below name the arguments and what comes back. Families lack some.
+  """
 
   compiled: Compiled
   state: object                         # a replicated TrainState
@@ -99,120 +160,76 @@ class Model:
     """The TrainState that all methods use: of averaged parameters where there are any."""
     return self.compiled.used(self.state, self.dataset)
 
-  def sample(self, labels, seed):
-    """Images for labels int [n], which a family without classes ignores, and a whole-number seed."""
-    return np.concatenate([*self.sample_parts(labels, seed)])
+  def call(self, method: str, *inputs, seed: int = 0):
+    """What a method of BORDERS gives for its arguments, arrays [n, ...]: arrays on the host, images as uint8.
 
-  def sample_parts(self, labels, seed):
-    """The same images part by part, uint8 [n, H, W, C], as they are made; raises UserError where one is not finite."""
-    for made in self.compiled.parts(_sample, self.used, np.asarray(labels, np.int32), seed):
-      if not made['finite'].all():
+    Raises:
+      UserError: an image is not finite.
+    """
+    return jax.tree.map(lambda *x: np.concatenate(x), *self.parts(method, *inputs, seed=seed))
+
+  def parts(self, method: str, *inputs, seed: int = 0):
+    """The same part by part, as it is made."""
+    border = BORDERS[method]
+    for made in self.compiled.parts(border, self.used, border.on_host(inputs), seed):
+      if border.gives_images and not made['finite'].all():
         raise UserError(f'the model of step {self.step:,} draws images with NaN or infinity; train with a smaller '
                         'learning rate, or evaluate an earlier checkpoint')
-      yield made['image']
+      yield made['image'] if border.gives_images else made
 
-  def encode(self, images):
+  def sample(self, labels, seed: int) -> np.ndarray:
+    """Images for labels int [n], which a family without classes ignores, and a whole-number seed."""
+    return self.call('sample', labels, seed=seed)
+
+  def sample_parts(self, labels, seed: int):
+    """The same images part by part, uint8 [k, H, W, C], as they are made."""
+    return self.parts('sample', labels, seed=seed)
+
+  def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(mean, log variance) of the latents, float32 [n, Z] each."""
-    return self.compiled(_encode, self.used, images, 0)
+    return self.call('encode', images)
 
-  def latents(self, images):
+  def latents(self, images: np.ndarray) -> np.ndarray:
     """The encoder's maps, float32 [n, h, w, c]."""
-    return self.compiled(_latents, self.used, images, 0)
+    return self.call('latents', images)
 
-  def codes(self, images):
+  def codes(self, images: np.ndarray) -> np.ndarray:
     """The codes of images, int32 [n, N]."""
-    return self.compiled(_codes, self.used, images, 0)
+    return self.call('codes', images)
 
-  def decode_codes(self, codes):
+  def decode_codes(self, codes) -> np.ndarray:
     """Images of codes int [n, N]."""
-    return self.compiled(_decode_codes, self.used, np.asarray(codes, np.int32), 0)
+    return self.call('decode_codes', codes)
 
-  def decode(self, latents):
+  def decode(self, latents) -> np.ndarray:
     """Images of latents float32 [n, Z], or [n, h, w, c] where these are maps."""
-    return self.compiled(_decode, self.used, np.asarray(latents, np.float32), 0)
+    return self.call('decode', latents)
 
-  def reconstruct(self, images):
-    """The images that the codes of these images stand for."""
-    return self.compiled(_reconstruct, self.used, images, 0)
+  def reconstruct(self, images: np.ndarray) -> np.ndarray:
+    """Images decoded from the latents of images."""
+    return self.call('reconstruct', images)
 
-  def eval_step(self, images, labels, seed):
-    """{name: float32 [n]}, what the family tells of each image."""
-    return self.compiled(_eval_step, self.used, {'image': images, 'label': labels}, seed)
+  def eval_step(self, images: np.ndarray, labels, seed: int) -> dict[str, np.ndarray]:
+    """{name: float32 [n]}, the family's numbers for each image."""
+    return self.call('eval_step', images, labels, seed=seed)
 
-  def log_weight(self, images, seed):
+  def log_weight(self, images: np.ndarray, seed: int) -> np.ndarray:
     """log p(x, z) - log q(z | x) in nats, float32 [n], for one sample z of each image's latents."""
-    return self.compiled(_log_weight, self.used, images, seed)
+    return self.call('log_weight', images, seed=seed)
 
-  def sample_at(self, latents, labels, seed):
+  def sample_at(self, latents, labels, seed: int) -> np.ndarray:
     """Images of latents float32 [n, Z] with labels int [n], which a family without classes ignores."""
-    batch = {'latents': np.asarray(latents, np.float32), 'label': np.asarray(labels, np.int32)}
-    return self.compiled(_sample_at, self.used, batch, seed)
+    return self.call('sample_at', latents, labels, seed=seed)
 
-  def sample_codes(self, codes, seed):
+  def sample_codes(self, codes, seed: int) -> np.ndarray:
     """Images of codes float32 [n, M + N]; for the same seed, noise is the same at the same place."""
-    return self.compiled(_sample_codes, self.used, np.asarray(codes, np.float32), seed)
+    return self.call('sample_codes', codes, seed=seed)
 
-  def critic_logits(self, images, labels):
-    """How sure the model is that each of the images, of labels int [n], is real: float32 [n]."""
-    return self.compiled(_critic_logits, self.used, {'image': images, 'label': np.asarray(labels, np.int32)}, 0)
+  def critic_logits(self, images: np.ndarray, labels) -> np.ndarray:
+    """How real each image, of labels int [n], looks to the critic: float32 [n], higher is more real."""
+    return self.call('critic_logits', images, labels)
 
   @property
   def step(self):
     """Training steps that the state has seen."""
     return int(self.state.step.addressable_shards[0].data[0])
-
-
-def _sample(family, state, key, labels):
-  images = family.sample(state, key, labels)
-  return {'image': to_pixels(images), 'finite': jnp.isfinite(images).all(axis=(1, 2, 3))}
-
-
-def _encode(family, state, key, images):
-  del key
-  return family.encode(state, to_float(images))
-
-
-def _latents(family, state, key, images):
-  del key
-  return family.latents(state, to_float(images))
-
-
-def _codes(family, state, key, images):
-  del key
-  return family.codes(state, to_float(images))
-
-
-def _decode_codes(family, state, key, codes):
-  del key
-  return to_pixels(family.decode_codes(state, codes))
-
-
-def _decode(family, state, key, latents):
-  del key
-  return to_pixels(family.decode(state, latents))
-
-
-def _reconstruct(family, state, key, images):
-  del key
-  return to_pixels(family.reconstruct(state, to_float(images)))
-
-
-def _eval_step(family, state, key, batch):
-  return family.eval_step(state, {**batch, 'image': to_float(batch['image'])}, key)
-
-
-def _log_weight(family, state, key, images):
-  return family.log_weight(state, to_float(images), key)
-
-
-def _sample_at(family, state, key, batch):
-  return to_pixels(family.sample_at(state, key, batch['latents'], batch['label']))
-
-
-def _sample_codes(family, state, key, codes):
-  return to_pixels(family.sample_codes(state, key, codes))
-
-
-def _critic_logits(family, state, key, batch):
-  del key
-  return family.critic_logits(state, to_float(batch['image']), batch['label'])

@@ -71,8 +71,8 @@ def _evaluators(sections, spec, count):
   sections = {name: {**section, 'num_generated': section.get('num_generated') or count}
               for name, section in sections.items()}
   for name in sections:
-    if not hasattr(evaluation.EVALUATORS.get(name), 'of_images'):
-      known = [name for name, evaluator in evaluation.EVALUATORS.items() if hasattr(evaluator, 'of_images')]
+    if not getattr(evaluation.EVALUATORS.get(name), 'of_images', False):
+      known = [name for name, evaluator in evaluation.EVALUATORS.items() if evaluator.of_images]
       raise UserError(f'config.evaluators.{name} needs a model, not images alone; name others: '
                       f'--evaluators={",".join(known)}')
   return evaluation.create(sections, spec, family=None)

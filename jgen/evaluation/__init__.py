@@ -1,19 +1,6 @@
 """What a model's images are measured by, during training and on a checkpoint.
 
-The contract of an evaluator, a frozen dataclass whose fields are the keys of its section of a config, declared as in
-`jgen.keys`:
-  `needs` names the methods of a Family, beyond those that all have, that it calls through the model;
-  `needs_test` says whether it measures on test images;
-  `check(spec, family)`, which only some have, raises UserError where it cannot serve the data set or the model, before
-  anything is trained;
-  `check_data(splits)`, which only some have, raises UserError where the images show that, also before;
-  `measure(model, splits, seed) -> Measured`, where `model` is a `jgen.model.Model` and `splits` are
-  `jgen.data.spec.Splits`. Its numbers can be ranked among runs where it gives them a receipt (`receipt.py`);
-  `scores(spec, family)`, which only some have, gives the names of those of its numbers that rank models: the entries of
-  `jgen.run.scores.KINDS` that it measures;
-  `stand_ins() -> {name: evaluator}`, which only some have, is what measures in its place where it cannot, if anything;
-  `of_images`, which only some have, says that it needs of the model no more than `sample_parts`, so that it can measure
-  images of any source.
+The contract is `jgen.evaluation.base.Evaluator`.
 """
 
 from jgen import keys
@@ -36,6 +23,7 @@ from jgen.evaluation.pictures.reconstructions import Reconstructions
 from jgen.evaluation.pictures.traversals import Traversals
 from jgen.evaluation.reconstruction_quality import ReconstructionQuality
 from jgen.evaluation.tsne import Tsne
+from jgen.families import contracts
 
 EVALUATORS = {
     'attribute_pairs': AttributePairs,
@@ -70,30 +58,27 @@ def create(sections, spec, family, has_test=False):
   evaluators = {}
   for name, section in sections.items():
     evaluator = _build(name, section)
-    stand_ins = evaluator.stand_ins() if hasattr(evaluator, 'stand_ins') else {}
-    evaluators |= stand_ins or {name: evaluator}
+    evaluators |= evaluator.stand_ins() or {name: evaluator}
   for name, evaluator in evaluators.items():
     _check_needs(name, evaluator, family, has_test)
-    if hasattr(evaluator, 'check'):
-      evaluator.check(spec, family)
+    evaluator.check(spec, family)
   return evaluators
 
 
 def scores_of(evaluators, spec, family):
   """The scores '<evaluator>/<entry>' that the evaluators {name: evaluator} give and by which models can be ranked."""
-  return [f'{name}/{entry}' for name, evaluator in evaluators.items() if hasattr(evaluator, 'scores')
+  return [f'{name}/{entry}' for name, evaluator in evaluators.items()
           for entry in evaluator.scores(spec, family)]
 
 
 def check_data(evaluators, splits):
   """Raises UserError where the images are such that one of the evaluators {name: evaluator} cannot serve."""
   for evaluator in evaluators.values():
-    if hasattr(evaluator, 'check_data'):
-      evaluator.check_data(splits)
+    evaluator.check_data(splits)
 
 
 def _check_needs(name, evaluator, family, has_test):
-  missing = [need for need in evaluator.needs if not hasattr(family, need)]
+  missing = [method for need in evaluator.needs for method in contracts.missing(family, need)]
   if missing:
     raise UserError(f"config.evaluators.{name}: needs a model that can {' and '.join(missing)}, which a "
                     f'{type(family).__name__} cannot; remove the evaluator or take another model')

@@ -12,6 +12,7 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from jgen.errors import UserError
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.descriptors import describe
 from jgen.evaluation.measured import Measured
 from jgen.keys import key
@@ -33,14 +34,11 @@ class Judge:
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassConsistency:
+class ClassConsistency(Evaluator):
   """The accuracy on generated images, against the labels asked for, of a classifier of real images."""
 
   num_real: int = key(5_000, 'real labelled images, at most; 4/5 train the classifier, 1/5 test it', at_least=1)
   num_generated: int = key(1_000, 'generated images, the same number of each class', at_least=1)
-
-  needs = ()
-  needs_test = False
 
   def check(self, spec, family):
     """Raises UserError where `spec` has no classes, the model heeds none, or real images are too few."""

@@ -7,22 +7,23 @@ import numpy as np
 from sklearn.metrics import normalized_mutual_info_score
 
 from jgen.errors import UserError
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.class_consistency import ClassConsistency
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.pictures.code_grid import random_codes
 from jgen.evaluation.shared import check_at_least
+from jgen.families.contracts import SamplesCodes
 from jgen.keys import key
 
 
 @dataclasses.dataclass(frozen=True)
-class CodeClasses:
+class CodeClasses(Evaluator):
   """Normalised mutual information of each categorical code with the classes that a classifier of real images sees."""
 
   num_real: int = key(5_000, 'real labelled images, at most; 4/5 train the classifier, 1/5 test it', at_least=1)
   num_generated: int = key(1_000, 'generated images of random codes', at_least=1)
 
-  needs = ('sample_codes',)
-  needs_test = False
+  needs = (SamplesCodes,)
 
   def check(self, spec, family):
     """Raises UserError where there are no classes, no categorical code, or too few images."""

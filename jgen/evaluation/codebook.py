@@ -6,21 +6,23 @@ import numpy as np
 from scipy import stats
 
 from jgen.evaluation import reconstruction_quality
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import per_image_scores
+from jgen.families.contracts import HasCodes, MeasuresImages, Reconstructs
 from jgen.keys import key
 
 _SMALLEST_FOR_SSIM = 11                 # pixels of a side
 
 
 @dataclasses.dataclass(frozen=True)
-class Codebook:
+class Codebook(Evaluator):
   """Use of the codes by training and by test images, bits an image, and the error of reconstructed test images."""
 
   num_images: int = key(0, 'test images, the first ones; 0 for all', at_least=0)
   num_train_images: int = key(10_000, 'training images, at most, evenly spread; 0 for all: an epoch', at_least=0)
 
-  needs = ('codes', 'reconstruct', 'eval_step')
+  needs = (HasCodes, Reconstructs, MeasuresImages)
   needs_test = True
 
   def scores(self, spec, family):

@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, check_at_least, spread
+from jgen.families.contracts import HasCritic
 from jgen.keys import key
 from jgen.report.grids import Grid
 
@@ -13,15 +15,14 @@ _COLUMNS = 10             # images side by side, at most
 
 
 @dataclasses.dataclass(frozen=True)
-class CriticOutputs:
+class CriticOutputs(Evaluator):
   """The critic's outputs as histograms, and the samples at both ends of them; in evaluation, on clean images."""
 
   num_images: int = key(1_000, 'images of each kind: training, test if any, generated', at_least=2)
   num_shown: int = key(20, 'generated images that are trusted most, and as many that are trusted least', at_least=1)
   num_bins: int = key(40, 'bars of the histograms, over the outputs for all images', at_least=2)
 
-  needs = ('critic_logits',)
-  needs_test = False
+  needs = (HasCritic,)
 
   def check(self, spec, family):
     """Raises UserError where more samples are shown than drawn."""

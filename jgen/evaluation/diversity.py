@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.features.neighbours import distances
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import check_at_least, spread
@@ -11,13 +12,10 @@ from jgen.keys import key
 
 
 @dataclasses.dataclass(frozen=True)
-class Diversity:
+class Diversity(Evaluator):
   """Distances between samples beside those between real images, of one class where the model is told the class."""
 
   num_images: int = key(256, 'generated images, and real ones', at_least=2)
-
-  needs = ()
-  needs_test = False
 
   def check(self, spec, family):
     """Raises UserError where there are too few images for a pair in every class."""

@@ -4,19 +4,21 @@ import dataclasses
 
 import numpy as np
 
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.ledger import standard_error
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import per_image_scores, spread
+from jgen.families.contracts import MeasuresImages
 from jgen.keys import key
 
 
 @dataclasses.dataclass(frozen=True)
-class HeldOut:
+class HeldOut(Evaluator):
   """Means of the family's `eval_step` over test images and over as many training images."""
 
   num_images: int = key(0, 'test images, evenly spread; 0 for all. As many training images beside them', at_least=0)
 
-  needs = ('eval_step',)
+  needs = (MeasuresImages,)
   needs_test = True
 
   def scores(self, spec, family):

@@ -5,21 +5,23 @@ import math
 
 import numpy as np
 
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import per_image_scores
+from jgen.families.contracts import BoundsLikelihood, Encodes, MeasuresImages
 from jgen.keys import key
 from jgen.losses.regularizers import ACTIVE_VARIANCE, kl_per_latent
 
 
 @dataclasses.dataclass(frozen=True)
-class Ledger:
+class Ledger(Evaluator):
   """Error, ELBO and its terms, divergence per latent and the importance-weighted bound on test images."""
 
   num_images: int = key(0, 'test images, the first ones; 0 for all', at_least=0)
   importance_samples: int = key(0, 'samples of the latents an image in the importance-weighted bound; 0 for none',
                                 at_least=0)
 
-  needs = ('encode', 'eval_step', 'log_weight', 'regularization')
+  needs = (Encodes, MeasuresImages, BoundsLikelihood)
   needs_test = True
 
   def scores(self, spec, family):

@@ -8,7 +8,9 @@ import dataclasses
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
+from jgen.families.contracts import Reconstructs
 from jgen.keys import key
 from jgen.run.receipt import digest_of
 
@@ -20,12 +22,12 @@ _PART = 1_024                           # images that are reconstructed at one t
 
 
 @dataclasses.dataclass(frozen=True)
-class ReconstructionQuality:
+class ReconstructionQuality(Evaluator):
   """Mean squared error, PSNR and SSIM of the test images' reconstructions."""
 
   num_images: int = key(0, 'test images, the first ones; 0 for all', at_least=0)
 
-  needs = ('reconstruct',)
+  needs = (Reconstructs,)
   needs_test = True
 
   def scores(self, spec, family):

@@ -18,8 +18,10 @@ from threadpoolctl import threadpool_limits
 from jgen.data.files.tables import few
 from jgen.data.spec import Annotation
 from jgen.errors import UserError, nearest
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import spread
+from jgen.families.contracts import Encodes
 from jgen.keys import key
 
 FOLDS = 5
@@ -27,14 +29,14 @@ _SECTION = 'config.evaluators.tsne'
 
 
 @dataclasses.dataclass(frozen=True)
-class Tsne:
+class Tsne(Evaluator):
   """t-SNE (van der Maaten and Hinton 2008) of latent means, coloured by an annotation, and its linear separability."""
 
   annotation: str = key('', "what colours the points and is to be told from the latents; '' for the class")
   num_images: int = key(2_000, 'test images, at most', at_least=2)
   perplexity: float = key(30., 'of t-SNE: neighbours that count, about; below the number of images', at_least=1)
 
-  needs = ('encode',)
+  needs = (Encodes,)
   needs_test = True
 
   def check(self, spec, family):

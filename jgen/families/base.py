@@ -1,18 +1,6 @@
 """What the loop and the evaluators may know of a model.
 
-Some families can do more than `Family` asks of all; an evaluator names what it needs of this:
-  `encode(state, images [B, H, W, C]) -> (mean, log variance)`, [B, Z] each
-  `decode(state, latents [B, Z]) -> [B, H, W, C]`
-  `reconstruct(state, images) -> [B, H, W, C]`
-  `eval_step(state, batch, key) -> {name: [B]}`, what is worth knowing of each image
-and, where latents are a map [B, h, w, c] that is replaced by N discrete codes an image,
-  `latents(state, images) -> [B, h, w, c]`, `decode` of these, `codes(state, images) -> int32 [B, N]`
-  `decode_codes(state, codes) -> [B, H, W, C]`
-  `sample_at(state, key, latents [B, Z], labels [B]) -> [B, H, W, C]`, of latents from the standard normal distribution
-    of `latent_size` entries; where there are `latent_codes`, `codes [B, M + N]` may follow
-  `sample_codes(state, key, codes [B, M + N]) -> [B, H, W, C]`, of codes as its `latent_codes` are, and of noise that
-    follows the key
-  `trust(state, images, labels) -> [B]`, how sure the model is that each image is real, in units of its own
+Some families can do more than `Family` asks of all: see `jgen.families.contracts`.
 """
 
 import jax

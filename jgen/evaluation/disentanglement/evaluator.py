@@ -6,19 +6,21 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from jgen.errors import UserError
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.disentanglement.beta_vae_score import beta_vae_score
 from jgen.evaluation.disentanglement.dci import dci
 from jgen.evaluation.disentanglement.factor_vae_score import factor_vae_score
 from jgen.evaluation.disentanglement.mutual_information_gap import mutual_information_gap
 from jgen.evaluation.disentanglement.sap import separated_attribute_predictability
 from jgen.evaluation.measured import Measured
+from jgen.families.contracts import Encodes
 from jgen.keys import key
 
 _PART = 8_192                           # images that are gathered at one time
 
 
 @dataclasses.dataclass(frozen=True)
-class Disentanglement:
+class Disentanglement(Evaluator):
   """MIG, FactorVAE score, beta-VAE score, DCI and SAP of the posterior means of training images."""
 
   num_images: int = key(50_000, 'training images, at most, that are encoded; 0 for all, as published', at_least=0)
@@ -31,8 +33,7 @@ class Disentanglement:
   batch_size: int = key(64, 'images, or pairs of images, of such a batch', at_least=2)
   num_trees: int = key(100, 'DCI: boosting stages', at_least=1)
 
-  needs = ('encode',)
-  needs_test = False
+  needs = (Encodes,)
 
   def check(self, spec, family):
     """Raises UserError where the factors of the images are not known, or the images or latents are too few."""

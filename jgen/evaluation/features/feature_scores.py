@@ -12,6 +12,7 @@ import numpy as np
 
 from jgen import terminal
 from jgen.errors import UserError
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.features import feature_spaces, frechet, kernel_distance, precision_recall, proxy_classifier
 from jgen.evaluation.features.inception_score import inception_score
 from jgen.evaluation.features.input_protocols import PROTOCOLS
@@ -83,7 +84,7 @@ SCORES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureScores:
+class FeatureScores(Evaluator):
   """What the three have in common. A subclass says which `name` it has in configs, and its `space`."""
 
   num_generated: int = key(10_000, 'images that are generated; 0, for all that there are, with --mode=score alone',
@@ -93,8 +94,7 @@ class FeatureScores:
   further: tuple[str, ...] = key((), 'scores beyond the Frechet distance and the diversity; with them the memory '
                                      'grows with the images', names=SCORES)
 
-  needs = ()
-  of_images = True                      # whether it measures images, wherever they came from
+  of_images = True
   name = ''
   has_logits = True
 

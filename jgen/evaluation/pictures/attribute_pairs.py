@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.keys import key
 from jgen.report.fonts import legible
@@ -12,13 +13,10 @@ from jgen.report.grids import Grid, rows_that_fit, spread
 
 
 @dataclasses.dataclass(frozen=True)
-class AttributePairs:
+class AttributePairs(Evaluator):
   """One column the same latents, one row the same label."""
 
   num_pairs: int = key(10, 'columns: latents, each drawn with every label', at_least=1)
-
-  needs = ()
-  needs_test = False
 
   def check(self, spec, family):
     """Raises UserError where the model heeds no label."""

@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.pictures.attribute_pairs import change
+from jgen.families.contracts import SamplesCodes
 from jgen.keys import key
 from jgen.report.grids import Grid
 
@@ -13,15 +15,14 @@ _DRAW_SEED = 0            # the same values of the other codes at every step, so
 
 
 @dataclasses.dataclass(frozen=True)
-class CodeGrid:
+class CodeGrid(Evaluator):
   """One picture a code: it takes its values along a row, and the noise and all other codes stay."""
 
   num_rows: int = key(10, 'rows: noise, and values of the other codes, that stay', at_least=1)
   num_values: int = key(11, 'columns for a continuous code, evenly from -1 to 1; other codes have their own',
                         at_least=2)
 
-  needs = ('sample_codes',)
-  needs_test = False
+  needs = (SamplesCodes,)
 
   def measure(self, model, splits, seed):
     """Measured: the pictures, and how much each code changes.

@@ -5,21 +5,23 @@ import dataclasses
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, spread
+from jgen.families.contracts import Decodes, Encodes
 from jgen.keys import key
 from jgen.latents import on_lines
 from jgen.report.grids import Grid
 
 
 @dataclasses.dataclass(frozen=True)
-class Interpolations:
+class Interpolations(Evaluator):
   """One row a pair of test images: what lies on the straight line between their latent means, decoded."""
 
   num_pairs: int = key(5, 'rows: pairs of test images', at_least=1)
   num_steps: int = key(8, 'decoded images of a row, the two reconstructions included', at_least=2)
 
-  needs = ('encode', 'decode')
+  needs = (Encodes, Decodes)
   needs_test = True
 
   def check_data(self, splits):

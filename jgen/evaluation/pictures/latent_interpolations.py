@@ -4,7 +4,9 @@ import dataclasses
 
 import numpy as np
 
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
+from jgen.families.contracts import SamplesLatents
 from jgen.keys import key
 from jgen.latents import on_arcs
 from jgen.report.fonts import legible
@@ -12,7 +14,7 @@ from jgen.report.grids import Grid
 
 
 @dataclasses.dataclass(frozen=True)
-class LatentInterpolations:
+class LatentInterpolations(Evaluator):
   """One row a pair of latents from the prior, of one class where the model is told the class.
 
   The way is on an arc, so that the latents between are as long as those that the model was trained on (White 2016,
@@ -22,8 +24,7 @@ class LatentInterpolations:
   num_pairs: int = key(10, 'rows: pairs of latents; the classes in turn', at_least=1)
   num_steps: int = key(10, 'images of a row, those of the two latents included', at_least=2)
 
-  needs = ('sample_at',)
-  needs_test = False
+  needs = (SamplesLatents,)
 
   def measure(self, model, splits, seed):
     """Measured: the picture, and the classes of its rows, if any."""

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.features.neighbours import nearest
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, check_at_least, spread
@@ -13,16 +14,13 @@ from jgen.report.grids import Grid
 
 
 @dataclasses.dataclass(frozen=True)
-class NearestImages:
+class NearestImages(Evaluator):
   """One row a sample: the sample, and its neighbours among all training images, the nearest first."""
 
   num_rows: int = key(10, 'samples shown: half of them those nearest to a training image', at_least=1)
   num_neighbours: int = key(5, 'training images beside each, the nearest ones', at_least=1)
   num_generated: int = key(100, 'samples that are compared with all training images', at_least=1)
   num_real: int = key(100, 'real images that are compared, of the test images if there are any', at_least=1)
-
-  needs = ()
-  needs_test = False
 
   def check(self, spec, family):
     """Raises UserError where fewer samples are measured than are shown."""

@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, spread
+from jgen.families.contracts import Reconstructs
 from jgen.keys import key
 from jgen.report.grids import Grid
 
@@ -13,12 +15,12 @@ _COLUMNS = 10             # images side by side, at most
 
 
 @dataclasses.dataclass(frozen=True)
-class Reconstructions:
+class Reconstructions(Evaluator):
   """The same test images each time, every row of them over a row of their reconstructions."""
 
   num_images: int = key(10, 'test images, at most; 10 side by side', at_least=1)
 
-  needs = ('reconstruct',)
+  needs = (Reconstructs,)
   needs_test = True
 
   def measure(self, model, splits, seed):

@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import spread
+from jgen.families.contracts import Decodes, Encodes
 from jgen.keys import key
 from jgen.latents import traversed
 from jgen.losses.regularizers import kl_per_latent
@@ -14,7 +16,7 @@ from jgen.report.grids import Grid
 
 
 @dataclasses.dataclass(frozen=True)
-class Traversals:
+class Traversals(Evaluator):
   """One row a latent: its value runs over the prior, all others stay where one test image has them."""
 
   num_latents: int = key(10, 'rows, at most: the latents with the largest KL, in nats', at_least=1)
@@ -23,7 +25,7 @@ class Traversals:
   image: int = key(0, 'number of the test image whose other latents are kept; -1 keeps them at 0', at_least=-1)
   num_images: int = key(1_000, 'test images, at most, that the KL is measured on', at_least=1)
 
-  needs = ('encode', 'decode')
+  needs = (Encodes, Decodes)
   needs_test = True
 
   def check_data(self, splits):
