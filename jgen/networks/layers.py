@@ -75,7 +75,7 @@ class BatchNorm(nn.Module):
   def moments(self, x):
     """(mean, biased variance, unbiased variance), [C] each, over all devices."""
     axes = tuple(range(x.ndim - 1))
-    first_and_second = jnp.stack([x.mean(axes), lax.square(x).mean(axes)])
+    first_and_second = jnp.stack([values.mean(axes) for values in (x, lax.square(x))])
     count = x.size // x.shape[-1]
     if not self.is_initializing():      # which is not mapped over the devices
       first_and_second, count = lax.pmean(first_and_second, AXIS), count * lax.axis_size(AXIS)
