@@ -223,7 +223,7 @@ def test_every_update_of_the_critic_has_codes_of_its_own_and_samples_take_those_
 
 
 @pytest.mark.parametrize(('codes', 'message'), [
-    ({'categorical': 0, 'continuous': 0, 'categorical_weight': 1.}, 'an InfoGAN needs a code'),
+    ({'categorical': 0, 'continuous': 0, 'categorical_weight': 1., 'num_values': 10}, 'an InfoGAN needs a code'),
     ({'num_values': 1}, 'config.model.codes.num_values is 1; expected a whole number, at least 2')])
 def test_codes_that_cannot_be_are_refused(codes, message):
   with pytest.raises(UserError, match=message) as caught:
@@ -233,7 +233,8 @@ def test_codes_that_cannot_be_are_refused(codes, message):
 
 @pytest.mark.parametrize(('categorical', 'continuous'), [(0, 1), (1, 0)])
 def test_codes_of_one_kind_are_enough(categorical, continuous):
-  family = infogan(**{'codes.categorical': categorical, 'codes.continuous': continuous})
+  of_categorical = {} if categorical else {'codes.categorical_weight': 1., 'codes.num_values': 10}   # not read
+  family = infogan(**{'codes.categorical': categorical, 'codes.continuous': continuous, **of_categorical})
   outputs, codes = jnp.ones((BATCH, family.latent_codes.num_outputs)), jnp.zeros((BATCH, family.latent_codes.size))
   assert family.networks()['q_head']['linear']['bias'].shape == (outputs.shape[1],)
   head = {'q_head': {'linear': {'kernel': jnp.eye(outputs.shape[1]), 'bias': jnp.zeros(outputs.shape[1])}}}
