@@ -101,6 +101,15 @@ def test_links_and_devices_in_a_tar_are_no_images(tmp_path):
   assert len(data.load(wanted(tmp_path / 'x.tar', tmp_path)).images) == 5
 
 
+def test_a_list_in_an_archive_that_is_damaged(tmp_path):
+  path = tmp_path / 'x.zip'
+  put_zip(path, PICTURES | {'l.csv': 'file,a\n' + ''.join(f'{n}.png,{n}\n' for n in range(5))}, zipfile.ZIP_STORED)
+  content = path.read_bytes()
+  path.write_bytes(content.replace(b'0.png,0', b'0.png,1'))
+  line = refusal(data.load, wanted(path, tmp_path, label_file='l.csv'))
+  assert line.startswith(f'{path}/l.csv: cannot be read (damaged')
+
+
 def test_a_tar_that_is_cut_short(tmp_path):
   path = tmp_path / 'x.tar'
   put_tar(path, PICTURES)

@@ -18,6 +18,7 @@ from jgen.files import OUTPUT_MARK, expanded
 
 _DRIVE = re.compile('[A-Za-z]:')        # where Windows would begin anew
 _MAX_BYTES = 1 << 30                    # of one file in an archive; beyond, it is no picture and no list
+_SIGNS = tuple(f'/{name}' for name in (OUTPUT_MARK, 'config.json', 'study.json'))   # of what this package has written
 _SYSTEM = frozenset((                   # names that operating and storage systems use for themselves
     '__MACOSX', '@eaDir', '#recycle', '$RECYCLE.BIN', 'System Volume Information', 'lost+found', '__pycache__',
     'Thumbs.db', 'desktop.ini'))
@@ -79,28 +80,26 @@ def _system_part(name):
 
 
 class _Source:
-  """What all have; `_names` is called with all names that there are, relative, with forward slashes."""
+  """What all have; `_names` is told all names that there are, relative, with forward slashes, and which are hidden."""
 
   path = None
   files = ()                            # what has to be looked at besides `listing`
   names = ()                            # sorted
   left_out = ()                         # (folder, why) whose files are not in `names`
 
-  def _names(self, names, systems):
-    own = sorted({folder for name in names if (folder := self._written(name))})
+  def _names(self, names, systems, is_hidden):
+    own = sorted({folder for name in names if name.endswith(_SIGNS) and (folder := self._written(name))})
     prefixes = tuple(f'{folder}/' for folder in own)
-    self.names = sorted(name for name in names if not name.startswith(prefixes) and not _of_system(name))
+    self.names = sorted(name for name in names if not name.startswith(prefixes) and not is_hidden(name))
     self.left_out = (*((folder, 'written by jgen') for folder in own),
                      *((name, 'hidden, or of the system') for name in sorted(systems)))
 
   def _written(self, name):
     """The folder that a file shows to be this package's own output; '' for any other file, and for the root."""
     folder, _, base = name.rpartition('/')
-    keys = {'config.json': {'family', 'data', 'model'}, 'study.json': {'variations', 'command'}}.get(base)
-    if not folder or base != OUTPUT_MARK and keys is None:
-      return ''
-    if keys is None:
+    if not folder or base == OUTPUT_MARK:
       return folder
+    keys = {'config.json': {'family', 'data', 'model'}, 'study.json': {'variations', 'command'}}[base]
     try:
       content = json.loads(self.read(name))
     except (OSError, ValueError, RecursionError):
@@ -123,7 +122,7 @@ class Folder(_Source):
     self.path = path
     self._stats, self._systems = {}, set()
     self._scan(str(path), '', ())
-    self._names(self._stats, self._systems)
+    self._names(self._stats, self._systems, lambda name: name.endswith(OUTPUT_MARK))
 
   def _scan(self, folder, prefix, above):
     real = os.path.realpath(folder)
@@ -167,7 +166,7 @@ class _Archive(_Source):
     self.path = path
     self.files = (path,)
     self._members = members
-    self._names(members, set(map(_system_folder, members)) - {''})
+    self._names(members, set(map(_system_folder, members)) - {''}, _of_system)
 
   def _inside(self, name):
     """The name with forward slashes, as Windows may not have written it; raises UserError if it leads out."""

@@ -4,7 +4,7 @@ import collections
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,7 +111,7 @@ def pictures(names):
 
 def passed_over(names):
   """[a line about files that are images of kinds that are not read], [] where there is none."""
-  kinds = collections.Counter(suffix for name in names if (suffix := PurePosixPath(name).suffix.lower()) in _NOT_READ)
+  kinds = collections.Counter(kind for name in names if (kind := name[name.rfind('.'):].lower()) in _NOT_READ)
   return [f"passed over: {', '.join(f'{count:,} {kind}' for kind, count in sorted(kinds.items()))}; convert them to "
           f".png to have them read (read are {', '.join(SUFFIXES)})"] if kinds else []
 
@@ -149,6 +149,14 @@ def warn_extra(num_extra, num_images):
   """A line on stderr about rows of images that are not there, as where only a part of a data set is."""
   if num_extra:
     terminal.warn(f'the lists name {num_extra:,} images that are not there; going on with the {num_images:,} that are')
+
+
+def list_bytes(path):
+  """The bytes of a list; raises UserError where it cannot be read."""
+  try:
+    return path.read_bytes()
+  except OSError as error:
+    raise UserError(f'{path}: cannot be read ({error.strerror})') from error
 
 
 def list_path(path, root):

@@ -13,7 +13,16 @@ import numpy as np
 from jgen.data import cache
 from jgen.data.files import archive, fetched
 from jgen.data.files.decoding import centre_crop
-from jgen.data.files.image_files import ImageFiles, bad_share, crop_share, list_path, pictures, warn_dropped, warn_extra
+from jgen.data.files.image_files import (
+  ImageFiles,
+  bad_share,
+  crop_share,
+  list_bytes,
+  list_path,
+  pictures,
+  warn_dropped,
+  warn_extra,
+)
 from jgen.data.files.tables import empty_splits, few, key, read_table, split_numbers
 from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
@@ -124,7 +133,7 @@ def _partition(section, root):
     return split_numbers(table), files
   path = list_path(section.partition_file, section.dir)
   header = ('partition',) if path.suffix.lower() == '.txt' else None
-  return split_numbers(read_table(path.read_bytes(), str(path), header=header)), (path,)
+  return split_numbers(read_table(list_bytes(path), str(path), header=header)), (path,)
 
 
 def _name_of(section, partition_files):

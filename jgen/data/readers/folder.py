@@ -23,6 +23,7 @@ from jgen.data.files.image_files import (
   bad_share,
   crop_share,
   everything,
+  list_bytes,
   list_path,
   passed_over,
   pictures,
@@ -148,16 +149,19 @@ def _from_list(section, source, names):
 def _list(section, source, named, known):
   """(the Table that a config key names, the files to watch): beside the images, in their zip or anywhere."""
   if not isinstance(source, archive.Folder) and named in source.names:
-    return read_table(source.read(named), f'{source.path}/{named}', known), ()
+    try:
+      return read_table(source.read(named), f'{source.path}/{named}', known), ()
+    except OSError as error:
+      raise UserError(f'{source.path}/{named}: cannot be read ({error})') from error
   path = list_path(named, section.dir)
-  return read_table(path.read_bytes(), str(path), known), (path,)
+  return read_table(list_bytes(path), str(path), known), (path,)
 
 
 def _partitioned(section, known):
   """What is known of the images that a list puts into the wanted splits."""
   _check_unique(known.source, known.names)
   path = list_path(section.partition_file, section.dir)
-  table = read_table(path.read_bytes(), str(path), {key(name) for name in known.names})
+  table = read_table(list_bytes(path), str(path), {key(name) for name in known.names})
   there, unassigned = matched(table, known.names)
   numbers = split_numbers(table)
   wanted = {SPLITS.index(split) for split in section.splits}
