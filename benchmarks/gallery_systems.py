@@ -45,6 +45,7 @@ _QUICK = {f'model.{network}_optimizer.learning_rate': 1e-3 for network in ('gene
 _ERROR, _ELBO = 'ledger/mse', 'ledger/elbo'
 _CLASSES, _DIVERSITY, _APART = 'class_consistency/accuracy', 'diversity/nearest_ratio', 'critic_outputs/auc'
 _FIDS = ('inception_features/fid*@*', 'classifier_features/proxy_fid*@*', 'random_features/proxy_fid*@*')
+_INFORMATION = 'generator/information*'
 _FEW = {'evaluators.inception_features.num_generated': 1_000}
 _SAMPLES, _PAIRS = 'samples/step_*.png', 'evaluation/attribute_pairs_step_*.png'
 
@@ -53,9 +54,9 @@ def _vae(report, config, data, published, numbers=(_ERROR,), **others):
   return System(report, config, data, published, numbers, (_SAMPLES,), **{'small': _VAE} | others)
 
 
-def _gan(report, config, data, published='', numbers=(_DIVERSITY, _APART), small=(), large=(), **others):
-  return System(report, config, data, published, numbers, (_SAMPLES,), small={**_GAN, **dict(small)},
-                large={**_LARGE_GAN, **dict(large)}, **others)
+def _gan(report, config, data, published='', numbers=(_DIVERSITY, _APART), small=(), large=(), more=()):
+  return System(report, config, data, published, numbers, (_SAMPLES, *more), small={**_GAN, **dict(small)},
+                large={**_LARGE_GAN, **dict(large)})
 
 
 def _acgan(report, config, small=()):
@@ -84,8 +85,8 @@ SYSTEMS = {system.config: system for system in (
     _acgan('R3', 'acgan_celeba_wide', {
         'model.critic.features': (32, 64, 128, 64), 'model.critic.strides': (2, 2, 2, 1),
         'model.critic.paddings': (1, 1, 1, 0)}),
-    _gan('R3', 'infogan_celeba', 'celeba', numbers=(_DIVERSITY, _APART), small={
-        'model.generator.features': (112, 128, 64, 32)}),
+    _gan('R3', 'infogan_celeba', 'celeba', numbers=(_INFORMATION, _DIVERSITY, _APART), small={
+        'model.generator.features': (112, 128, 64, 32)}, more=('evaluation/code_grid_0_step_*.png',)),
     _vae('R4', 'vae_anime', 'anime', '', (_ERROR, _ELBO)),
     _gan('R4', 'dcgan_anime', 'anime'),
     _gan('R4', 'lsgan_anime', 'anime'),

@@ -26,7 +26,8 @@ _CADENCE = ('log_every_steps', 'sample_every_steps', 'checkpoint_every_steps', '
             'data.on_device', 'data.cache_dir', 'data.partition_file', 'evaluators_at_end')
 _NAMES = {'ledger/mse': 'squared error of test images', 'ledger/elbo': 'ELBO', 'codebook/mse':
           'squared error of test images', 'codebook/perplexity': 'perplexity', 'class_consistency/accuracy':
-          'class consistency', 'diversity/nearest_ratio': 'diversity', 'critic_outputs/auc': 'told apart'}
+          'class consistency', 'diversity/nearest_ratio': 'diversity', 'critic_outputs/auc': 'AUC',
+          'generator/information': 'information on the codes in nats', 'generator/information_maximum': 'of'}
 
 
 def read_about(path):
@@ -93,10 +94,11 @@ def data_of(system, about):
 
 
 def numbers(record, patterns):
-  """[{name, value, error or None}] of the entries of the last evaluation that match the patterns."""
-  keys = [key for pattern in patterns for key in sorted(record.latest) if fnmatch.fnmatchcase(key, escaped(pattern))]
-  return [{'name': _NAMES.get(key, key.split('/')[-1]), 'value': record.latest[key], 'error': error(record.latest, key)}
-          for key in keys if isinstance(record.latest[key], (int, float))]
+  """[{name, value, error or None}] of the metrics that match: of the last evaluation, else of the last logged step."""
+  latest = {key: float(values[-1]) for key, (_, values) in record.series.items()} | record.latest
+  keys = [key for pattern in patterns for key in sorted(latest) if fnmatch.fnmatchcase(key, escaped(pattern))]
+  return [{'name': _NAMES.get(key, key.split('/')[-1]), 'value': latest[key], 'error': error(latest, key)}
+          for key in keys if isinstance(latest[key], (int, float))]
 
 
 def escaped(pattern):
