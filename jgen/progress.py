@@ -26,7 +26,7 @@ class Counter:
   def update(self, done):
     """`done` of the images are there."""
     now = time.monotonic()
-    if now - self._shown < (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
+    if done >= self._total or now - self._shown < (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
       return
     self._shown = now
     rate = done / (now - self._start)
