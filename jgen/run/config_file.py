@@ -38,7 +38,7 @@ def load(text):
   Raises:
     UserError: there is no such file, or its code fails; the line names the file, its line and the error.
   """
-  name, argument = re.fullmatch(r'(.*?\.py|[^:]*)(?::(.*))?', text, re.DOTALL).groups()
+  name, argument = re.fullmatch(r'(.*?\.py|\w+://.*|[^:]*)(?::(.*))?', text, re.DOTALL).groups()
   file = find(name)
   if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))          # configs import each other as configs.NAME
