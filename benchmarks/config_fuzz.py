@@ -121,7 +121,8 @@ def misspelt_name(draw, values):
   """A name of a table with a letter more or less."""
   path, value = pick(draw, values, lambda path, value: isinstance(value, str) and value and path[-1] not in (
       'dir', 'cache_dir', 'weights', 'best_metric'))
-  holder(values, path)[path[-1]] = draw.choice([value[:-1] or 'x', value + 'x', f'{value.upper()}\x1b[0m', f'{value}\n'])
+  holder(values, path)[path[-1]] = draw.choice(
+      [value[:-1] or 'x', value + 'x', f'{value.upper()}\x1b[0m', f'{value}\n'])
   return path
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from jgen.data import own_pictures
 from jgen.errors import UserError, nearest
-from jgen.files import expanded, folder
+from jgen.files import folder
 from jgen.restored import NEWEST
 from jgen.run import config as config_lib
 from jgen.run import config_file, records
