@@ -1,6 +1,5 @@
 """The command line: `python launch.py`, or `jgen` where the package is installed."""
 
-import argparse
 import dataclasses
 import importlib
 from pathlib import Path
@@ -88,11 +87,26 @@ def text_of_help(mode='train'):
   return text + (f'\nflags of --mode={mode}, with their defaults\n{of_mode}\n' if own else '')
 
 
+def taken(name, arguments):
+  """(the value of the flag --name, '' where it is not given, the arguments without it); absl takes -name as well."""
+  value, others = '', []
+  remaining = iter(arguments)
+  for argument in remaining:
+    flag, equals, given = argument.partition('=')
+    if flag not in (f'--{name}', f'-{name}'):
+      others.append(argument)
+    elif equals:
+      value = given
+    else:
+      value = next(remaining, None)
+      if value is None:                 # absl says that it is missing
+        return '', arguments
+  return value, others
+
+
 def mode_of(arguments):
   """The mode that arguments name, whose flags have to be known before they can be read; raises UserError."""
-  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.add_argument('--mode', '-mode', default='train')
-  mode = parser.parse_known_args(arguments)[0].mode
+  mode = taken('mode', arguments)[0] or 'train'
   if mode not in MODES:
     raise UserError(f'--mode={mode} is not known; {nearest(mode, MODES)}')
   return mode
@@ -100,16 +114,12 @@ def mode_of(arguments):
 
 def chosen_config(arguments):
   """(what names the config that arguments name or mean by default, the arguments without it)."""
-  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  for name in ('config', 'workdir', 'mode'):
-    parser.add_argument(f'--{name}', f'-{name}', default='')   # absl takes both
-  given, _ = parser.parse_known_args(arguments)
-  alone = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  alone.add_argument('--config', '-config')
-  default = RECIPES / 'score.py' if given.mode == 'score' else config_file.ROOT / 'configs/quickstart.py'
-  if given.workdir and (files.folder(given.workdir) / 'config.json').exists():
-    default = f'{RECIPES}/stored.py:{files.folder(given.workdir)}'
-  return given.config or str(default), alone.parse_known_args(arguments)[1]
+  config, others = taken('config', arguments)
+  workdir, mode = (taken(name, arguments)[0] for name in ('workdir', 'mode'))
+  default = RECIPES / 'score.py' if mode == 'score' else config_file.ROOT / 'configs/quickstart.py'
+  if workdir and (files.folder(workdir) / 'config.json').exists():
+    default = f'{RECIPES}/stored.py:{files.folder(workdir)}'
+  return config or str(default), others
 
 
 def with_evaluators(config, names):
@@ -123,7 +133,7 @@ def parse(arguments):
   try:
     if mode in OF_CONFIGS:
       del values.config
-      named = with_evaluators(config, _evaluators(others))
+      named = with_evaluators(config, taken('evaluators', others)[0])
       config_flags.DEFINE_config_dict('config', config_file.load(named), flag_values=values, sys_argv=['', *others])
     elif mode in OF_RUNS:
       options.define(mode, values)
@@ -144,12 +154,6 @@ def _flags():
     define = flags.DEFINE_integer if isinstance(default, int) else flags.DEFINE_string
     define(name, default, meaning, flag_values=values)
   return values
-
-
-def _evaluators(arguments):
-  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.add_argument('--evaluators', '-evaluators', default='')
-  return parser.parse_known_args(arguments)[0].evaluators
 
 
 def run(arguments, program='python launch.py'):
@@ -178,6 +182,6 @@ def run(arguments, program='python launch.py'):
 def console():
   """The program `jgen`, and launch.py: prepares the process, and ends it with the exit status."""
   runtime.prepare()
-  logging.set_verbosity(logging.ERROR)
+  logging.set_verbosity(logging.WARNING)   # of all libraries, JAX's that a GPU is there but unused among them
   with runtime.exit_status():
     run(sys.argv[1:], 'jgen' if Path(sys.argv[0]).stem == 'jgen' else f'python {sys.argv[0]}')
