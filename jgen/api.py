@@ -15,13 +15,11 @@ import numpy as np
 
 from jgen.data import own_pictures
 from jgen.errors import UserError, nearest
-from jgen.files import expanded, folder
+from jgen.files import folder
 from jgen.restored import NEWEST
 from jgen.run import config as config_lib
-from jgen.run import records
+from jgen.run import config_file, records
 from jgen.trained import Trained
-
-_ROOT = Path(__file__).parent.parent
 
 # Scores by the name under which they are known, and the evaluator that measures them.
 _SCORES = {'fid': 'inception_features', 'kid': 'inception_features', 'inception_score': 'inception_features',
@@ -148,7 +146,7 @@ def config(name, **overrides):
   Raises:
     UserError: there is no such config, or no such key, or the value is of another type.
   """
-  made = _get_config(_config_file(name))
+  made = config_file.load(str(name))
   known = config_lib.flatten(made)
   for key, value in overrides.items():
     if key not in known:
@@ -177,23 +175,3 @@ def grid(images, columns=10, row_names=()):
   columns = min(columns, len(images))
   missing = np.full((-len(images) % columns, *images.shape[1:]), SEPARATOR_COLOR, np.uint8)
   return Image.fromarray(compose_grid(np.concatenate([images, missing]), columns, tuple(row_names)))
-
-
-def _config_file(name):
-  path = expanded(name)
-  if path.suffix == '.py' and path.exists():
-    return path
-  known = sorted(file.stem for file in (_ROOT / 'configs').glob('*.py') if file.stem != '__init__')
-  if path.stem not in known:
-    raise UserError(f"there is no config '{name}'; {nearest(path.stem, known)}")
-  return _ROOT / 'configs' / f'{path.stem}.py'
-
-
-def _get_config(file):
-  import importlib.util
-  if str(_ROOT) not in sys.path:
-    sys.path.append(str(_ROOT))         # configs import each other as configs.NAME
-  spec = importlib.util.spec_from_file_location('config', file)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module.get_config()

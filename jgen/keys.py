@@ -119,6 +119,18 @@ def declared(declaration):
           if _DECLARED in field.metadata}
 
 
+def places(declaration, name=''):
+  """{dataclass: the names that its section has} of a dataclass, of its sections, and of theirs."""
+  found, left = {}, [(declaration, name)]
+  while left:
+    declaration, name = left.pop()
+    if name not in found.setdefault(declaration, set()):
+      found[declaration].add(name)
+      left += [(inner, entry) for entry, each in declared(declaration).items() if isinstance(each, Section)
+               for inner in each.declarations.values()]
+  return found
+
+
 def default(declaration, **overrides):
   """The section, a ConfigDict, of the defaults of a dataclass, with `overrides` {key: value}."""
   made = ConfigDict()
@@ -192,7 +204,7 @@ def check(declaration, values, where, overrides=None):
   known = declared(declaration)
   for name in values:
     if name not in known:
-      raise UserError(f"{where}: key '{name}' is not known; {nearest(name, known)}")
+      raise UserError(f'{where}: key {shown(name)} is not known; {nearest(name, known)}')
   for name, each in known.items():
     if name in values:
       _check_entry(declaration, name, each, values, where)
@@ -213,7 +225,7 @@ def _check_entry(declaration, name, each, values, where):
     raise UserError(f'{path} is {shown(value)}; expected sections by name')
   for entry in value:
     if entry not in each.declarations:
-      raise UserError(f"{path}: '{entry}' is not known; {nearest(entry, each.declarations)}")
+      raise UserError(f'{path}: {shown(entry)} is not known; {nearest(entry, each.declarations)}')
     check(each.declarations[entry], value[entry], f'{path}.{entry}')
   return None
 

@@ -140,16 +140,7 @@ def test_numbers_out_of_range_and_keys_that_nothing_reads_are_refused(name, chan
 
 def declarations():
   """{dataclass: the names that its section has} of all that a config holds."""
-  found, left = {}, [(Config, 'config')]
-  while left:
-    declaration, name = left.pop()
-    names = found.setdefault(declaration, set())
-    if name in names:
-      continue
-    names.add(name)
-    left += [(inner, entry) for entry, each in keys.declared(declaration).items() if not isinstance(each, Key)
-             for inner in each.declarations.values()]
-  return found
+  return keys.places(Config, 'config')
 
 
 def test_every_key_has_a_meaning_and_a_default_within_its_range():

@@ -1,17 +1,16 @@
 """The variations of a study: read from their declarations, named, and made into configs."""
 
-import argparse
 import dataclasses
 import difflib
 from pathlib import Path
 import re
 import shlex
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from jgen.errors import UserError
 from jgen.run import config as config_lib
+from jgen.run import config_file
 
 MAX_NAME = 100                          # characters; it names a folder and stands in legends
 
@@ -86,13 +85,17 @@ def _short(assignments):
 def _vary(config, assignments, command):
   """The config with the assignments, or the one that `config=FILE` among them names."""
   keys = {key: value for key, value in assignments.items() if key != 'config'}
-  varied = _load(assignments['config'], command) if 'config' in assignments else config.copy_and_resolve_references()
+  if 'config' in assignments:           # measured, too, as the command line says
+    evaluators, others = config_file.taken('evaluators', shlex.split(command))
+    named = config_file.with_evaluators(assignments['config'], evaluators)
+    varied = config_file.overridden(config_file.load(named), others)
+  else:
+    varied = config.copy_and_resolve_references()
   known = config_lib.flatten(varied)
   for key in keys:
     if key not in known:
       raise UserError(f"config key '{key}' is not known; {_nearest(key, known)}")
-  arguments = ['', *(f'--config.{key}={value}' for key, value in keys.items())]
-  varied = _parse(config_flags.DEFINE_config_dict, varied, arguments)
+  varied = config_file.overridden(varied, [f'--config.{key}={value}' for key, value in keys.items()])
   varied.study.variations = ()
   return varied
 
@@ -101,24 +104,3 @@ def _nearest(key, known):
   ends = [name for name in known if name.rsplit('.', 1)[-1] == key.rsplit('.', 1)[-1]]
   near = ends or difflib.get_close_matches(key, known, n=1)
   return f"did you mean '{near[0]}'?" if near else 'docs/config.md lists all keys'
-
-
-def _load(path, command):
-  """The config of a file, with what the command line sets."""
-  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.add_argument('--config', '-config')
-  parser.add_argument('--evaluators', '-evaluators')
-  given, others = parser.parse_known_args(shlex.split(command))
-  measured = config_lib.with_evaluators(given.evaluators, path)
-  return _parse(config_flags.DEFINE_config_file, None, ['', f'--config={measured}', *others])
-
-
-def _parse(define, default, arguments):
-  """The value of the flag 'config' after it read the arguments just as the command line's are read."""
-  values = flags.FlagValues()
-  try:
-    define('config', default, flag_values=values, sys_argv=arguments)
-    values(arguments, known_only=True)
-    return values['config'].value.lock()   # which raises where the file could not be loaded
-  except config_lib.UNREADABLE as error:
-    raise config_lib.explain(error) from error

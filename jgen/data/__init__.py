@@ -2,6 +2,7 @@
 
 A reader is a module or an object with
   SPLITS                        the splits that the data set is published in; () where they are known with the data
+  NEEDS                         what has to be there before it can be read, for --mode=list
   describe(section) -> Spec     reads no image, and needs no data unless the files alone say what the classes are
   load(section) -> Dataset      reads, resizes and, where that takes long, keeps the result (cache.py)
 where `section` is `config.data`, with the `Keys` below. Which annotation serves as the label is decided here, for all

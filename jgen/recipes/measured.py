@@ -6,16 +6,15 @@ With a + before the first name, they are added to the config's own.
   # means --config=jgen/recipes/measured.py:random_features:jgen/recipes/stored.py:runs/NAME
 """
 
-import importlib.util
-
 from ml_collections import ConfigDict
 
 from jgen import recipes
+from jgen.run import config_file
 
 
 def get_config(names_and_config):
   names, _, path = names_and_config.partition(':')
-  config = _load(path)
+  config = config_file.load(path)
   added, names = names.startswith('+'), names.removeprefix('+').replace(',+', ',').split(',')
   sections = dict(config.evaluators.items()) if added else {}
   sections |= {name: config.evaluators.get(name) or recipes.evaluator(name) for name in names}
@@ -23,12 +22,3 @@ def get_config(names_and_config):
     config.evaluators = ConfigDict(sections)
   config.evaluators_at_end = tuple(name for name in config.evaluators_at_end if name in sections)
   return config
-
-
-def _load(path):
-  """The config of the file that `path` names, and of the text after its ':' if it has one."""
-  file, *text = path.split(':', 1)
-  spec = importlib.util.spec_from_file_location('config', file)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module.get_config(*text)

@@ -1,19 +1,15 @@
 """What README.md, docs/ and the configs tell the reader to type: each key is known, each data set has its splits."""
 
-import ast
-import importlib
 from pathlib import Path
 import re
 import shlex
 
-from absl import flags
 from helpers import published
 import pytest
 
 from jgen import data
-from jgen.commands import options
-from jgen.run import config as config_lib
-import launch
+from jgen.commands import main
+from jgen.training.config import check
 
 ROOT = Path(__file__).parent.parent.parent
 TEXTS = [ROOT / 'README.md', *(ROOT / 'docs').rglob('*.md'), *(ROOT / 'configs').glob('*.py')]
@@ -29,19 +25,6 @@ def commands():
         yield pytest.param(arguments, id=f'{path.name}: {" ".join(arguments)}')
 
 
-def config_of(arguments):
-  """The config with the command's keys set."""
-  file, _, argument = launch.with_config(['launch.py', *arguments])[1].removeprefix('--config=').partition(':')
-  folder = 'jgen.recipes' if 'recipes' in file else 'configs'
-  make = importlib.import_module(f'{folder}.{Path(file).stem}').get_config
-  config = make(argument) if argument else make()
-  for key, text in re.findall(r'--config\.(\S+?)=(.*)', '\n'.join(arguments)):
-    usual = config_lib.flatten(config)[key]
-    value = text if isinstance(usual, str) else ast.literal_eval(text)
-    config.update_from_flattened_dict({key: float(value) if isinstance(usual, float) else value})
-  return config
-
-
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):
   folder = tmp_path_factory.mktemp('published')
@@ -49,19 +32,17 @@ def files(tmp_path_factory):
 
 
 def test_every_command_on_a_run_has_the_flags_that_its_mode_reads():
-  of_runs = [(arguments, mode) for each in commands() for arguments in each.values
-             if (mode := launch.mode_of(arguments)) in options.OPTIONS and '--help' not in arguments]
-  assert len(of_runs) > 5
-  for arguments, mode in of_runs:
-    values = flags.FlagValues()
-    options.define(mode, values)
-    values(['launch.py', *(argument for argument in arguments if not argument.startswith(('--mode', '--workdir')))])
-    options.read(mode, values)
+  given = [main.parse(arguments) for each in commands() for arguments in each.values
+           if main.mode_of(arguments) in main.OF_RUNS and '--help' not in arguments]
+  assert len(given) > 5 and all(each.options for each in given)
 
 
 @pytest.mark.parametrize('arguments', list(commands()))
 def test_every_command_names_keys_and_splits_that_are(arguments, files):
-  config = config_of(arguments)
+  config = None if '--help' in arguments else main.parse(arguments).config
+  if config is None:
+    return
+  check(config)
   if config.data.name == 'NAME' or config.data.label_file:
     return                              # the reader's own, or a list that is not here
   config.data.dir = str(files.get(config.data.name, ''))

@@ -11,6 +11,8 @@ from PIL import Image
 import pytest
 
 from jgen import runtime
+from jgen.commands import main
+from jgen.errors import UserError
 
 CONVOLUTIONS = '--xla_cpu_experimental_ynn_fusion_type'
 FAST = f'{CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'
@@ -26,9 +28,12 @@ FAST = f'{CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'
     (['--config.num_steps=0'], 'config.num_steps is 0'),
     (['--config.steps_per_dispatch=7'], 'not a multiple of config.steps_per_dispatch, 7'),
     (['--config=nowhere.py'], 'the config nowhere.py cannot be read'),
-    (['--mode=tran'], '<train|evaluate|summary'),
     (['--mode=sample', '--workdir=nowhere', '--num_samples=0'], '--num_samples is 0; expected a whole number'),
     (['--num_samples=3'], "Unknown command line flag 'num_samples'"),
+    (['--mode=tran'], "--mode=tran is not known; did you mean 'train'?"),
+    (['--config=wgan_svh'], "did you mean 'wgan_svhn'?"),
+    (['--config=wgan_svhn', '--evaluators=diversitee'], "did you mean 'diversity'?"),
+    (['--mode=list', 'x'], "--mode=list takes no argument, but 'x' was given"),
     (['--wrkdir=x'], "Did you mean: workdir"),
     (['train'], "'train' is no flag"),
     (['--config'], 'config'),
@@ -36,13 +41,50 @@ FAST = f'{CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'
     (['--config=https://host/config.py'], 'https: addresses are not served'),
 ], ids=lambda value: value[0] if isinstance(value, list) else '')
 def test_mistakes_on_the_command_line(arguments, expected):
-  expect_one_line(launch(*arguments), expected)
+  with pytest.raises(UserError) as error:
+    main.run(arguments)
+  assert expected in str(error.value) and '\n' not in str(error.value)
 
 
-def test_a_config_file_with_an_unknown_key(tmp_path):
-  config = tmp_path / 'mine.py'
-  config.write_text('from jgen import recipes\ndef get_config():\n  config = recipes.base()\n  config.num_step = 3\n')
-  expect_one_line(launch(f'--config={config}'), "config key 'num_step' is not known; did you mean 'num_steps'?")
+def test_a_mistake_ends_the_program_in_one_line():
+  expect_one_line(launch('--config.batch_sze=3'), "config key 'batch_sze' is not known; did you mean 'batch_size'?")
+
+
+@pytest.mark.parametrize('text, expected', [
+    ('from jgen import recipes\ndef get_config():\n  config = recipes.base()\n  config.num_step = 3\n',
+     ", line 4: config key 'num_step' is not known; did you mean 'num_steps'?"),
+    ('from configs import common\n', ', line 1: configs/common.py, models.py and evaluators.py are gone; use `from'),
+    ('def get_config():\n  return 1 / 0\n', ', line 2: ZeroDivisionError: division by zero'),
+    ('def get_config(:\n', ', line 1: SyntaxError: invalid syntax'),
+    ('raise ValueError("a\\nb\\x1b[31m")\n', ', line 1: ValueError: a b [31m'),
+    ('x = 1\n', "has no attribute 'get_config'"),
+    ('def get_config():\n  return {}\n', ': get_config returned dict; expected a ConfigDict')])
+def test_a_config_file_that_fails_is_named(text, expected, tmp_path):
+  path = tmp_path / 'mine.py'
+  path.write_text(text)
+  with pytest.raises(UserError) as error:
+    main.parse([f'--config={path}'])
+  assert str(error.value).startswith(str(path)) and expected in str(error.value) and str(error.value).isprintable()
+
+
+def test_configs_are_found_by_name_and_listed(capsys):
+  assert main.parse(['--config=wgan_svhn', '--config.batch_size=8']).config.batch_size == 8
+  assert main.parse(['-config=configs/wgan_svhn.py']).name == 'wgan_svhn'
+  main.run(['--mode=list'])
+  printed = capsys.readouterr().out
+  names = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
+  assert sorted(re.findall(r'^  (\w+)  ', printed, re.MULTILINE)) == names
+  assert 'svhn: --config.data.dir=FOLDER with {train,test,extra}_32x32.mat' in printed
+
+
+def test_help_names_every_mode_and_flag(capsys):
+  main.run(['--help'])
+  printed = capsys.readouterr().out
+  files = (ROOT / 'jgen/commands').glob('*.py')
+  modes = {path.stem for path in files if re.search(r'^def run\(', path.read_text(), re.MULTILINE)}
+  for name in modes - {'main'}:
+    assert re.search(rf'^  {name}  +\w', printed, re.MULTILINE), name
+  assert all(f'--{name}' in printed for name in main.FLAGS)
 
 
 def test_a_file_whose_name_is_no_text_is_named_all_the_same(tmp_path):

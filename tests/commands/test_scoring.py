@@ -1,7 +1,6 @@
 """Scores of whole runs and of two folders: what is stored, drawn and kept, and the ways to ask for it."""
 
 import json
-from pathlib import Path
 
 from helpers import tiny
 from helpers.launching import ROOT
@@ -11,13 +10,12 @@ import numpy as np
 import pytest
 
 from jgen import recipes
-from jgen.commands import compare, evaluate, score, train, weights
+from jgen.commands import compare, evaluate, main, score, train, weights
 from jgen.evaluation.features import feature_spaces
 from jgen.networks.inception import network as inception
 from jgen.networks.inception import weights as inception_weights
 from jgen.recipes import measured
 from jgen.recipes import score as score_config
-import launch
 
 FID = 'random_features/proxy_fid[random]@70'
 
@@ -132,16 +130,14 @@ def test_folders_that_cannot_be_scored(pictures, tmp_path, finished):
 
 
 def test_the_config_that_arguments_mean(finished):
-  root = Path(launch.__file__).parent
-  recipes = f'{root}/jgen/recipes'
-  chosen = lambda *arguments: launch.chosen_config(['launch.py', *arguments])
-  assert chosen()[0] == f'{root}/configs/quickstart.py'
+  recipes = f'{ROOT}/jgen/recipes'
+  chosen = lambda *arguments: main.chosen_config(arguments)
+  assert chosen()[0] == f'{ROOT}/configs/quickstart.py'
   assert chosen('--mode=score')[0] == f'{recipes}/score.py'
   assert chosen('--mode=evaluate', f'--workdir={finished[0]}')[0] == f'{recipes}/stored.py:{finished[0]}'
   assert chosen('--config=mine.py', '--config.seed=3', '--mode=score') == (
-      'mine.py', ['launch.py', '--config.seed=3', '--mode=score'])
-  arguments = launch.with_config(['launch.py', '--config', 'mine.py', '--evaluators=a,b', '--config.a.b=3'])
-  assert arguments == ['launch.py', f'--config={recipes}/measured.py:a,b:mine.py', '--evaluators=a,b', '--config.a.b=3']
+      'mine.py', ['--config.seed=3', '--mode=score'])
+  assert main.with_evaluators('mine.py', 'a,b') == f'{recipes}/measured.py:a,b:mine.py'
 
 
 def test_named_evaluators_take_the_place_of_the_configs():

@@ -29,6 +29,7 @@ from jgen.errors import UserError
 from jgen.files import expanded
 
 SPLITS = ('train', 'valid', 'test')
+NEEDS = '--config.data.dir=FOLDER of the aligned faces and their lists: docs/data/celeba.md'
 ATTRIBUTES = (
     '5_o_Clock_Shadow', 'Arched_Eyebrows', 'Attractive', 'Bags_Under_Eyes', 'Bald', 'Bangs', 'Big_Lips', 'Big_Nose',
     'Black_Hair', 'Blond_Hair', 'Blurry', 'Brown_Hair', 'Bushy_Eyebrows', 'Chubby', 'Double_Chin', 'Eyeglasses',

@@ -17,6 +17,7 @@ from jgen.errors import UserError
 from jgen.files import expanded
 
 SPLITS = ('train', 'test')
+NEEDS = '--config.data.dir=FOLDER with the published batches, or a download by TensorFlow Datasets'
 CLASSES = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck')
 _BATCHES = {'train': tuple(f'data_batch_{n}' for n in range(1, 6)), 'test': ('test_batch',)}
 _ARCHIVES = {'': 'cifar-10-python.tar.gz', '.bin': 'cifar-10-binary.tar.gz'}   # {ending of the batches: archive}

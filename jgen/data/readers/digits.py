@@ -10,6 +10,7 @@ from jgen.data.files.resizing import served
 from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 
 SPLITS = partition.SPLITS
+NEEDS = 'nothing: it comes with scikit-learn'
 
 
 def describe(section):

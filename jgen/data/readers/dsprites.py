@@ -20,6 +20,7 @@ from jgen.errors import UserError
 from jgen.files import expanded
 
 SPLITS = partition.SPLITS
+NEEDS = '--config.data.dir=FOLDER with the published .npz, or a download by TensorFlow Datasets'
 FILE = 'dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz'
 ORIENTATIONS = np.linspace(0, 2 * np.pi, 40)   # the last is the first again
 

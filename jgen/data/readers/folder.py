@@ -46,6 +46,7 @@ from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
 
 SPLITS = partition.SPLITS
+NEEDS = '--config.data.dir=PATH of a folder or zip of your pictures'
 _VERSION = 3                            # of how lists are read
 
 

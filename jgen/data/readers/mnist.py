@@ -32,6 +32,7 @@ class IdxReader:
   annotation: Annotation
   url: str                              # of the folder that the files are published in
   SPLITS = ('train', 'test')
+  NEEDS = '--config.data.dir=FOLDER with the published files, or a download by TensorFlow Datasets'
 
   def describe(self, section) -> Spec:
     """One channel, ten classes; the published size is 28."""

@@ -16,6 +16,7 @@ from jgen.errors import UserError
 from jgen.keys import key
 
 SPLITS = partition.SPLITS
+NEEDS = 'nothing: they are drawn'
 SHAPES = ('square', 'ellipse', 'heart')
 SCALES = np.linspace(0.5, 1, 6)
 ORIENTATIONS = np.arange(40) * (2 * np.pi / 40)   # dSprites: linspace(0, 2 pi, 40), whose last is its first again

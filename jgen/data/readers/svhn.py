@@ -15,6 +15,7 @@ from jgen.errors import UserError
 from jgen.files import expanded
 
 SPLITS = ('train', 'test', 'extra')
+NEEDS = '--config.data.dir=FOLDER with {train,test,extra}_32x32.mat, or a download by TensorFlow Datasets'
 _URL = 'http://ufldl.stanford.edu/housenumbers/'
 _VERSION = 1                            # of what is read out of the same files
 

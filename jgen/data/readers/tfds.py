@@ -29,6 +29,7 @@ class TfdsReader:
   """The reader of one set, with what jgen/data/__init__.py asks of a reader."""
 
   name: str                             # as tfds.builder takes it
+  NEEDS = 'a download by TensorFlow Datasets'
   SPLITS = ()                           # of each set its own, known when it is prepared
 
   def describe(self, section) -> Spec:

@@ -17,6 +17,7 @@ from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
 
 SPLITS = ('train', 'val', 'test')
+NEEDS = '--config.data.dir=PATH of tiny-imagenet-200.zip or its folder'
 _VERSION = 1
 _URL = 'http://cs231n.stanford.edu/tiny-imagenet-200.zip'
 

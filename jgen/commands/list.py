@@ -1,0 +1,33 @@
+"""--mode=list: the systems that come with jgen, what each reproduces and what it needs."""
+
+from pathlib import Path
+
+from jgen import data, terminal
+from jgen.errors import UserError
+from jgen.run import config_file
+
+
+def run(paths):
+  """Prints a table of the configs in configs/, by data set; raises UserError for arguments, which it takes none of."""
+  if paths:
+    raise UserError(f"--mode=list takes no argument, but '{paths[0]}' was given")
+  terminal.say(listing())
+
+
+def listing():
+  """The table: for each data set what it needs, then a line a config with the first line of its docstring."""
+  by_data = {}
+  for file in sorted((config_file.ROOT / 'configs').glob('*.py')):
+    config = config_file.load(str(file))
+    by_data.setdefault(config.data.name, []).append((file.stem, abstract(file)))
+  width = max(len(name) for entries in by_data.values() for name, _ in entries)
+  lines = ['python launch.py --config=NAME trains one; its first lines, in configs/NAME.py, say how.']
+  for name in sorted(by_data, key=lambda name: (name != 'digits', name)):
+    lines += ['', f'{name}: {data.READERS[name].NEEDS}']
+    lines += [f'  {config:<{width}}  {told}' for config, told in by_data[name]]
+  return '\n'.join(lines)
+
+
+def abstract(file):
+  """The first sentence of a config's docstring."""
+  return Path(file).read_text('utf-8').removeprefix('"""').split('\n', 1)[0].strip().removesuffix('"""')

@@ -1,0 +1,165 @@
+"""The command line: `python launch.py`, or `jgen` where the package is installed."""
+
+import dataclasses
+import importlib
+from pathlib import Path
+import shlex
+import sys
+
+from absl import flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from jgen import files, keys, runtime, terminal
+from jgen.commands import options
+from jgen.errors import UserError, nearest
+from jgen.run import config as config_lib
+from jgen.run import config_file
+from jgen.run.config_file import taken
+
+# Modules of this package, by what they are called with, and what each does.
+OF_CONFIGS = {   # run(config, workdir, command)
+    'train': 'trains a config; the same command again goes on where it stopped',
+    'evaluate': 'measures the newest and the best checkpoint of the run in --workdir',
+    'summary': 'prints every network with its parameters',
+    'data': 'prints what the images of a config are, and draws some as they are and as they are augmented',
+    'prepare': 'decodes, crops and resizes the images of a config once, ahead of training',
+    'study': 'trains the variations of a config and compares them',
+    'prior': 'fits priors to the latents of the VQ-VAE in --workdir',
+    'score': 'scores a folder of generated images against one of real images',
+}
+OF_RUNS = {      # run(options, folder); their own flags are in jgen/commands/options.py
+    'sample': 'draws images of the run in --workdir; its flags: --mode=sample --help',
+    'export': 'exports the networks of the run in --workdir for other programs; its flags: --mode=export --help',
+}
+OF_PATHS = {     # run(paths)
+    'compare': 'ranks the runs in the given folders by their scores',
+    'weights': "checks the Inception's weights in a file, for FID, and stores them",
+    'list': 'lists the configs, what each reproduces and what it needs',
+}
+MODES = {**OF_CONFIGS, **OF_RUNS, **OF_PATHS}
+FLAGS = {        # {name: (default, meaning)}; the type of a value is that of its default
+    'config': ('', 'a file, or the name of one in configs/; by default that of the run in --workdir, else quickstart'),
+    'workdir': ('', 'folder of the run; by default runs/NAME, of a study runs/NAME_study'),
+    'mode': ('train', 'what to do, see above'),
+    'evaluators': ('', "evaluators, separated by commas, to measure by in the place of the config's own; with a + "
+                       'before the first, beside them'),
+    'coordinator': ('', "for several processes: HOST:PORT of the first, or 'auto' on SLURM, TPU pods, Kubernetes"),
+    'num_processes': (1, 'with --coordinator=HOST:PORT: how many there are'),
+    'process_id': (0, 'with --coordinator=HOST:PORT: which this is, from 0'),
+}
+_HELP = """usage: python launch.py [--mode=MODE] [--config=NAME] [--config.KEY=VALUE ...] [--workdir=FOLDER]
+
+Trains, draws and measures generative image models. Without arguments: a small conditional WGAN-GP, in minutes on a CPU.
+
+  python launch.py --mode=list                                           what there is to train
+  python launch.py --config=wgan_svhn --config.data.dir=FOLDER           train it
+  python launch.py --config=quickstart --config.model.latent_size=16     with another value of a key: docs/config.md
+  python launch.py --workdir=runs/quickstart                             go on where a run stopped
+  python launch.py --mode=evaluate --workdir=runs/quickstart             measure it
+
+modes
+{modes}
+
+flags
+{flags}
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+  """What a command line asks for."""
+
+  mode: str
+  config: ConfigDict | None             # None where the mode takes none
+  options: object                       # of OF_RUNS, the dataclass of its flags
+  name: str                             # of the config's file
+  workdir: str                          # '' where none is named
+  processes: tuple                      # the arguments of runtime.start_jax
+  paths: list[str]                      # arguments that are no flags
+
+
+def text_of_help(mode='train'):
+  """What --help prints, with the flags that a mode alone has."""
+  list_of = lambda entries, dashes='': '\n'.join(f'  {dashes}{name:<14} {told}' for name, told in entries.items())
+  text = _HELP.format(modes=list_of(MODES), flags=list_of({name: told for name, (_, told) in FLAGS.items()}, '--'))
+  own = keys.declared(options.OPTIONS[mode]) if mode in OF_RUNS else {}
+  of_mode = list_of({name: f'{each.meaning} ({each.default!r})' for name, each in own.items()}, '--')
+  return text + (f'\nflags of --mode={mode}, with their defaults\n{of_mode}\n' if own else '')
+
+
+def mode_of(arguments):
+  """The mode that arguments name, whose flags have to be known before they can be read; raises UserError."""
+  mode = taken('mode', arguments)[0] or 'train'
+  if mode not in MODES:
+    raise UserError(f'--mode={mode} is not known; {nearest(mode, MODES)}')
+  return mode
+
+
+def chosen_config(arguments):
+  """(what names the config that arguments name or mean by default, the arguments without it)."""
+  config, others = taken('config', arguments)
+  workdir, mode = (taken(name, arguments)[0] for name in ('workdir', 'mode'))
+  default = config_file.RECIPES / 'score.py' if mode == 'score' else config_file.ROOT / 'configs/quickstart.py'
+  if workdir and (files.folder(workdir) / 'config.json').exists():
+    default = f'{config_file.RECIPES}/stored.py:{files.folder(workdir)}'
+  return config or str(default), others
+
+
+def parse(arguments):
+  """The Given of a command line, without the program's name; raises UserError where something is wrong."""
+  (config, others), mode, values = chosen_config(arguments), mode_of(arguments), _flags()
+  try:
+    if mode in OF_CONFIGS:
+      del values.config
+      named = config_file.with_evaluators(config, taken('evaluators', others)[0])
+      config_flags.DEFINE_config_dict('config', config_file.load(named), flag_values=values, sys_argv=['', *others])
+    elif mode in OF_RUNS:
+      options.define(mode, values)
+    _, *paths = values(['', *(others if mode in OF_CONFIGS else arguments)])
+    made = values['config'].value.lock() if mode in OF_CONFIGS else None
+  except config_lib.UNREADABLE as error:
+    raise config_lib.explain(error) from error
+  if paths and mode not in OF_PATHS:
+    raise UserError(f"'{paths[0]}' is no flag; see python launch.py --help")
+  own = options.read(mode, values) if mode in OF_RUNS else None
+  return Given(mode, made, own, Path(config.partition(':')[0]).stem, values['workdir'].value,
+               tuple(values[name].value for name in ('coordinator', 'num_processes', 'process_id')), paths)
+
+
+def _flags():
+  values = flags.FlagValues()
+  for name, (default, meaning) in FLAGS.items():
+    define = flags.DEFINE_integer if isinstance(default, int) else flags.DEFINE_string
+    define(name, default, meaning, flag_values=values)
+  return values
+
+
+def run(arguments, program='python launch.py'):
+  """Does what the arguments ask for; `program` is what they were given to, for the commands that are printed."""
+  if {'--help', '-h', '-help', '--helpfull', '--helpshort'} & {*arguments}:
+    terminal.say(text_of_help(mode_of(arguments)).rstrip())
+    return
+  given = parse(arguments)
+  mode = importlib.import_module(f'jgen.commands.{given.mode}')
+  if given.mode in OF_RUNS:
+    if not given.workdir:
+      raise UserError(f'--mode={given.mode} works on a trained run; name its folder with --workdir')
+    runtime.start_jax()
+    mode.run(given.options, files.folder(given.workdir))
+    return
+  if given.config is None:
+    mode.run([files.expanded(path) for path in given.paths])
+    return
+  from jgen.training.config import check  # here, for it imports jax
+  check(given.config)
+  runtime.start_jax(*given.processes)
+  default = f'runs/{given.name}_study' if given.mode == 'study' else f'runs/{given.name}'
+  mode.run(given.config, files.folder(given.workdir or default), shlex.join([*program.split(), *arguments]))
+
+
+def console():
+  """The program `jgen`, and launch.py: prepares the process, and ends it with the exit status."""
+  runtime.prepare()
+  logging.set_verbosity(logging.WARNING)   # of all libraries, JAX's that a GPU is there but unused among them
+  with runtime.exit_status():
+    run(sys.argv[1:], 'jgen' if Path(sys.argv[0]).stem == 'jgen' else f'python {sys.argv[0]}')
