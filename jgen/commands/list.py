@@ -7,8 +7,9 @@ from jgen.errors import UserError
 from jgen.run import config_file
 
 
-def run(paths):
+def run(paths, workdir=None):
   """Prints a table of the configs in configs/, by data set; raises UserError for arguments, which it takes none of."""
+  del workdir
   if paths:
     raise UserError(f"--mode=list takes no argument, but '{paths[0]}' was given")
   terminal.say(listing())

@@ -31,8 +31,9 @@ OF_RUNS = {      # run(options, folder); their own flags are in jgen/commands/op
     'sample': 'draws images of the run in --workdir; its flags: --mode=sample --help',
     'export': 'exports the networks of the run in --workdir for other programs; its flags: --mode=export --help',
 }
-OF_PATHS = {     # run(paths)
-    'compare': 'ranks the runs in the given folders by their scores',
+OF_PATHS = {     # run(paths, workdir)
+    'compare': 'compares the runs in the given folders: curves, samples, scores, differences of their configs',
+    'report': 'writes report.html of the run in --workdir, and its figures as PNG and PDF',
     'weights': "checks the Inception's weights in a file, for FID, and stores them",
     'list': 'lists the configs, what each reproduces and what it needs',
 }
@@ -148,7 +149,8 @@ def run(arguments, program='python launch.py'):
     mode.run(given.options, files.folder(given.workdir))
     return
   if given.config is None:
-    mode.run([files.expanded(path) for path in given.paths])
+    mode.run([files.expanded(path) for path in given.paths],
+             files.expanded(given.workdir) if given.workdir else None)
     return
   from jgen.training.config import check  # here, for it imports jax
   check(given.config)
