@@ -26,7 +26,8 @@ WORKDIR = flags.DEFINE_string(
     'workdir', '', 'Folder of the run; by default runs/<name of the config file>, for a study runs/<name>_study.')
 MODE = flags.DEFINE_enum('mode', 'train', [*MODES, *TOOLS, *OF_RUNS], 'What to do with it.')
 EVALUATORS = flags.DEFINE_string(
-    'evaluators', '', "Evaluators, separated by commas, to measure by in the place of the config's own.")
+    'evaluators', '', "Evaluators, separated by commas, to measure by in the place of the config's own; with a + "
+    'before the first, beside them.')
 COORDINATOR = flags.DEFINE_string(
     'coordinator', '', "For several processes: HOST:PORT of the first, or 'auto' on SLURM, TPU pods, Kubernetes.")
 NUM_PROCESSES = flags.DEFINE_integer('num_processes', 1, 'With --coordinator=HOST:PORT: how many there are.')
@@ -72,9 +73,7 @@ def with_config(arguments):
   """The arguments with the config first, which has to be known before its keys can be read from the others."""
   config, others = chosen_config(arguments)
   names, _ = taken('evaluators', arguments)
-  if names:
-    config = f'{RECIPES}/measured.py:{names}:{config}'
-  return [others[0], f'--config={config}', *others[1:]]
+  return [others[0], f'--config={config_lib.with_evaluators(names, config)}', *others[1:]]
 
 
 def parse(arguments):

@@ -18,6 +18,7 @@ from jgen.errors import UserError
 from jgen.files import write_text
 from jgen.report.comparison import INDEX, draw_comparison
 from jgen.run import folder as run_folder
+from jgen.run import outputs
 from jgen.training import setup
 from jgen.training.config import completed
 
@@ -64,11 +65,10 @@ class Run:
     self.status = 'done' if self.done() else 'waiting'
 
   def done(self):
-    """Whether the last step is saved, and what is measured at the end is there."""
+    """Whether the last step is saved, and all that is measured and drawn of the run is there."""
     steps = [int(path.name) for path in (self.folder / 'checkpoints').glob('*') if path.name.isdecimal()]
-    last, config = max(steps, default=0), self.variation.config
-    return last >= config.num_steps and all(
-        (self.folder / f'evaluation/{name}_step_{last:08d}.json').exists() for name in config.evaluators_at_end)
+    last = max(steps, default=0)
+    return last >= self.variation.config.num_steps and outputs.are_complete(self.folder, last)
 
   def check(self):
     """Raises UserError if the variation cannot work; prepares its images if they are not."""

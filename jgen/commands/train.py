@@ -8,7 +8,7 @@ import jax
 from jgen import terminal
 from jgen.progress import duration
 from jgen.report.figures import draw_figures
-from jgen.run import data_spec, scores
+from jgen.run import data_spec, outputs, scores
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.folder import own_folder
 from jgen.run.images import check_images, store_images
@@ -44,6 +44,8 @@ def run(config, workdir, command):
       step = Trainer(config, family, augment, splits, evaluators, folder, checkpoints).run(stop)
     stop.saved()
     draw_figures(folder)
+    if step >= config.num_steps:
+      outputs.store(folder, step)
     if jax.process_index() == 0:
       terminal.say(summary(folder, step, config, time.monotonic() - start, command))
   return stop.requested

@@ -106,9 +106,11 @@ def _nearest(key, known):
 def _load(path, command):
   """The config of a file, with what the command line sets."""
   parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.add_argument('--config')
-  _, others = parser.parse_known_args(shlex.split(command))
-  return _parse(config_flags.DEFINE_config_file, None, ['', f'--config={path}', *others])
+  parser.add_argument('--config', '-config')
+  parser.add_argument('--evaluators', '-evaluators')
+  given, others = parser.parse_known_args(shlex.split(command))
+  measured = config_lib.with_evaluators(given.evaluators, path)
+  return _parse(config_flags.DEFINE_config_file, None, ['', f'--config={measured}', *others])
 
 
 def _parse(define, default, arguments):

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from pathlib import Path
 import re
 
 from absl import flags
@@ -14,6 +15,7 @@ from jgen.errors import UserError
 MAY_CHANGE = ('num_steps', 'data.dir', 'data.label_file', 'data.partition_file', 'data.cache_dir', 'data.on_device',
               'checkpoints.keep_last', 'checkpoints.best_metric', 'model.vqvae_dir', 'model.prior.temperature',
               'study.variations')
+_MEASURED = Path(__file__).parent.parent / 'recipes/measured.py'
 _LOOKING_ON = ('doctor.',)             # sections of what looks on
 _OTHER_RUNS = ('priors.',)             # sections that describe other runs, which have folders of their own
 
@@ -72,6 +74,11 @@ def differences(saved, config):
 def dumps(config):
   """The config as JSON text, as stored in the run folder."""
   return json.dumps({_VERSION_KEY: VERSION, **config.to_dict()}, indent=2, sort_keys=True) + '\n'
+
+
+def with_evaluators(names, config):
+  """The --config that means `config` measured by the evaluators that --evaluators names; `config` for ''."""
+  return f'{_MEASURED}:{names}:{config}' if names else config
 
 
 def explain(error):

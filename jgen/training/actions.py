@@ -103,18 +103,27 @@ class Evaluate(Action):
     return scores
 
   def complete(self, step, state):
-    """Runs those whose numbers of this step are not there, as where a run was killed while it measured."""
-    left = {name: evaluator for name, evaluator in self.evaluators.items()
-            if not scores_lib.path_of(self.folder, name, step).exists()}
+    """Runs those whose numbers or pictures of this step are not there, as where a run was killed while it measured."""
+    left = {name: evaluator for name, evaluator in self.evaluators.items() if not self.is_there(name, step)}
     if left:
       dataclasses.replace(self, evaluators=left)(step, state, {})
+
+  def is_there(self, name, step):
+    """Whether what the evaluator `name` measured after a step is stored, with all its pictures."""
+    path = scores_lib.path_of(self.folder, name, step)
+    return path.exists() and all(
+        self.picture(picture, step).exists() for picture in scores_lib.Evaluation.read(path).about.get('pictures', ()))
+
+  def picture(self, name, step):
+    """The file of a picture that is drawn after a step."""
+    return self.folder / 'evaluation' / f'{name}_step_{step:08d}.png'
 
   def store(self, step, name, measured, settings, state):
     """Writes what the evaluator `name` measured, with its receipt; returns the Evaluation."""
     model = receipt.of_state(state, self.seed, step)
     about = {'seed': self.seed, 'averaged_parameters': model['averaged_parameters'],
              'data': self.splits.train.source, 'test_data': self.splits.test and self.splits.test.source,
-             'settings': settings}
+             'settings': settings, 'pictures': list(measured.grids)}
     whole = {**measured.receipt, **model, **receipt.of_versions()} if measured.receipt else {}
     evaluation = scores_lib.Evaluation(step, name, measured.numbers, about, whole)
     evaluation.write(self.folder)
@@ -123,7 +132,7 @@ class Evaluate(Action):
   def draw(self, step, grids):
     """Writes the pictures {name: Grid}."""
     for name, grid in grids.items():
-      path = self.folder / 'evaluation' / f'{name}_step_{step:08d}.png'
+      path = self.picture(name, step)
       save_grid(path, grid.images, grid.columns, grid.row_names, grid.title)
       self.writer.write_images(step, {name: imread(path)[None, :, :, :3]})
 

@@ -142,7 +142,7 @@ class Trainer:
     """Does what was due after the step that a run is continued from, and is not there: it was stopped or killed."""
     if step and jax.process_count() == 1:   # of several, one alone sees what is there
       for action in todo:
-        if action.due(step, step == self.config.num_steps, stopping=False):
+        if action.due(step, step >= self.config.num_steps, stopping=False):
           stop.interruptible(functools.partial(action.complete, step, state), None)
 
   def batches(self, first_step):

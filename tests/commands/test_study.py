@@ -136,6 +136,37 @@ def test_what_is_done_is_left_alone_and_drawn_again(copy, capsys):
       'variation 1 of 2: latent_size=2, done already', 'variation 2 of 2: other, done already']
 
 
+def test_what_is_missing_of_a_run_that_is_done_is_made_again(copy, capsys):
+  run = copy / FOLDERS[0]
+  missing = [run / 'figures/losses.png', run / 'samples/step_00000008.png',
+             run / 'evaluation/class_consistency_step_00000008.json']
+  before = [path.read_bytes() for path in missing]
+  for path in missing:
+    content = path.read_bytes()
+    path.unlink()
+    assert study.Run(variations.read(base(*TWO), COMMAND)[0], run).status == 'waiting'
+    path.write_bytes(content)
+  (run / 'outputs.json').write_text('{')
+  for path in missing:
+    path.unlink()
+  study.run(base(*TWO), copy, COMMAND)
+  assert [path.read_bytes() for path in missing] == before
+  assert statuses(copy) == {'latent_size=2': 'done', 'other': 'done'}
+  assert 'other, done already' in capsys.readouterr().out
+
+
+def test_evaluators_of_the_command_line_measure_variations_of_another_config_too(tmp_path):
+  command = (f'{COMMAND} --evaluators=+random_features --config.evaluators.random_features.num_generated=70 '
+             '--config.evaluators.class_consistency.num_generated=50')
+  text = f"config={ROOT}/configs/acgan_digits.py evaluators.random_features.num_real=90"
+  variation, = variations.read(base(text), command)
+  sections = variation.config.evaluators
+  assert sections.random_features.num_generated == 70 and sections.random_features.num_real == 90
+  assert sections.class_consistency.num_generated == 50 and 'attribute_pairs' in sections
+  variation, = variations.read(base(text), command.replace('+', 'class_consistency,'))
+  assert set(variation.config.evaluators) == {'random_features', 'class_consistency'}
+
+
 def test_a_changed_list_trains_only_what_is_new(copy, capsys):
   before = files(*(copy / name for name in FOLDERS))
   study.run(base(THIRD, TWO[1], TWO[0]), copy, COMMAND)

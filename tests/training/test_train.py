@@ -128,6 +128,10 @@ def test_a_vae_is_measured_on_test_images_all_along_and_at_the_end(tmp_path, cap
   after = contents(tmp_path / 'run/evaluation')
   assert {path for path in before if '08' in path.name} == set(after)
   assert all(after[path] == before[path] for path in after)
+  picture = tmp_path / 'run/evaluation/reconstructions_step_00000008.png'
+  picture.unlink()
+  run(tmp_path / 'run', config)
+  assert picture.read_bytes() == before[Path(picture.name)]
   figures = {path.name for path in (tmp_path / 'run/figures').iterdir()}
   assert {'elbo.png', 'mse.png', 'kl.png', 'kl_per_latent.png', 'tsne.png', 'active_units.png'} <= figures
 

@@ -1,0 +1,33 @@
+"""outputs.json: what a run left behind that reached its last step, to tell whether it is all there."""
+
+import json
+from pathlib import Path
+
+from jgen.errors import UserError
+from jgen.files import is_temporary, read_json, write_text
+
+_FILE = 'outputs.json'
+_FOLDERS = ('samples', 'evaluation', 'figures')
+_SERIES = ('metrics.csv', 'doctor.csv')
+
+
+def store(folder, step):
+  """Lists the files of a run that is done with the last step; call it when all of them are written."""
+  folder = Path(folder)
+  files = [path for name in _FOLDERS for path in (folder / name).rglob('*')
+           if path.is_file() and not is_temporary(path.name)]
+  names = [*_SERIES, *sorted(path.relative_to(folder).as_posix() for path in files)]
+  write_text(folder / _FILE, json.dumps({'step': step, 'files': names}, indent=2) + '\n')
+
+
+def are_complete(folder, step):
+  """Whether a run folder holds the checkpoint of `step` and all that belongs to a run that ends with it."""
+  folder = Path(folder)
+  if not (folder / _FILE).exists():
+    return False
+  try:
+    listed = read_json(folder / _FILE, 'it is made again', step=int, files=list)
+  except UserError:
+    return False                        # the run is begun, finds nothing to do, and lists its files again
+  return listed['step'] == step and (folder / 'checkpoints' / str(step)).is_dir() and all(
+      isinstance(name, str) and (folder / name).is_file() for name in listed['files'])
