@@ -52,6 +52,8 @@ class Key:
     """Whether a number or text is within the range."""
     if isinstance(entry, str):
       return self.names is None or entry in self.names
+    if isinstance(entry, int) and abs(entry) > 2**1023:   # no number of floating point
+      return False
     return (math.isfinite(entry) or not self.finite and not math.isnan(entry)) and (
         self.at_least is None or entry >= self.at_least) and (self.above is None or entry > self.above) and (
         self.at_most is None or entry <= self.at_most) and (self.below is None or entry < self.below)
@@ -140,7 +142,7 @@ def completed(declaration, values, overrides=None):
   for name, each in declared(declaration).items():
     if isinstance(each, Key):
       made.setdefault(name, (overrides or {}).get(name, each.default))
-    elif name not in made and not each.optional and (not each.by or each.by in made):
+    elif name not in made and not each.optional and isinstance(made.get(each.by, ''), str):
       made[name] = _default_section(each, made).to_dict()
     elif isinstance(made.get(name), Mapping):
       made[name] = _completed_section(each, made, made[name])
@@ -151,8 +153,9 @@ def _completed_section(each, made, values):
   if each.is_table:
     return {name: completed(each.declarations[name], entry)
             if name in each.declarations and isinstance(entry, Mapping) else entry for name, entry in values.items()}
-  name = made[each.by] if each.by else ''
-  return completed(each.declarations[name], values, each.overrides) if name in each.declarations else values
+  name = made.get(each.by) if each.by else ''
+  known = isinstance(name, str) and name in each.declarations
+  return completed(each.declarations[name], values, each.overrides) if known else values
 
 
 def _default_section(each, made):

@@ -109,6 +109,6 @@ def _notes(last):
   notes = []
   for field in ('averaged_parameters', 'batch_norm'):
     values = {path: each.receipt.get(field) for path, each in last.items()}
-    if len(set(values.values())) > 1:
+    if len(set(map(repr, values.values()))) > 1:
       notes += [f'  note: {field}, {MODEL[field]}: ' + ', '.join(f'{path} {value}' for path, value in values.items())]
   return notes

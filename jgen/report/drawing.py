@@ -9,6 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 import numpy as np
 
+from jgen import terminal
+from jgen.errors import UserError
 from jgen.report.fonts import families_of, legible
 from jgen.run.scores import direction_of
 
@@ -241,7 +243,11 @@ def draw_figure(row, record):
   axes.set_title(row.title)
   axes.set_ylabel(row.ylabel)
   set_style(axes)
-  row.draw(axes, record)
+  try:
+    row.draw(axes, record)
+  except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:   # of what was read from files
+    raise UserError(f'{row.file} cannot be drawn of what evaluation/*.json hold ({terminal.one_line(error)[:100]}); '
+                    'delete the damaged ones and evaluate again') from error
   return figure
 
 

@@ -23,6 +23,7 @@ from jgen.files import read_json, write_text
 
 HIGHER, LOWER = 'higher', 'lower'
 _FOLDER = 'evaluation'
+_LARGEST = 2**53                        # whole numbers below it are numbers of floating point, too
 
 # {(evaluator, entry of an earlier version): its name now}: run folders are read under today's names.
 RENAMED = {('critic_outputs', 'told_apart'): 'auc'}
@@ -171,6 +172,8 @@ class Evaluation:
   def read(cls, path):
     """The Evaluation that a file holds; raises UserError where it holds none."""
     record = read_json(path, 'delete it and evaluate again', step=int, evaluator=str, results=dict)
+    if not 0 <= record['step'] < _LARGEST:
+      raise UserError(f"{path}: damaged, its 'step' is no number of steps; delete it and evaluate again")
     receipt = record.pop('receipt', {})
     if not isinstance(receipt, dict):
       raise UserError(f"{path}: damaged, its 'receipt' is no mapping; delete it and evaluate again")
@@ -195,7 +198,7 @@ def path_of(folder, evaluator, step):
 
 def is_number(value):
   """Whether a result is a single number."""
-  return isinstance(value, (int, float)) and not isinstance(value, bool)
+  return isinstance(value, float) or isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def check_metric(metric, names):
