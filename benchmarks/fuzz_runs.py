@@ -176,7 +176,7 @@ READERS = {
 
 
 def fuzz(num, seed, scratch, part=''):
-  """Counter of outcomes, and [(damage, file, traceback)] of what went wrong, over `num` damages of all fixtures' files, or of a part."""
+  """(Counter of outcomes, [(damage, file, traceback)] of what went wrong) over `num` damages of a part of all files."""
   rng, outcomes, wrong = random.Random(seed), collections.Counter(), []
   originals = sorted(path for path in FIXTURES.iterdir() if path.is_dir())
   states = {}
