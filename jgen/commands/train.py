@@ -6,8 +6,10 @@ import time
 import jax
 
 from jgen import terminal
+from jgen.processes import check_agreement, together
 from jgen.progress import duration
 from jgen.report.figures import draw_figures
+from jgen.run import config as config_lib
 from jgen.run import data_spec, scores
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.folder import own_folder
@@ -18,6 +20,8 @@ from jgen.signals import StopRequest
 from jgen.training.config import completed
 from jgen.training.loop import Trainer
 from jgen.training.setup import build, identities, load
+
+_OF_A_HOST = ('data.dir', 'data.cache_dir')
 
 
 def run(config, workdir, command):
@@ -31,13 +35,17 @@ def run(config, workdir, command):
   Raises:
     UserError: the config cannot work, the folder holds another run, or the training diverged.
   """
-  family, evaluators, augment = build(config)
-  splits = load(config, family, evaluators)
+  check_agreement(facts(config, workdir))
+  family, evaluators, augment = together(lambda: build(config))
+  splits = together(lambda: load(config, family, evaluators))
   start = time.monotonic()
   tell_devices()
   images = identities(splits)
-  check_images(workdir, images)
-  with own_folder(workdir, config, completed) as folder, StopRequest() as stop:
+  check_agreement({f'the digest of the images to {part}': entry['sha256'] for part, entry in images.items()})
+  with contextlib.ExitStack() as stack:
+    together(lambda: check_images(workdir, images))
+    folder = together(lambda: stack.enter_context(own_folder(workdir, config, completed)))
+    stop = stack.enter_context(StopRequest())
     data_spec.store(folder, splits)
     store_images(folder, images)
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
@@ -47,6 +55,13 @@ def run(config, workdir, command):
     if jax.process_index() == 0:
       terminal.say(summary(folder, step, config, time.monotonic() - start, command))
   return stop.requested
+
+
+def facts(config, workdir):
+  """What all processes of a run have to have in common, {name: value}; where they keep the images is theirs."""
+  flat = {f'config.{key}': value for key, value in config_lib.flatten(config.to_dict()).items()
+          if key not in _OF_A_HOST}
+  return flat | {'--workdir': str(workdir), 'the version of JAX': jax.__version__}
 
 
 def summary(folder, step, config, seconds, command):

@@ -18,6 +18,7 @@ from jgen import terminal
 from jgen.errors import UserError, choose
 from jgen.files import write_text
 from jgen.keys import completed, key
+from jgen.processes import gathered
 from jgen.run import folder as run_folder
 from jgen.run import scores as scores_lib
 
@@ -158,10 +159,15 @@ class Checkpoints:
     """
     damaged = []
     for step in sorted(self._manager.all_steps(), reverse=True):
+      state, why = None, ''
       try:
-        return self.read(step, like), damaged
+        state = self.read(step, like)
       except Exception as error:  # Orbax raises bare Exceptions for damaged files
-        damaged.append((step, _why(error)))
+        why = _why(error)
+      why = next(filter(None, gathered(why)), '')   # damaged for one process is damaged for all
+      if not why:
+        return state, damaged
+      damaged.append((step, why))
     if damaged:
       raise UserError(f'none of the checkpoints in {self._folder} can be read (step {damaged[0][0]}: {damaged[0][1]}); '
                       'name another --workdir to start anew')
@@ -220,14 +226,15 @@ class Checkpoints:
                       f'of: {", ".join(map(str, steps))}') from error
 
   def set_aside(self, damaged):
-    """Moves damaged checkpoints out of the way, to `checkpoints_damaged/`, and says so."""
-    for step, why in damaged:
+    """Moves damaged checkpoints to `checkpoints_damaged/`, and says so; of several processes, one does."""
+    for step, why in damaged if jax.process_index() == 0 else ():
       aside = self._folder.with_name('checkpoints_damaged') / str(step)
       aside.parent.mkdir(exist_ok=True)
       shutil.rmtree(aside, ignore_errors=True)
       shutil.move(self._folder / str(step), aside)
       terminal.warn(f'the checkpoint of step {step} is damaged ({why}); it was moved to {aside} and another is used')
     if damaged:
+      gathered('')                      # so that none reads the folder before
       self._manager.reload()
 
   def _wait(self):
