@@ -19,6 +19,7 @@ import time
 
 ROOT = Path(__file__).resolve().parent.parent
 _COMMON = ('--config.num_steps=24', '--config.batch_size=8', '--config.log_every_steps=2',
+           '--config.steps_per_dispatch=2',
            '--config.checkpoint_every_steps=4', '--config.sample_every_steps=8', '--config.evaluate_every_steps=8',
            '--config.data.name=digits', '--config.data.image_size=8', '--config.samples_per_class=2')
 _SMALL = ('--config.model.generator.features=(8,8)', '--config.model.critic.features=(8,8)',
