@@ -100,7 +100,12 @@ class DrawSamples(Action):
 
   def __call__(self, step, state, scores):
     sheet = self.sheet
-    images = Model(self.compiled, state, self.dataset).sample(np.array(sheet.labels), self.seed)
+    try:
+      images = Model(self.compiled, state, self.dataset).sample(np.array(sheet.labels), self.seed)
+    except UserError:
+      if step % self.every_steps == 0 and step:
+        raise
+      return {}                         # the metrics of the next step tell best that a run has just diverged
     blank = np.full((-len(images) % sheet.columns, *images.shape[1:]), SEPARATOR_COLOR, np.uint8)
     path = self.path(step)
     save_grid(path, np.concatenate([images, blank]), sheet.columns, sheet.row_names, sheet.title)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from types import SimpleNamespace
 
 from helpers import tiny
@@ -104,7 +105,12 @@ def test_wandb_runs_offline(tmp_path, monkeypatch):
   assert wandb.run.config['batch_size'] == 16
   writer.close()
   logged = list((tmp_path / 'wandb').glob('offline-run-*/*.wandb'))
-  assert len(logged) == 1 and logged[0].stat().st_size > 500
+  assert len(logged) == 1
+  for _ in range(200):                  # its own process writes it
+    if logged[0].stat().st_size > 500:
+      break
+    time.sleep(0.1)
+  assert logged[0].stat().st_size > 500
 
 
 def test_a_logger_that_is_not_installed_is_one_line(tmp_path, monkeypatch):
