@@ -14,7 +14,7 @@ from jgen.errors import UserError
 from jgen.run import config as config_lib
 
 MODES = ('train', 'evaluate', 'summary', 'data', 'prepare', 'study', 'prior', 'score')   # modules of jgen.commands
-TOOLS = ('compare', 'weights')          # likewise; they take paths and no config
+TOOLS = ('compare', 'report', 'weights')   # likewise; they take paths and no config
 OF_RUNS = tuple(options.OPTIONS)        # likewise; they take a run folder and flags of their own
 ROOT = Path(__file__).resolve().parent   # launch.py may be a link to this file
 RECIPES = ROOT / 'jgen/recipes'
@@ -108,7 +108,8 @@ def run_mode():
 def main(arguments):
   logging.set_verbosity(logging.WARNING)   # of all libraries, JAX's that a GPU is there but unused among them
   if MODE.value in TOOLS:
-    importlib.import_module(f'jgen.commands.{MODE.value}').run([files.expanded(path) for path in arguments[1:]])
+    importlib.import_module(f'jgen.commands.{MODE.value}').run(
+        [files.expanded(path) for path in arguments[1:]], files.expanded(WORKDIR.value) if WORKDIR.value else None)
     return
   if MODE.value in OF_RUNS:
     run_mode()

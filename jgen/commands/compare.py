@@ -1,36 +1,79 @@
-"""Ranks runs by their stored scores, and refuses where these are not of one kind."""
+"""--mode=compare: runs beside each other on one page, ranked by their scores where these were measured alike."""
 
 from pathlib import Path
 
 from jgen import terminal
 from jgen.errors import UserError
+from jgen.report import comparison
 from jgen.run.receipt import MEASURE, MODEL, differing
 from jgen.run.scores import HIGHER, LOWER, RUNS, Evaluation, best, kind, read_all
 
 _WORDS = {LOWER: 'lowest', HIGHER: 'highest'}
 
 
-def run(paths):
-  """Prints, for each number that all have, the runs from the best on: their last value and their best one.
+def run(paths, workdir=None):
+  """Ranks runs by the scores that all have, and lays runs out beside each other on one page.
+
+  For each score that all have, the runs are printed from the best on: their last value and their best one. What is
+  named and is no run is passed over with a notice.
 
   Args:
-    paths: run folders, folders that --mode=score wrote, or single files of their `evaluation` folders
+    paths: run folders, folders that --mode=score wrote, or single files of their `evaluation` folders.
+    workdir: folder of the page, of the runs among the paths; runs/comparison by default.
 
   Raises:
-    UserError: there are no two; no evaluator has measured all; scores are not of one kind, by the first field of their
-      receipts that differs. What can be ranked is printed before.
+    UserError: fewer than two are left; the folder of the page holds something else; or, among scores that are not of
+      runs, nothing can be ranked.
   """
-  runs = {str(path): read(path) for path in dict.fromkeys(paths)}
-  if len(runs) < 2:
-    raise UserError('--mode=compare takes two run folders or stored scores at least: python launch.py --mode=compare '
-                    'runs/A runs/B')
-  shared = [name for name in next(iter(runs.values())) if all(name in stored for stored in runs.values())]
+  paths = [Path(path) for path in dict.fromkeys(paths)]
+  folders = [path for path in paths if (path / 'config.json').exists()]
+  scored, without = _read_scores(paths)
+  useless = [why for path, why in without.items() if path not in folders]
+  if len(paths) - len(useless) < 2:
+    raise UserError('; '.join(['--mode=compare takes two run folders or stored scores at least: python launch.py '
+                               '--mode=compare runs/A runs/B', *useless]))
+  for why in useless:
+    terminal.tell(f'passed over, since it is no run: {why}')
+  page = _write_page(folders, workdir or Path('runs/comparison')) if len(folders) > 1 else None
+  try:
+    _rank(scored)
+  except UserError as error:
+    if not page:
+      raise
+    terminal.tell(f'not ranked: {error}')
+  if page:
+    terminal.say(f'comparison   {page}')
+
+
+def _read_scores(paths):
+  """({path as text: {evaluator: [Evaluation]}} of those that hold scores, {path: why} of the others)."""
+  scored, without = {}, {}
+  for path in paths:
+    try:
+      scored[str(path)] = read(path)
+    except NoScoresError as error:
+      without[path] = str(error)
+  return scored, without
+
+
+def _write_page(folders, folder):
+  comparison.check_folder(folder)
+  runs = comparison.read_runs(folders)
+  comparison.write_index(folder, folders)
+  return comparison.write_comparison(folder, runs)
+
+
+def _rank(scored):
+  """Prints the rankings of {path: {evaluator: [Evaluation]}}; raises UserError where something cannot be ranked."""
+  if len(scored) < 2:
+    raise UserError('fewer than two hold scores with receipts')
+  shared = [name for name in next(iter(scored.values())) if all(name in stored for stored in scored.values())]
   if not shared:
     raise UserError('nothing was measured by the same evaluator: ' + '; '.join(
-        f'{path} has {", ".join(stored)}' for path, stored in runs.items()))
+        f'{path} has {", ".join(stored)}' for path, stored in scored.items()))
   refused = []
   for name in shared:
-    evaluations = {path: stored[name] for path, stored in runs.items()}
+    evaluations = {path: stored[name] for path, stored in scored.items()}
     why = unlike(name, evaluations)
     refused += [why] if why else []
     terminal.say('' if why else table(name, evaluations), end='')
@@ -38,17 +81,26 @@ def run(paths):
     raise UserError('; '.join(refused))
 
 
+class NoScoresError(UserError):
+  """A path that holds no stored scores."""
+
+
 def read(path):
-  """{evaluator: [Evaluation] by rising steps} of those with receipts; raises UserError at none or a damaged one."""
+  """{evaluator: [Evaluation] by rising steps} of those with receipts.
+
+  Raises:
+    NoScoresError: there is none.
+    UserError: a file is damaged.
+  """
   path = Path(path)
   if not path.exists():
-    raise UserError(f'{path} is neither a run folder nor a file of scores')
+    raise NoScoresError(f'{path} is neither a run folder nor a file of scores')
   stored = {}
   for each in read_all(path) if path.is_dir() else [Evaluation.read(path)]:
     if each.receipt:
       stored.setdefault(each.evaluator, []).append(each)
   if not stored:
-    raise UserError(f'{path} holds no score with a receipt; measure it first: python launch.py --mode=evaluate '
+    raise NoScoresError(f'{path} holds no score with a receipt; measure it first: python launch.py --mode=evaluate '
                     f'--workdir={path} --evaluators=random_features')
   return stored
 

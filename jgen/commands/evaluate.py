@@ -10,8 +10,10 @@ from jgen import data, evaluation, families, recipes, terminal
 from jgen.errors import UserError
 from jgen.model import Compiled
 from jgen.report.figures import draw_figures
+from jgen.report.report import write_report
 from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
+from jgen.run import scores
 from jgen.run.checkpoints import Checkpoints, report_passed_over
 from jgen.runtime import tell_devices
 from jgen.training import actions
@@ -43,8 +45,9 @@ def run(config, workdir, command):
   tell_devices()
   for name, state in states.items():
     for score, value in evaluate(int(state.step), jax_utils.replicate(state), {}).items():
-      terminal.say(f'step {int(state.step):,} ({name})  {score} {value:.4g}')
-  draw_figures(folder)
+      if not scores.is_setting(score):
+        terminal.say(f'step {int(state.step):,} ({name})  {score} {value:.4g}')
+  (write_report if config.report else draw_figures)(folder)
 
 
 def measure(run, config, folder):

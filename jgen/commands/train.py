@@ -8,7 +8,8 @@ import jax
 from jgen import terminal
 from jgen.progress import duration
 from jgen.report.figures import draw_figures
-from jgen.run import data_spec, scores
+from jgen.report.report import write_report
+from jgen.run import data_spec, description, scores
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.folder import own_folder
 from jgen.run.images import check_images, store_images
@@ -40,10 +41,11 @@ def run(config, workdir, command):
   with own_folder(workdir, config, completed) as folder, StopRequest() as stop:
     data_spec.store(folder, splits)
     store_images(folder, images)
+    description.store_origin(folder, config, command)
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
       step = Trainer(config, family, augment, splits, evaluators, folder, checkpoints).run(stop)
     stop.saved()
-    draw_figures(folder)
+    (write_report if config.report else draw_figures)(folder)
     if jax.process_index() == 0:
       terminal.say(summary(folder, step, config, time.monotonic() - start, command))
   return stop.requested
@@ -53,13 +55,17 @@ def summary(folder, step, config, seconds, command):
   """The last words of a run: what was done, measured, last and at best, and where it all lies."""
   lines = [f'step {step:,} of {config.num_steps:,}, {duration(seconds)} in this start']
   for evaluation in scores.read_all(folder):
-    if evaluation.step == step:
+    found = {name: value for name, value in evaluation.numbers().items() if not scores.is_setting(name)}
+    if evaluation.step == step and found:
       lines += [f'{evaluation.evaluator}: ' + ', '.join(
-          f'{name.partition("/")[2]} {value:.4g}' for name, value in evaluation.numbers().items())]
+          f'{name.partition("/")[2]} {value:.4g}' for name, value in found.items())]
   lines += best_line(folder, config.checkpoints)
   entries = {'checkpoints': 'checkpoints/', 'samples': 'samples/', 'figures': 'figures/', 'numbers': 'metrics.csv',
              'evaluations': 'evaluation/', 'TensorBoard': 'tensorboard/'}
-  if ',begins,' in (folder / 'doctor.csv').read_text('utf-8'):
+  if (folder / 'report.html').exists():
+    entries = {'report': 'report.html', **entries}
+  doctor = folder / 'doctor.csv'
+  if doctor.exists() and ',begins,' in doctor.read_text('utf-8'):
     entries['doctor'] = 'doctor.csv'
   lines += [f'{name:<12} {folder / entry}' for name, entry in entries.items()]
   if step < config.num_steps:

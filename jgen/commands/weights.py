@@ -6,12 +6,13 @@ from jgen.evaluation.features.feature_spaces import default_weights
 from jgen.networks.inception import weights as inception_weights
 
 
-def run(paths):
+def run(paths, workdir=None):
   """Checks the weights at the first path and writes them to the second, by default where evaluators look for them.
 
   Raises:
     UserError: there is not one path or two; the weights are missing, damaged, or not those that were published.
   """
+  del workdir
   if len(paths) not in (1, 2):
     raise UserError('--mode=weights takes a file or folder of weights, and where to write them if not into the data '
                     f'cache; {inception_weights.FETCH}')

@@ -51,6 +51,8 @@ class VQVAE(Family):
 
   statistics_need_images = True
 
+  samples_note = 'codes drawn uniformly: no prior'
+
   def init(self, key):
     images = jnp.zeros((1, *self.image_shape))
     state = train_state.create(key, {'vqvae': self.network}, {'vqvae': (images,)}, {'vqvae': self.optimizer},

@@ -1,60 +1,74 @@
-"""The comparison of a study: curves over each other, numbers in a table, pictures side by side.
+"""The comparison of runs, of a study or any others: curves over each other, scores in a table, pictures side by side.
 
-All of it is drawn from the files that the runs have stored, and from the list of them in `study.json`.
+All of it is drawn from the files that the runs have stored.
 """
 
-import csv
 import dataclasses
-import io
+import json
 from pathlib import Path
-import re
-import textwrap
 
-import matplotlib
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 import numpy as np
 from PIL import Image
 
 from jgen.errors import UserError
 from jgen.files import read_json, replacing, write_text
-from jgen.report.drawing import REFERENCE_STYLE, Curves, draw_curve, set_style, smoothing_note, smoothing_window
-from jgen.report.figures import FIGURES
+from jgen.report import captions
+from jgen.report.comparison_table import best_of, csv_table, evaluated_numbers, markdown_table, table, why_unlike
+from jgen.report.drawing import Curves, number_text
+from jgen.report.figures import FIGURES, save_figure
 from jgen.report.grids import headed, side_by_side
+from jgen.report.overlay import overlay
+from jgen.report.page import Best, Numbering, config_text, write_page
+from jgen.report.stored import last_pictures
 from jgen.run import scores
+from jgen.run.folder import read_config
 from jgen.run.records import Record, read_record
 
 INDEX = 'study.json'                    # the list of a study's runs, in the folder above theirs
-LAST_STEP = '(last logged step)'        # among the names of numbers, before all others
+OWN_INDEX = 'comparison.json'           # the list of runs of a comparison, in its folder
+PAGE = 'comparison.html'
+MAX_COLUMNS = 5                         # runs side by side in one table of the page
+MAX_PICTURE = 1_200                     # pixels of a side of a run's picture beside those of other runs
 
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-  """One run of a study, as stored."""
+  """One run of a comparison, as stored."""
 
   name: str
   settings: str
-  status: str
+  status: str                           # 'done' for one that is trained to its end
   error: str                            # of one that failed
   record: Record
   pictures: dict[str, tuple[int, Path]]   # the last of each kind: (step, file)
+  receipts: dict[str, dict]             # {evaluator: the receipt of its last evaluation, {} for none}
 
 
 def draw_comparison(folder):
-  """Writes comparison.csv, comparison.md and figures/*.png of the study in `folder`, in place of earlier ones.
+  """Draws the comparison of the study in `folder`, in place of an earlier one: see `write_comparison`.
 
   Raises UserError, naming the file, where what is stored is damaged.
   """
   folder = Path(folder)
-  runs = read_study(folder)
-  figures = [*_draw_curves(folder / 'figures', runs), *_place_pictures(folder / 'figures', runs)]
-  for path in (folder / 'figures').glob('*.png'):
-    if path not in figures:
+  write_comparison(folder, read_study(folder))
+
+
+def write_comparison(folder, runs):
+  """Writes comparison.html, comparison.csv, comparison.md and figures/* of runs [Compared] to a folder.
+
+  Figures are PNG and, of curves, PDF beside it; those of an earlier comparison go. Returns the page's path.
+  """
+  curves, pictures = _draw_curves(folder / 'figures', runs), _place_pictures(folder / 'figures', runs)
+  names = {path.stem for path in (*curves, *pictures)}
+  for path in [*(folder / 'figures').glob('*.png'), *(folder / 'figures').glob('*.pdf')]:
+    if path.stem not in names:
       path.unlink()
   write_text(folder / 'comparison.csv', csv_table(runs))
   title = folder.absolute().name
   write_text(folder / 'comparison.md', '\n'.join([
-      f'# {title}', '', markdown_table(runs), *(f'![{path.stem}](figures/{path.name})\n' for path in figures)]))
+      f'# {title}', '', markdown_table(runs),
+      *(f'![{path.stem}](figures/{path.name})\n' for path in (*curves, *pictures))]))
+  return write_page(folder / PAGE, PAGE, **_context(folder, title, runs, curves, pictures))
 
 
 # ------------------------------------------------------------------------------------------- what is stored
@@ -64,175 +78,158 @@ def read_study(folder):
   """The runs [Compared] that the study in `folder` lists."""
   try:
     entries = read_json(folder / INDEX, 'run the study again', variations=list)['variations']
-    return [_read_run(folder / entry['folder'], entry) for entry in entries]
+    return [_read_run(folder / entry['folder'], entry['name'], entry['settings'], entry['status'], entry['error'])
+            for entry in entries]
   except (TypeError, KeyError) as error:
     raise UserError(f'{folder / INDEX}: damaged; run the study again') from error
 
 
-def _read_run(folder, entry):
-  return Compared(entry['name'], entry['settings'], entry['status'], entry['error'], read_record(folder),
-                  _last_pictures(folder))
+def read_runs(folders):
+  """The runs [Compared] of run folders, named by the shortest ends of their paths that tell them apart."""
+  runs = []
+  for folder, name in zip(folders, _names(folders), strict=True):
+    run = _read_run(folder, name, '', 'done', '')
+    last = max((int(steps[-1]) for steps, _ in run.record.series.values()), default=0)
+    total = read_config(folder)['num_steps']
+    runs.append(run if last >= total else dataclasses.replace(run, status=f'step {last:,} of {total:,}'))
+  return runs
 
 
-def _last_pictures(folder):
-  """{name: (step, path)} of the sample grid and of the evaluations' pictures."""
-  found = {}
-  for path in [*folder.glob('samples/*.png'), *folder.glob('evaluation/*.png')]:
-    match = re.fullmatch(r'(?:(.+)_)?step_(\d+)', path.stem)
-    if match:
-      name = f'evaluation_{match[1]}' if match[1] else 'samples'
-      found[name] = max(found.get(name, (0, path)), (int(match[2]), path))
-  return found
+def _read_run(folder, name, settings, status, error):
+  evaluations = scores.read_all(folder)
+  return Compared(name, settings, status, error, read_record(folder), last_pictures(folder),
+                  {evaluation.evaluator: dict(evaluation.receipt) for evaluation in evaluations})
 
 
-# ------------------------------------------------------------------------------------------- curves
+def _names(folders):
+  parts = [folder.absolute().parts for folder in folders]
+  for length in range(1, max(map(len, parts)) + 1):
+    names = ['/'.join(part[-length:]) for part in parts]
+    if len(set(names)) == len(names):
+      return names
+  raise UserError('the same folder is named twice; name other runs')
+
+
+# ------------------------------------------------------------------------------------------- figures
 
 
 def _draw_curves(folder, runs):
-  """Writes a figure for every row of FIGURES that shows curves and that a run has numbers for; returns the paths."""
-  paths = []
+  """Writes a figure for every row of FIGURES that shows curves and that a run has numbers for: {path: row}."""
+  paths = {}
   for row in FIGURES:
     if isinstance(row, Curves) and any(row.has_data(run.record) for run in runs):
-      paths.append(folder / row.file)
-      with replacing(paths[-1]) as temporary:
-        overlay(row, {run.name: run.record for run in runs}).savefig(temporary, format='png')
+      save_figure(overlay(row, {run.name: run.record for run in runs}), folder / row.file, ('png', 'pdf'))
+      paths[folder / row.file] = row
   return paths
-
-
-def overlay(row, records):
-  """The Figure of the Curves `row` for `records` {name: Record}: a panel a column, a colour a record."""
-  colors = dict(zip(records, _colors(len(records)), strict=True))
-  columns = row.shown({column for record in records.values() for column in record.series})
-  shown = {column: {name: record.series[column] for name, record in records.items() if column in record.series}
-           for column in columns}
-  windows = [smoothing_window(max(len(steps) for steps, _ in curves.values())) for curves in shown.values()]
-  figure = Figure(figsize=(7.5, 1), dpi=120, layout='constrained')
-  panels = figure.subplots(len(columns), squeeze=False)[:, 0]
-  for axes, column, window in zip(panels, columns, windows, strict=True):
-    _draw_panel(axes, row, shown[column], records, colors, window)
-    axes.set_title(column if len(columns) > 1 else '', fontsize='medium')
-    axes.label_outer()
-  left, right = zip(*(axes.get_xlim() for axes in panels), strict=True)
-  for axes in panels:
-    axes.set_xlim(min(left), max(right))
-  figure.suptitle(row.title)
-  figure.supylabel(row.ylabel, fontsize='medium')
-  lines = [Line2D([], [], color=colors[name], linewidth=1.8, label=textwrap.fill(name, 50))
-           for name in records if any(name in curves for curves in shown.values())]
-  if _levels(row, records.values()):
-    lines.append(Line2D([], [], label=row.reference_label, **REFERENCE_STYLE))
-  legend_height = _add_legend(figure, lines, smoothing_note(*windows))
-  figure.set_figheight(max(4.2, 3.1 * len(columns)) + legend_height)
-  return figure
-
-
-def _add_legend(figure, lines, title):
-  """Adds the legend below the panels; returns its height in inches, about."""
-  labels = [line.get_label() for line in lines]
-  columns = 2 if max(map(len, labels)) <= 24 else 1
-  figure.legend(handles=lines, loc='outside lower center', ncols=columns, frameon=False, title=title)
-  return 0.4 + 0.2 * -(-sum(label.count('\n') + 1 for label in labels) // columns)
-
-
-def _draw_panel(axes, row, curves, records, colors, window):
-  """`curves` {name: (steps, values)}, each smoothed over at most its own rows, and the levels that `row` refers to."""
-  set_style(axes)
-  for name, (steps, values) in curves.items():
-    draw_curve(axes, steps, values, min(window, len(steps) - 1 | 1), label='', color=colors[name])
-  for level in _levels(row, [records[name] for name in curves]):
-    axes.axhline(level, **REFERENCE_STYLE)
-  row.set_ranges(axes, curves.values())
-
-
-def _levels(row, records):
-  if isinstance(row.reference, str):
-    return sorted({record.series[row.reference][1][-1] for record in records if row.reference in record.series})
-  return [] if row.reference is None else [row.reference]
-
-
-def _colors(count):
-  return [f'C{i}' for i in range(count)] if count <= 10 else list(matplotlib.colormaps['turbo'](
-      np.linspace(0.05, 0.95, count)))
-
-
-# ------------------------------------------------------------------------------------------- numbers
-
-
-def table(runs):
-  """{name: its last value in each run, or None}: the evaluations' numbers first, then what training logged."""
-  evaluated = [{name: value for name, value in run.record.latest.items() if isinstance(value, (int, float))}
-               for run in runs]
-  logged = [_last_logged(run.record, known) for run, known in zip(runs, evaluated, strict=True)]
-  names = [*dict.fromkeys(name for values in evaluated for name in values),
-           *sorted({name for values in logged for name in values})]
-  columns = [{**one, **other} for one, other in zip(evaluated, logged, strict=True)]
-  return {name: [column.get(name) for column in columns] for name in names}
-
-
-def _last_logged(record, evaluated):
-  """{name: value} of the last row of metrics.csv, and the step of that row."""
-  last = {name: (int(steps[-1]), values[-1].item()) for name, (steps, values) in record.series.items()
-          if name not in evaluated}
-  values = {name: value for name, (_, value) in last.items()}
-  return {**values, LAST_STEP: max(step for step, _ in last.values())} if last else {}
-
-
-def csv_table(runs):
-  """A row a run: its name, settings, status, and every number that any of them has, in full precision."""
-  numbers = table(runs)
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(['variation', 'settings', 'status', *numbers])
-  for index, run in enumerate(runs):
-    writer.writerow([run.name, run.settings, run.status, *(values[index] for values in numbers.values())])
-  return text.getvalue()
-
-
-def markdown_table(runs):
-  """A column a run and a row a number, the best one bold where it is known which that is; then what failed."""
-  rows = [['', *(run.name for run in runs)], ['---'] * (len(runs) + 1),
-          ['settings', *(run.settings for run in runs)], ['status', *(run.status for run in runs)]]
-  numbers = table(runs)
-  among = (scores.RUNS, scores.LIKELIHOOD) if _same_likelihood(numbers) else (scores.RUNS,)
-  best = {name: _best(name, values, runs) for name, values in numbers.items() if scores.kind(name).among in among}
-  rows += [[name, *(_cell(value, value == best.get(name)) for value in values)] for name, values in numbers.items()]
-  lines = ['| ' + ' | '.join(cell.replace('|', r'\|') for cell in row) + ' |' for row in rows]
-  if any(value is not None for value in best.values()):
-    lines += ['', 'Bold: the best of those that are done.']
-  lines += [f'\n{run.name} failed: {run.error}' for run in runs if run.status == 'failed']
-  return '\n'.join(lines) + '\n'
-
-
-def _same_likelihood(numbers):
-  """Whether all runs' nats are of a Gaussian of the same variance: those of others rank nothing."""
-  return len(set(numbers.get('ledger/pixel_variance', ()))) == 1
-
-
-def _best(name, values, runs):
-  """The best value of a number among the runs that are done, or None where that is not known."""
-  final = {index: value for index, (value, run) in enumerate(zip(values, runs, strict=True))
-           if run.status == 'done' and value is not None}
-  return final.get(scores.best(final, scores.kind(name).better)) if len(final) > 1 else None
-
-
-def _cell(value, best):
-  if value is None:
-    return ''
-  text = f'{value:,}' if isinstance(value, int) else f'{value:.4g}'
-  return f'**{text}**' if best else text
-
-
-# ------------------------------------------------------------------------------------------- pictures
 
 
 def _place_pictures(folder, runs):
-  """Writes a picture for every kind that a run has stored, the runs' side by side; returns the paths."""
-  paths = []
-  for name in sorted({name for run in runs for name in run.pictures}):
-    paths.append(folder / f'{name}.png')
-    stored = [(run.name, *run.pictures[name]) for run in runs if name in run.pictures]
-    picture = side_by_side([headed(np.asarray(Image.open(path).convert('RGB')), f'{run}, step {step:,}')
-                            for run, step, path in stored])
-    with replacing(paths[-1]) as temporary:
+  """Writes a picture for every kind that a run has stored, the runs' side by side: {path: kind}."""
+  paths = {}
+  kinds = {kind for run in runs for kind in run.pictures}
+  for kind in sorted(kinds, key=lambda kind: (kind != 'samples', kind)):
+    path = folder / (f'{kind}.png' if kind == 'samples' else f'evaluation_{kind}.png')
+    stored = [(run.name, *run.pictures[kind]) for run in runs if kind in run.pictures]
+    picture = side_by_side([headed(_bounded(source), f'{name}, step {step:,}') for name, step, source in stored])
+    with replacing(path) as temporary:
       Image.fromarray(picture).save(temporary, format='PNG')
+    paths[path] = kind
   return paths
+
+
+def _bounded(path):
+  """The picture of a file, uint8 [height, width, 3], reduced where a side is longer than MAX_PICTURE."""
+  with Image.open(path) as image:
+    picture = image.convert('RGB')
+  share = MAX_PICTURE / max(picture.size)
+  if share < 1:
+    size = tuple(max(1, round(side * share)) for side in picture.size)
+    picture = picture.resize(size, Image.Resampling.BOX)
+  return np.asarray(picture)
+
+
+# ------------------------------------------------------------------------------------------- the page
+
+
+def _context(folder, title, runs, curves, pictures):
+  numbers = Numbering()
+  return {
+      'title': title, 'runs': _runs_table(numbers, runs), 'settings': _settings_tables(numbers, runs),
+      'scores': _score_tables(numbers, runs, [name for run in runs for name in evaluated_numbers(run)
+                                               if not name.endswith('/step')]),
+      'unranked': _unranked(runs),
+      'failed': [(run.name, run.error) for run in runs if run.status == 'failed'],
+      'pictures': [numbers.picture(path, *_picture_text(kind, runs), folder=folder)
+                   for path, kind in pictures.items()],
+      'curves': [numbers.picture(path, row.title, f'{row.caption} One colour a run.',
+                                 f'{row.title}: curves of {", ".join(run.name for run in runs[:12])} over training '
+                                 'steps', folder) for path, row in curves.items()]}
+
+
+def _picture_text(kind, runs):
+  """(title, caption, alternative text) of the pictures of a kind, side by side."""
+  names = ', '.join(run.name for run in runs if kind in run.pictures)
+  title, caption = captions.SAMPLES if kind == 'samples' else captions.of_picture(kind)
+  if kind == 'samples':
+    caption = ('The last samples of each run. Runs with the same seed and the same number of latents draw from the '
+               'same latents.')
+  return title, caption, f'{title} of {names}, side by side'
+
+
+def _runs_table(numbers, runs):
+  header = ['run', 'family', 'data', 'status', 'settings']
+  rows = [(run.name, str(run.record.config.get('family', '')), str(run.record.config.get('data.name', '')),
+           run.status, run.settings) for run in runs]
+  shown = len(header) if any(run.settings for run in runs) else len(header) - 1
+  return numbers.table('Runs', 'What is compared.', [row[:shown] for row in rows], header[:shown])
+
+
+def _settings_tables(numbers, runs):
+  """The keys in which configs differ, among those that more than one run has."""
+  configs = [run.record.config for run in runs]
+  keys = [key for key in sorted(set().union(*configs))
+          if len({json.dumps(config[key]) for config in configs if key in config}) > 1]
+  caption = 'Keys of the configs in which runs that have the key differ.'
+  return _in_parts(numbers, 'Differences of the configs', caption, runs,
+                   [(key, [config_text(config.get(key, '')) for config in configs]) for key in keys])
+
+
+def _score_tables(numbers, runs, names):
+  """The last value of every score, the best one bold where it is known."""
+  values, rows = table(runs), []
+  for name in sorted(dict.fromkeys(names), key=lambda name: not scores.kind(name).better):
+    best = best_of(name, values[name], runs)
+    rows.append((name, ['' if value is None else (Best if best is not None and value == best else str)(
+        number_text(value)) for value in values[name]]))
+  caption = 'The last value of each score. Bold: the best of the runs that are trained to their end, where it is ' \
+            'known which that is and all were measured alike.'
+  return _in_parts(numbers, 'Scores', caption, runs, rows)
+
+
+def _in_parts(numbers, title, caption, runs, rows):
+  """Tables of rows (name, [a text a run]), of a few runs each."""
+  tables = []
+  for start in range(0, len(runs) if rows else 0, MAX_COLUMNS):
+    part = slice(start, start + MAX_COLUMNS)
+    tables.append(numbers.table(title, caption, [(name, *texts[part]) for name, texts in rows],
+                                ('', *(run.name for run in runs[part]))))
+  return tables
+
+
+def _unranked(runs):
+  """[(score, why)] of the scores that several runs have and that were not measured alike."""
+  names = dict.fromkeys(name for run in runs for name in evaluated_numbers(run) if scores.kind(name).better)
+  return [(name, why) for name in names if (why := why_unlike(name, runs))]
+
+
+def check_folder(folder):
+  """Raises UserError if a folder cannot take a comparison: it holds anything but an earlier one."""
+  if folder.exists() and not folder.is_dir():
+    raise UserError(f'{folder} is a file; name a folder with --workdir')
+  if folder.is_dir() and not (folder / OWN_INDEX).exists() and any(folder.iterdir()):
+    raise UserError(f'{folder} holds files but no comparison (no {OWN_INDEX}); name another --workdir')
+
+
+def write_index(folder, paths):
+  """Marks a folder as that of a comparison of run folders."""
+  write_text(folder / OWN_INDEX, json.dumps({'runs': [str(path) for path in paths]}, indent=2) + '\n')

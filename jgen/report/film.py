@@ -11,7 +11,8 @@ from jgen.report.grids import headed, side_by_side
 MAX_FRAMES = 60           # of the film; of more pictures, evenly spaced ones
 FRAME_SECONDS, LAST_SECONDS = 0.2, 2.
 MAX_STRIP = 8             # pictures of the strip
-STRIP_WIDTH = 400         # pixels that a picture of the strip is wide, at most
+STRIP_SIDE = 400          # pixels that a picture of the strip is wide and high, at most
+FILM_SIDE = 1_000         # the same of the film
 
 
 def draw_film(folder):
@@ -22,9 +23,9 @@ def draw_film(folder):
     return []
   film, strip = folder / 'figures' / 'samples.gif', folder / 'figures' / 'filmstrip.png'
   with replacing(film) as temporary:
-    save_film(temporary, [_frame(pictures, step) for step in _spread(sorted(pictures), MAX_FRAMES)])
+    save_film(temporary, [_frame(pictures, step, FILM_SIDE) for step in _spread(sorted(pictures), MAX_FRAMES)])
   with replacing(strip) as temporary:
-    shown = [_frame(pictures, step, STRIP_WIDTH) for step in _spread(sorted(pictures), MAX_STRIP)]
+    shown = [_frame(pictures, step, STRIP_SIDE) for step in _spread(sorted(pictures), MAX_STRIP)]
     Image.fromarray(side_by_side(shown)).save(temporary, format='PNG')
   return [film, strip]
 
@@ -36,11 +37,12 @@ def _spread(steps, most):
   return [steps[place] for place in np.rint(np.linspace(0, len(steps) - 1, most)).astype(int)]
 
 
-def _frame(pictures, step, max_width=None):
+def _frame(pictures, step, max_side):
   """The picture of a step below its number, uint8 [height, width, 3]."""
   picture = Image.open(pictures[step]).convert('RGB')
-  if max_width and picture.width > max_width:
-    picture = picture.resize((max_width, round(picture.height * max_width / picture.width)), Image.Resampling.BOX)
+  share = max_side / max(picture.size)
+  if share < 1:
+    picture = picture.resize(tuple(max(1, round(side * share)) for side in picture.size), Image.Resampling.BOX)
   return headed(np.asarray(picture), f'step {step:,}')
 
 

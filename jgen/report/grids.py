@@ -27,6 +27,7 @@ class Grid:
   columns: int
   row_names: tuple[str, ...] = ()       # none, or one a row
   title: str = ''                       # a line above, if any
+  column_names: tuple[str, ...] = ()    # none, or one a column
 
 
 def rows_that_fit(height, width):
@@ -39,30 +40,35 @@ def spread(count, most):
   return np.arange(min(count, most)) * count // min(count, most)
 
 
-def save_grid(path, images, columns, row_names=(), title=''):
+def save_grid(path, images, columns, row_names=(), title='', column_names=()):
   """Writes `compose_grid` of the same arguments, below a title if any, as a PNG to `path`, whole or not at all.
 
   Of rows and columns that would make it larger than MAX_SIDE, those evenly spread are shown, and the title says so.
   """
+  column_names = tuple(column_names[column] for column in spread(
+      len(column_names), rows_that_fit(*images.shape[2:0:-1]))) if column_names else ()
   images, columns, row_names, title = _bounded(images, columns, row_names, title)
-  picture = compose_grid(images, columns, row_names)
+  picture = compose_grid(images, columns, row_names, column_names)
   with replacing(path) as temporary:
     Image.fromarray(headed(picture, title) if title else picture).save(temporary, format='PNG')
 
 
-def compose_grid(images, columns, row_names=()):
+def compose_grid(images, columns, row_names=(), column_names=()):
   """A picture, uint8 [height, width, 3], of uint8 images [rows * columns, H, W, C], C 1 or 3, row by row.
 
-  Each pixel of an image becomes a square of pixels; `row_names`, none or one a row, stand to the left.
+  Each pixel of an image becomes a square of pixels; `row_names`, none or one a row, stand to the left, `column_names`,
+  none or one a column, above.
   """
   images = np.broadcast_to(images, (*images.shape[:3], 3))
   factor = _magnification(*images.shape[1:3])
   images = images.repeat(factor, axis=1).repeat(factor, axis=2)
   images = images.reshape(-1, columns, *images.shape[1:])
   picture = _frame(images)
+  names = _name_row(column_names, columns, picture.shape[1]) if column_names else picture[:0]
+  picture = np.concatenate([names, picture])
   if not row_names:
     return picture
-  return np.concatenate([_name_column(row_names, len(images), picture.shape[0]), picture], axis=1)
+  return np.concatenate([_name_column(row_names, len(images), picture.shape[0], len(names)), picture], axis=1)
 
 
 def _magnification(height, width):
@@ -114,17 +120,30 @@ def _frame(images):
   return np.pad(tiled, ((SEPARATOR, 0), (SEPARATOR, 0), (0, 0)), constant_values=SEPARATOR_COLOR)
 
 
-def _name_column(names, rows, height):
+def _name_column(names, rows, height, header):
   names = list(map(one_line, names))
   fonts = [font_of(name, FONT_SIZE) for name in names]
   names = [shortened(name, font, NAME_WIDTH) for name, font in zip(names, fonts, strict=True)]
   width = int(max(font.getlength(name) for name, font in zip(names, fonts, strict=True))) + 1 + 2 * NAME_MARGIN
   column = Image.new('RGB', (width, height), 'white')
   draw = ImageDraw.Draw(column)
-  pitch = (height - SEPARATOR) / rows
+  pitch = (height - header - SEPARATOR) / rows
   for row, name, font in zip(range(rows), names, fonts, strict=True):
-    draw.text((width - NAME_MARGIN, SEPARATOR / 2 + (row + 0.5) * pitch), name, 'black', font, anchor='rm')
+    draw.text((width - NAME_MARGIN, header + SEPARATOR / 2 + (row + 0.5) * pitch), name, 'black', font, anchor='rm')
   return np.asarray(column)
+
+
+def _name_row(names, columns, width):
+  """A line of text with a name above each column; smaller where the longest would not fit."""
+  pitch = (width - SEPARATOR) / columns
+  longest = max(font_of(name, FONT_SIZE).getlength(name) for name in names)
+  size = max(1, int(FONT_SIZE * min(1, (pitch - 2) / longest)))
+  line = Image.new('RGB', (width, FONT_SIZE + NAME_MARGIN), 'white')
+  draw = ImageDraw.Draw(line)
+  for column, name in zip(range(columns), names, strict=True):
+    place = SEPARATOR / 2 + (column + 0.5) * pitch, line.height / 2
+    draw.text(place, name, 'black', font_of(name, size), anchor='mm')
+  return np.asarray(line)
 
 
 def _join(pictures, axis):

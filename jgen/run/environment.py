@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 import platform
+import re
 import subprocess
 import sys
 
@@ -42,8 +43,19 @@ def _start(step, source):
       'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
       'step': step, 'command': sys.argv, 'data': source, 'python': platform.python_version(),
       'platform': platform.platform(), 'packages': {name: _version(name) for name in _PACKAGES},
-      'devices': [str(device) for device in jax.devices()], 'processes': jax.process_count(),
+      'devices': [str(device) for device in jax.devices()], 'device_kind': jax.devices()[0].device_kind,
+      'processes': jax.process_count(), 'cpu': _cpu(),
       'git': _git('rev-parse', 'HEAD'), 'git_changes': changes if changes == UNKNOWN else bool(changes)}
+
+
+def _cpu():
+  """The processor's name and the number of its cores that this process may use."""
+  try:
+    found = re.search(r'^model name\s*:\s*(.+)$', Path('/proc/cpuinfo').read_text('utf-8', 'replace'), re.MULTILINE)
+  except OSError:                       # elsewhere than on Linux
+    found = None
+  count = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+  return f'{found[1] if found else platform.processor() or platform.machine()}, {count} cores'
 
 
 def _version(package):

@@ -198,6 +198,15 @@ def is_number(value):
   return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+# Numbers among the results that say how was measured, not what.
+SETTINGS = ('*/num_*', 'codebook/codebook_size', 'codebook/codes_per_image', 'codebook/bits_per_image')
+
+
+def is_setting(name):
+  """Whether the number `<evaluator>/<entry>` is a setting of the measurement, or a standard error, and no result."""
+  return name.endswith('_standard_error') or any(fnmatch.fnmatchcase(name, pattern) for pattern in SETTINGS)
+
+
 def check_metric(metric, names):
   """Raises UserError unless `checkpoints.best_metric` is one of `names`, the scores that are measured, and ranks."""
   ranking = [name for name in names if kind(name).better]

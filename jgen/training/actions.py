@@ -6,6 +6,7 @@ An action is called with (step, replicated state, scores of this step so far) an
 from collections.abc import Callable, Mapping
 import dataclasses
 from pathlib import Path
+import threading
 from typing import Any, ClassVar
 
 from flax import jax_utils
@@ -13,11 +14,14 @@ import jax
 from matplotlib.image import imread
 import numpy as np
 
+from jgen import terminal
 from jgen.data.spec import Dataset, Splits
 from jgen.errors import UserError
 from jgen.evaluation import scores_of
 from jgen.model import Compiled, Model
-from jgen.report.grids import rows_that_fit, save_grid, spread
+from jgen.report.figures import draw_figures
+from jgen.report.fonts import legible
+from jgen.report.grids import SEPARATOR_COLOR, rows_that_fit, save_grid, spread
 from jgen.run import receipt
 from jgen.run import scores as scores_lib
 from jgen.run.checkpoints import Checkpoints
@@ -31,6 +35,10 @@ class NoWriter:
 
   def write_images(self, step, images):
     pass
+
+
+EARLY = (0, 1, 3, 10, 30, 100, 300)     # steps after which samples are drawn, or after the dispatch that they are in
+MAX_COLUMNS = 10                        # of a sheet of samples without classes
 
 
 @dataclasses.dataclass
@@ -49,25 +57,58 @@ class Action:
     """Acts where what it leaves behind of this step is not there."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Sheet:
+  """Which samples stand where on a sheet."""
+
+  labels: tuple[int, ...]               # one an image, row by row
+  columns: int
+  row_names: tuple[str, ...] = ()
+  title: str = ''
+
+
+def sheet_of(family, spec, per_class, count):
+  """The Sheet of a family's samples: a row a class, of `per_class`; or of `count` images where labels are ignored.
+
+  Of thousands of classes, evenly spread ones are shown.
+  """
+  if not family.num_classes:
+    columns = next((width for width in range(MAX_COLUMNS, 4, -1) if count % width == 0), MAX_COLUMNS)
+    return Sheet((0,) * count, min(columns, count), title=family.samples_note)
+  classes = spread(family.num_classes, rows_that_fit(*spec.image_shape[:2]))
+  names = legible(spec.label_names or tuple(map(str, range(family.num_classes))))
+  some = f'{len(classes)} of {family.num_classes} classes, evenly spread' if len(classes) < family.num_classes else ''
+  return Sheet(tuple(np.repeat(classes, per_class).tolist()), per_class, tuple(names[label] for label in classes),
+               ', '.join(filter(None, (some, family.samples_note))))
+
+
 @dataclasses.dataclass
 class DrawSamples(Action):
-  """Draws a grid of samples, one row a class, from the same latents each time."""
+  """Draws a sheet of samples from the same latents each time, at the steps EARLY as well."""
 
   compiled: Compiled
   folder: Path
-  row_names: tuple[str, ...]            # one a class; empty where the labels are ignored
-  columns: int
+  sheet: Sheet
   seed: int
   writer: Any                           # a clu metric writer
   dataset: Dataset                      # the training images
+  steps_per_dispatch: int = 1
+
+  def due(self, step, last, stopping):
+    early = any(step - self.steps_per_dispatch < each <= step for each in EARLY)
+    return early or super().due(step, last, stopping)
 
   def __call__(self, step, state, scores):
-    count = len(self.row_names) or self.columns
-    classes = spread(count, rows_that_fit(*self.dataset.spec.image_shape[:2]))   # of thousands of classes some
-    images = Model(self.compiled, state, self.dataset).sample(np.repeat(classes, self.columns), self.seed)
+    sheet = self.sheet
+    try:
+      images = Model(self.compiled, state, self.dataset).sample(np.array(sheet.labels), self.seed)
+    except UserError:
+      if step % self.every_steps == 0 and step:
+        raise
+      return {}                         # the metrics of the next step tell best that a run has just diverged
+    blank = np.full((-len(images) % sheet.columns, *images.shape[1:]), SEPARATOR_COLOR, np.uint8)
     path = self.path(step)
-    save_grid(path, images, self.columns, tuple(self.row_names[label] for label in classes) if self.row_names else (),
-              f'{len(classes)} of {count} classes, evenly spread' if len(classes) < count else '')
+    save_grid(path, np.concatenate([images, blank]), sheet.columns, sheet.row_names, sheet.title)
     self.writer.write_images(step, {'samples': imread(path)[None, :, :, :3]})
     return {}
 
@@ -124,8 +165,40 @@ class Evaluate(Action):
     """Writes the pictures {name: Grid}."""
     for name, grid in grids.items():
       path = self.folder / 'evaluation' / f'{name}_step_{step:08d}.png'
-      save_grid(path, grid.images, grid.columns, grid.row_names, grid.title)
+      save_grid(path, grid.images, grid.columns, grid.row_names, grid.title, grid.column_names)
       self.writer.write_images(step, {name: imread(path)[None, :, :, :3]})
+
+
+@dataclasses.dataclass
+class DrawFigures(Action):
+  """Draws the figures anew in a thread of its own; not where the last drawing still goes on, or at the last step.
+
+  The end of a run draws them once more, so one that is left out is not missed.
+  """
+
+  folder: Path
+  say: Callable = terminal.tell         # called with one line about what is damaged
+  _thread: threading.Thread | None = None
+
+  def due(self, step, last, stopping):
+    return not last and not stopping and super().due(step, last, stopping)
+
+  def __call__(self, step, state, scores):
+    if not self._thread or not self._thread.is_alive():
+      self._thread = threading.Thread(target=self._draw, name='figures', daemon=True)
+      self._thread.start()
+    return {}
+
+  def _draw(self):
+    try:
+      draw_figures(self.folder)
+    except (UserError, OSError) as error:
+      self.say(f'the figures could not be drawn: {error}')
+
+  def close(self):
+    """Waits for the drawing that goes on, if any."""
+    if self._thread:
+      self._thread.join()
 
 
 @dataclasses.dataclass

@@ -14,6 +14,7 @@ from jgen.run.checkpoints import Keys as CheckpointKeys
 from jgen.run.folder import read_config
 from jgen.training import profile
 from jgen.training.doctor import Limits
+from jgen.training.loggers import LOGGERS
 
 _ALIGNED = ('num_steps', 'sample_every_steps', 'evaluate_every_steps', 'checkpoint_every_steps')
 
@@ -82,7 +83,10 @@ class Config(Steps):
   """All keys."""
 
   seed: int = key(0, 'from it, and the step, comes every random number of a run', at_least=0, below=2**32)
-  samples_per_class: int = key(10, 'columns of the sample grid, whose rows are the classes', at_least=1)
+  samples_per_class: int = key(10, 'samples of each class, a row of the sheet of samples', at_least=1)
+  num_samples: int = key(100, 'images on the sheet of samples of a model without classes', at_least=1)
+  report: bool = key(True, 'whether the last act of a run is to write its report, report.html')
+  loggers: tuple[str, ...] = key(('tensorboard',), 'where metrics go beside metrics.csv', names=LOGGERS)
   precision: str = key('float32', 'of convolutions and matrix products in training; all else, and evaluation, is '
                                   'float32', names=PRECISIONS)
   profile_steps: tuple[int, ...] = key((), "first and last step of a trace for TensorBoard's profiler; () for none",

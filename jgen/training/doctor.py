@@ -188,10 +188,17 @@ class Doctor:
     limits = keys.read(Limits, section, 'config.doctor')
     self._watches = [Watch(sign, getattr(limits, sign.threshold), limits.window_steps) for sign in SIGNS]
     self._writer, self._say = writer, say
-    before = ''.join(finding.row() for finding in self._replay(read_record(folder).series, step))
-    path = folder / 'doctor.csv'
-    write_text(path, ','.join(_HEADER) + '\n' + before)
-    self._file = path.open('a', encoding='utf-8')
+    self._path, self._file = folder / 'doctor.csv', None
+    series = read_record(folder).series
+    before = ''.join(finding.row() for finding in self._replay(series, step))
+    self._path.unlink(missing_ok=True)
+    self._open(series, before)
+
+  def _open(self, names, before=''):
+    """Begins doctor.csv once there are metrics that show a sign: a run without an adversary has no such file."""
+    if self._file is None and any(set(sign.metrics) <= set(names) for sign in SIGNS):
+      write_text(self._path, ','.join(_HEADER) + '\n' + before)
+      self._file = self._path.open('a', encoding='utf-8')
 
   def _replay(self, series, last):
     """All findings of stored series {name: (steps, values)} up to the step `last`."""
@@ -207,6 +214,7 @@ class Doctor:
 
   def add(self, step, numbers):
     """Looks at numbers {name: value}, logged or evaluated, of a step no earlier than those before."""
+    self._open(numbers)
     for finding in self._look(step, numbers):
       self._file.write(finding.row())
       self._file.flush()
@@ -214,5 +222,6 @@ class Doctor:
       self._say(str(finding))
 
   def close(self):
-    os.fsync(self._file.fileno())
-    self._file.close()
+    if self._file is not None:
+      os.fsync(self._file.fileno())
+      self._file.close()

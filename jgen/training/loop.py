@@ -17,15 +17,15 @@ from jgen.families.base import Family
 from jgen.model import Compiled
 from jgen.parallel import INIT
 from jgen.progress import Progress
-from jgen.report.fonts import legible
-from jgen.run import environment
+from jgen.run import description, environment
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.metrics import MetricsFile, last_step
 from jgen.run.tensorboard import mark_restart
-from jgen.training import actions, cost, feed
+from jgen.training import actions, cost, feed, loggers
 from jgen.training.doctor import Doctor
 from jgen.training.monitor import Monitor
 from jgen.training.profile import Profiler
+from jgen.training.speed import Speed
 from jgen.training.step import compiled_dispatch, make_dispatch
 
 
@@ -45,22 +45,30 @@ class Trainer:
     """Trains until `config.num_steps` or until `stop` asks to; returns the last step done."""
     with importing_tensorflow():
       state, first_step = self.begin()
-      progress = Progress(self.config.num_steps, self.config.batch_size * self.family.batches_per_step,
+      images_per_step = self.config.batch_size * self.family.batches_per_step
+      progress = Progress(self.config.num_steps, images_per_step,
                           quiet=jax.process_index() > 0 or first_step == self.config.num_steps)
       environment.record_start(self.folder, first_step, self.splits.train.source)
+      description.store_model(self.folder, self.family)
       dispatch = self.dispatch(state, progress.say) if first_step < self.config.num_steps else None
-    from clu import metric_writers  # imports TensorFlow
-    mark_restart(self.folder / 'tensorboard', first_step)
-    writer = metric_writers.SummaryWriter(str(self.folder / 'tensorboard'))
-    every = self.config.log_every_steps if jax.process_index() == 0 else 0   # the others' folders are new at each start
-    with (contextlib.closing(MetricsFile(self.folder / 'metrics.csv', first_step, every)) as metrics_file,
-          contextlib.closing(Doctor(self.config.doctor, self.folder, first_step, writer, progress.say)) as doctor):
-      monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress, doctor)
-      todo = self.actions(writer, doctor)
+    with contextlib.ExitStack() as stack:
+      opened = lambda closable: stack.enter_context(contextlib.closing(closable))
+      mark_restart(self.folder / 'tensorboard', first_step)
+      writer = opened(loggers.create(self.config.loggers, self.folder, self.config))
+      # The folders of other processes are new at each start.
+      every = self.config.log_every_steps if jax.process_index() == 0 else 0
+      metrics_file = opened(MetricsFile(self.folder / 'metrics.csv', first_step, every))
+      doctor = opened(Doctor(self.config.doctor, self.folder, first_step, writer, progress.say))
+      speed = opened(Speed(self.folder, first_step, images_per_step))
+      figures = opened(actions.DrawFigures(
+          self.config.evaluate_every_steps or self.config.sample_every_steps, self.folder))
+      monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress, doctor, speed)
+      todo = self.actions(writer, doctor, figures)
+      if not first_step:
+        todo[0](0, state, {})
       self.complete(first_step, state, todo, stop)
       step = self.loop(dispatch, state, first_step, monitor, todo, stop)
       monitor.flush()
-    writer.close()
     return step
 
   def begin(self):
@@ -89,17 +97,17 @@ class Trainer:
     say(str(step_cost))
     return compiled
 
-  def actions(self, writer, doctor):
+  def actions(self, writer, doctor, figures):
     """What is done between steps, in this order: what takes long at the end comes after the state is saved."""
     config, compiled = self.config, Compiled(self.family)
-    row_names = legible(self.splits.train.spec.label_names) if self.family.num_classes else ()
+    sheet = actions.sheet_of(self.family, self.splits.train.spec, config.samples_per_class, config.num_samples)
     all_along, at_end = (
         actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder, config.seed, writer, doctor.add)
         for every_steps, evaluators in self.evaluations())
     return (
-        actions.DrawSamples(config.sample_every_steps, compiled, self.folder, row_names, config.samples_per_class,
-                            config.seed, writer, self.splits.train),
-        all_along, actions.Save(config.checkpoint_every_steps, self.checkpoints), at_end)
+        actions.DrawSamples(config.sample_every_steps, compiled, self.folder, sheet, config.seed, writer,
+                            self.splits.train, config.steps_per_dispatch),
+        all_along, figures, actions.Save(config.checkpoint_every_steps, self.checkpoints), at_end)
 
   def evaluations(self):
     """(every how many steps, evaluators) of those that run all along and of those that run at the end."""

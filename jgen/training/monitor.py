@@ -8,11 +8,11 @@ from jgen.errors import UserError
 class Monitor:
   """Checks every step's metrics, writes those that are due and shows them to the doctor, shows the progress."""
 
-  def __init__(self, log_every_steps, metrics_file, writer, progress, doctor):
-    """`writer` is a clu metric writer, `doctor` a `jgen.training.doctor.Doctor`."""
+  def __init__(self, log_every_steps, metrics_file, writer, progress, doctor, speed):
+    """`writer` is a clu metric writer, `doctor` a `Doctor` and `speed` a `Speed` of jgen.training."""
     self._log_every_steps = log_every_steps
     self._metrics_file, self._writer, self._progress, self._doctor = metrics_file, writer, progress, doctor
-    self._pending = None
+    self._speed, self._pending = speed, None
 
   def add(self, step, metrics):
     """Takes the metrics {name: [D, S]} of the dispatch that ends with `step`, and deals with those before."""
@@ -37,7 +37,7 @@ class Monitor:
       check_finite(step, scalars)
       if step % self._log_every_steps == 0:
         self._metrics_file.write(step, scalars)
-        self._writer.write_scalars(step, scalars)
+        self._writer.write_scalars(step, {**scalars, **self._speed.add(step)})
         self._doctor.add(step, scalars)
     self._progress.update(last, scalars)
 

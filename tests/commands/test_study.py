@@ -100,7 +100,9 @@ def test_the_numbers_are_those_of_the_runs(finished):
 
 
 def test_figures_are_drawn_for_all_that_was_logged_and_listed(finished):
-  drawn = {path.name for path in (finished / 'figures').iterdir()}
+  drawn = {path.name for path in (finished / 'figures').glob('*.png')}
+  vector = {f'{path.stem}.png' for path in (finished / 'figures').glob('*.pdf')}
+  assert vector == drawn - {'samples.png'}
   single = {path.name for path in (finished / 'other/figures').iterdir()} - {
       'class_consistency_by_class.png', 'samples.gif', 'filmstrip.png'}
   assert drawn == single | {'samples.png'} and 'losses.png' in drawn

@@ -126,6 +126,8 @@ def _base(family, model):
   config.log_every_steps = 2
   config.sample_every_steps = config.checkpoint_every_steps = 4
   config.samples_per_class = 2
+  config.num_samples = 4
+  config.report = False                 # it takes seconds
   with config.unlocked():
     config.model = model
   return config

@@ -13,6 +13,7 @@ from jgen import evaluation
 from jgen.errors import UserError
 from jgen.report import comparison, grids
 from jgen.report.drawing import Curves
+from jgen.report.overlay import overlay
 from jgen.run import scores
 from jgen.run.records import Record
 
@@ -73,7 +74,7 @@ def test_a_direction_is_known_of_numbers_that_there_are():
 def test_each_panel_is_smoothed_by_its_own_rows():
   steps, few = np.arange(100.), np.array([50., 99.])
   row = Curves('', '', '', ('a', 'b'))
-  figure = comparison.overlay(row, {name: Record({'a': (steps, np.cos(steps)), 'b': (few, np.array([3., 1.]))}, {})
+  figure = overlay(row, {name: Record({'a': (steps, np.cos(steps)), 'b': (few, np.array([3., 1.]))}, {})
                                     for name in ('one', 'other')})
   many, of_few = figure.axes
   assert len(many.lines) == 4 and len(of_few.lines) == 2   # raw and smoothed, and points alone
@@ -99,7 +100,7 @@ def test_the_last_pictures_of_each_kind_are_shown_and_earlier_figures_go(tmp_pat
   (tmp_path / 'figures/samples.png').touch()
   comparison.draw_comparison(tmp_path)
   assert {path.name for path in (tmp_path / 'figures').iterdir()} == {
-      'losses.png', 'class_consistency.png', 'evaluation_reconstructions.png'}
+      'losses.png', 'losses.pdf', 'class_consistency.png', 'class_consistency.pdf', 'evaluation_reconstructions.png'}
   picture = np.asarray(Image.open(tmp_path / 'figures/evaluation_reconstructions.png'))[-40:]
   np.testing.assert_array_equal(picture[:, :300], 20)
   np.testing.assert_array_equal(picture[:, -300:], 120)
@@ -127,7 +128,7 @@ def test_each_run_is_drawn_raw_and_smoothed_in_its_color():
              for name, value in values.items()}
   records['short'] = Record({'a': (steps[:4], np.ones(4))}, {})
   records['empty'] = Record({}, {})
-  figure = comparison.overlay(Curves('x.png', 'X', 'x', ('a', 'b', 'c'), reference=2., reference_label='two'), records)
+  figure = overlay(Curves('x.png', 'X', 'x', ('a', 'b', 'c'), reference=2., reference_label='two'), records)
   upper, lower = figure.axes
   np.testing.assert_array_equal(upper.lines[0].get_ydata(), values['one'])
   np.testing.assert_allclose(upper.lines[1].get_ydata()[1:-1],
@@ -151,7 +152,7 @@ def test_nothing_is_cut_and_no_legend_covers_a_panel(count, name):
   row = Curves('x.png', 'A title of some length', 'share of images given the class asked for', ('a', 'b'))
   with warnings.catch_warnings():
     warnings.simplefilter('error')
-    figure = comparison.overlay(row, records)
+    figure = overlay(row, records)
     figure.draw_without_rendering()
   legend, = figure.legends
   assert len({tuple(np.atleast_1d(line.get_color())) for line in legend.get_lines()}) == count

@@ -37,7 +37,7 @@ class CodeGrid(Evaluator):
       for number, images in zip(numbers, self.varied(model, numbers, values, seed), strict=True):
         changes.append(change(images, axis=1))
         grids[f'code_grid_{number}'] = Grid(
-            images.reshape(-1, *images.shape[2:]), len(values),
+            images.reshape(-1, *images.shape[2:]), len(values), column_names=tuple(f'{value:.3g}' for value in values),
             title=f'{kind} code {number} from {values[0]:g} to {values[-1]:g}; in a row all else stays')
     return Measured({'change_by_code': changes}, grids)
 

@@ -1,0 +1,23 @@
+"""--mode=report: the report of a run folder, as one page."""
+
+from pathlib import Path
+
+from jgen.errors import UserError
+from jgen.report.report import write_report
+from jgen.terminal import say
+
+
+def run(paths, workdir=None):
+  """Writes report.html and the figures of a run, from the files of its folder alone; also while it is trained.
+
+  Args:
+    paths: the run folder, unless `workdir` names it.
+    workdir: the run folder.
+
+  Raises:
+    UserError: none or several are named, one holds no run, or a file of it is damaged.
+  """
+  folders = [*paths, *([workdir] if workdir else [])]
+  if len(folders) != 1:
+    raise UserError('--mode=report takes one run folder: python launch.py --mode=report --workdir=runs/NAME')
+  say(f'report       {write_report(Path(folders[0]).absolute())}')

@@ -1,0 +1,92 @@
+"""The numbers of several runs side by side: as CSV, as Markdown and as rows, the best one told where that is known."""
+
+import csv
+import io
+
+from jgen.report.drawing import number_text
+from jgen.run import scores
+from jgen.run.receipt import MEASURE, differing
+
+LAST_STEP = '(last logged step)'        # among the names of numbers, before all others
+_LIKELIHOOD = 'ledger/pixel_variance'   # of a Gaussian of which nats of images are
+
+
+def table(runs, with_settings=False):
+  """{name: its last value in each run, or None}: the evaluations' numbers first, then what training logged."""
+  evaluated = [evaluated_numbers(run, with_settings) for run in runs]
+  logged = [_last_logged(run.record, known) for run, known in zip(runs, evaluated, strict=True)]
+  names = [*dict.fromkeys(name for values in evaluated for name in values),
+           *sorted({name for values in logged for name in values})]
+  columns = [{**one, **other} for one, other in zip(evaluated, logged, strict=True)]
+  return {name: [column.get(name) for column in columns] for name in names}
+
+
+def evaluated_numbers(run, with_settings=False):
+  """{name: number} of each evaluator's last evaluation; those that are settings of it only where asked for."""
+  return {name: value for name, value in run.record.latest.items()
+          if scores.is_number(value) and (with_settings or not scores.is_setting(name))}
+
+
+def _last_logged(record, evaluated):
+  """{name: value} of the last row of metrics.csv, which is the same on any machine, and the step of that row."""
+  last = {name: (int(steps[-1]), values[-1].item()) for name, (steps, values) in record.series.items()
+          if name not in evaluated and name not in record.latest and not name.startswith('speed/')}
+  values = {name: value for name, (_, value) in last.items()}
+  return {**values, LAST_STEP: max(step for step, _ in last.values())} if last else {}
+
+
+def best_of(name, values, runs):
+  """The best of the values of a number [one a run], among runs that are done; None where that is not known.
+
+  It is not known where receipts differ, or where the number ranks nothing among runs of several likelihoods.
+  """
+  done = {index: value for index, (value, run) in enumerate(zip(values, runs, strict=True))
+          if run.status == 'done' and value is not None}
+  ranks = scores.kind(name).among == scores.RUNS or scores.kind(name).among == scores.LIKELIHOOD and len(
+      {run.record.latest.get(_LIKELIHOOD) for run in runs}) == 1
+  if len(done) < 2 or not ranks or why_unlike(name, runs):
+    return None
+  return done.get(scores.best(done, scores.kind(name).better))
+
+
+def why_unlike(name, runs):
+  """Why the runs that have the score `name` cannot be ranked by it: the field in which receipts differ, '' if none."""
+  evaluator = name.partition('/')[0]
+  receipts = [(run.name, run.receipts[evaluator]) for run in runs if name in run.record.latest]
+  for run, receipt in receipts[1:]:
+    field = differing(receipts[0][1], receipt)
+    if field:
+      return f'{field}, {MEASURE[field]}, differs between {receipts[0][0]} and {run}'
+  return ''
+
+
+def csv_table(runs):
+  """A row a run: its name, settings, status, and every number that any of them has, in full precision."""
+  numbers = table(runs, with_settings=True)
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator='\n')
+  writer.writerow(['variation', 'settings', 'status', *numbers])
+  for index, run in enumerate(runs):
+    writer.writerow([run.name, run.settings, run.status, *(values[index] for values in numbers.values())])
+  return text.getvalue()
+
+
+def markdown_table(runs):
+  """A column a run and a row a number, the best one bold where it is known which that is; then what failed."""
+  rows = [['', *(run.name for run in runs)], ['---'] * (len(runs) + 1),
+          ['settings', *(run.settings for run in runs)], ['status', *(run.status for run in runs)]]
+  numbers = table(runs)
+  best = {name: best_of(name, values, runs) for name, values in numbers.items()}
+  rows += [[name, *(_cell(value, value == best[name]) for value in values)] for name, values in numbers.items()]
+  lines = ['| ' + ' | '.join(cell.replace('|', r'\|') for cell in row) + ' |' for row in rows]
+  if any(value is not None for value in best.values()):
+    lines += ['', 'Bold: the best of those that are done.']
+  lines += [f'\n{run.name} failed: {run.error}' for run in runs if run.status == 'failed']
+  return '\n'.join(lines) + '\n'
+
+
+def _cell(value, best):
+  if value is None:
+    return ''
+  text = number_text(value)
+  return f'**{text}**' if best and value is not None else text

@@ -1,0 +1,108 @@
+"""Pages that are one file: pictures inside, no script, nothing fetched from anywhere."""
+
+import base64
+import dataclasses
+import io
+import itertools
+from pathlib import Path
+import re
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from PIL import Image
+
+from jgen.files import write_text
+
+_TEMPLATES = Path(__file__).parent / 'templates'
+MAX_PIXELS = 4_000_000    # of a picture inside a page; a larger one is reduced, and said to be
+MAX_SIDE = 4_000          # pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+  """A numbered figure of a page."""
+
+  number: int
+  title: str
+  caption: str
+  alt: str                              # what it shows, for those who do not see it
+  uri: str                              # the picture itself
+  width: int
+  height: int
+  file: str                             # where it lies, relative to the page; '' for nowhere
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+  """A numbered table of a page: rows of texts."""
+
+  number: int
+  title: str
+  caption: str
+  rows: list
+  header: tuple[str, ...] = ()
+  numeric: bool = False                 # whether all columns but the first hold numbers
+
+
+class Best(str):
+  """The text of a cell that is the best of its row."""
+
+  best = True
+
+
+class Numbering:
+  """Numbers figures and tables in the order in which they are made."""
+
+  def __init__(self):
+    self._figures, self._tables = itertools.count(1), itertools.count(1)
+
+  def picture(self, path, title, caption, alt='', folder=None):
+    """The Picture of an image file; `folder` is the page's, for the file's relative name."""
+    uri, (width, height), reduced = _embedded(path)
+    if reduced:
+      caption = f'{caption} Reduced here; the file is whole.'
+    file = str(path.relative_to(folder)) if folder else ''
+    return Picture(next(self._figures), title, caption, alt or title, uri, width, height, file)
+
+  def table(self, title, caption, rows, header=(), numeric=False):
+    """The Table of rows of texts; without rows it takes no number."""
+    rows = [*rows]
+    return Table(next(self._tables) if rows else 0, title, caption, rows, tuple(header), numeric)
+
+  def note(self, text):
+    """What stands in the place of a table that has no rows."""
+    return self.table('', text, [])
+
+
+def _embedded(path):
+  """(data URI, (width, height), whether it was reduced) of an image file."""
+  content = path.read_bytes()
+  with Image.open(io.BytesIO(content)) as image:
+    size, kind = image.size, image.get_format_mimetype()
+    share = min(1., (MAX_PIXELS / (size[0] * size[1]))**0.5, MAX_SIDE / max(size))
+    if share < 1:
+      size = tuple(max(1, int(side * share)) for side in size)
+      file = io.BytesIO()
+      image.convert('RGB').resize(size, Image.Resampling.BOX).save(file, format='PNG')
+      content, kind = file.getvalue(), 'image/png'
+  return f'data:{kind};base64,{base64.b64encode(content).decode("ascii")}', size, share < 1
+
+
+def config_text(value):
+  """A value of a config, as it is written on the command line."""
+  return f"({', '.join(map(repr, value))}{',' * (len(value) == 1)})" if isinstance(value, list) else str(value)
+
+
+def breakable(text):
+  """The text, escaped, with places where a long name may go on in the next line; nothing is added to a copy of it."""
+  return Markup(re.sub(r'([/_.@=,])(?=\w)', r'\1<wbr>', str(escape(text))))
+
+
+def write_page(path, template, **context):
+  """Renders a template of this package to `path`, whole or not at all; all texts are escaped."""
+  environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
+                            trim_blocks=True, lstrip_blocks=True)
+  environment.filters['breakable'] = breakable
+  css = Markup((_TEMPLATES / 'page.css').read_text('utf-8'))
+  write_text(path, environment.get_template(template).render(css=css, **context))
+  return path

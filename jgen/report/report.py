@@ -1,0 +1,291 @@
+"""The report of a run: one page from the files of its folder alone."""
+
+import math
+import shlex
+
+from jgen.report import captions
+from jgen.report.drawing import Curves, label, number_text
+from jgen.report.figures import FIGURES, draw_figures
+from jgen.report.page import Numbering, config_text, write_page
+from jgen.report.stored import Stored
+from jgen.run import scores as scores_lib
+from jgen.run.config import flatten
+from jgen.run.environment import UNKNOWN
+from jgen.run.receipt import MEASURE
+
+FILE = 'report.html'
+MAX_LAYERS = 60           # rows of a network's table; further parameters are summed up in a last one
+
+
+def write_report(folder):
+  """Writes report.html of a run folder, and its figures as PNG and PDF; returns the page's path.
+
+  Raises:
+    UserError: the folder holds no run, or a file of it is damaged; names the file.
+  """
+  stored = Stored.read(folder)
+  drawn = draw_figures(stored.folder, ('png', 'pdf'))
+  numbers = Numbering()
+  return write_page(stored.folder / FILE, 'report.html', **_context(stored, {path.name for path in drawn}, numbers))
+
+
+def _context(stored, drawn, numbers):
+  """What the template shows, numbered in its order."""
+  context = {
+      'run': {'name': stored.name, 'abstract': _abstract(stored)},
+      'what': numbers.table('The run', 'As its folder tells it.', _facts(stored)),
+      'changes': _changes(stored, numbers),
+      'scores': _scores(stored, numbers),
+      'samples': _samples(stored, drawn, numbers),
+      'pictures': _pictures(stored, numbers),
+      'curves': _curves(stored, drawn, numbers),
+      'doctor': _doctor(stored),
+      'totals': _totals(stored, numbers), 'networks': _networks(stored, numbers),
+      'receipts': _receipts(stored, numbers), 'reproduce': _reproduce(stored),
+      'versions': numbers.table('Software', 'Versions at the last start.', _versions(stored)),
+      'config': numbers.table('Config', 'Every key, as trained.', [
+          (key, config_text(value)) for key, value in sorted(flatten(stored.config).items())], ('key', 'value'))}
+  return {**context, 'contents': _contents(context)}
+
+
+def _contents(context):
+  """[(anchor, title)] of the sections that there are."""
+  sections = (('run', 'What was run', True), ('scores', 'Scores', context['scores'].rows),
+              ('samples', 'Samples', context['samples']), ('pictures', 'Pictures', context['pictures']),
+              ('curves', 'Curves', context['curves']), ('doctor', 'Signs of failure', context['doctor'] is not None),
+              ('networks', 'Networks', context['networks']),
+              ('receipts', 'How scores were measured', context['receipts'].rows),
+              ('reproduce', 'How to reproduce it', True), ('config', 'Config', True))
+  return [(anchor, title) for anchor, title, there in sections if there]
+
+
+# ------------------------------------------------------------------------------------------- what was run
+
+
+def _abstract(stored):
+  config, step = stored.config, stored.step
+  state = 'finished' if step >= config['num_steps'] else f'{step / config["num_steps"]:.0%} of the way'
+  model = stored.model.get('family', config['family'])
+  return (f'A model of the family {model} on the data set {stored.spec.get("spec", {}).get("name", _data(config))}: '
+          f'step {step:,} of {config["num_steps"]:,}, {state}.')
+
+
+def _data(config):
+  return config['data']['name'] if 'data' in config else 'unknown'
+
+
+def _facts(stored):
+  config, spec, starts = stored.config, stored.spec, stored.starts
+  facts = [('Config file', stored.origin.get('config_file') or 'not stored'), ('Family', config['family']),
+           ('Data', starts[-1].get('data', '') if starts else _data(config))]
+  if spec:
+    shape = ' x '.join(map(str, spec['spec']['image_shape']))
+    facts += [('Images', f'{spec["num_train_images"]:,} to train on, {spec["num_test_images"]:,} to test with, '
+                         f'{shape} (height, width, channels)')]
+  facts += [('Steps', f'{stored.step:,} of {config["num_steps"]:,}{_epochs(stored)}'),
+            ('Batch', f'{config["batch_size"]:,} images'), ('Seed', str(config['seed']))]
+  if starts:
+    last = starts[-1]
+    facts += [('Hardware', _hardware(last)), ('Started', _starts(starts))]
+  if 'speed/seconds' in stored.record.series:
+    facts += [('Time', _time(stored.record.series))]
+  return facts
+
+
+def _epochs(stored):
+  epochs = stored.epochs(stored.step)
+  return '' if epochs is None else f', {epochs:,.3g} epochs' if epochs < 1_000 else f', {epochs:,.0f} epochs'
+
+
+def _hardware(start):
+  devices = start.get('devices', [])
+  kind = start.get('device_kind') or (devices[0] if devices else 'unknown')
+  parts = [f'{len(devices)} x {kind}', *([f'{start["processes"]} processes'] if start.get('processes', 1) > 1 else ()),
+           *([start['cpu']] if start.get('cpu') else ()), start.get('platform', '')]
+  return '; '.join(part for part in parts if part)
+
+
+def _starts(starts):
+  times = [f'{start["time"].replace("T", " ")[:16]} UTC at step {start["step"]:,}' for start in starts]
+  return '; '.join(times if len(times) <= 4 else [*times[:2], f'{len(times) - 3} more', times[-1]])
+
+
+def _time(series):
+  seconds = series['speed/seconds'][1][-1]
+  speed = series['speed/images_per_second'][1]
+  hours, minutes = int(seconds // 3_600), int(seconds % 3_600 // 60)
+  spent = f'{hours} h {minutes} min' if hours else f'{minutes} min {int(seconds % 60)} s'
+  known = speed[[math.isfinite(value) for value in speed]]
+  return spent + (f', {number_text(float(sorted(known)[len(known) // 2]))} images per second in the median'
+                  if len(known) else '')
+
+
+def _changes(stored, numbers):
+  file, changes = stored.origin.get('config_file'), stored.origin.get('changes')
+  if not changes:
+    text = f'All keys are as in {file}.' if changes == {} else 'How the run differs from its config file is not stored.'
+    return numbers.note(text)
+  return numbers.table('Differences from the config file', f'Keys that are not as in {file}.', [
+      (key, config_text(before), config_text(after)) for key, (before, after) in changes.items()],
+                       ('key', 'in the file', 'here'))
+
+
+# ------------------------------------------------------------------------------------------- scores
+
+
+def _scores(stored, numbers):
+  """The last value of every score, and the best one where it is known which that is."""
+  history = {}
+  for evaluation in stored.evaluations:
+    for name, score in evaluation.scores().items():
+      if not scores_lib.is_setting(name):
+        history.setdefault(name, {})[evaluation.step] = score
+  rows = []
+  for name, steps in sorted(history.items(), key=lambda item: not item[1][max(item[1])].better):
+    last = max(steps)
+    unit = _unit(steps[last])
+    rows.append((f'{name} ({unit})' if unit else name, f'{_value(steps[last])} at step {last:,}', _best(steps)))
+  return numbers.table(
+      'Scores', 'The last value of each score, with its standard error where that is known, and the best one over the '
+      'run where it is known which that is.', rows, ('score', 'last', 'best'))
+
+
+def _value(score):
+  error = '' if score.standard_error is None else f' ± {number_text(score.standard_error)}'
+  return number_text(score.value) + error
+
+
+def _best(steps):
+  best = scores_lib.best({step: score.value for step, score in steps.items()}, steps[max(steps)].better)
+  return '' if best is None or len(steps) < 2 else f'{number_text(steps[best].value)} at step {best:,}'
+
+
+def _unit(score):
+  return ', '.join(filter(None, (score.unit, score.better and f'{score.better} is better')))
+
+
+def _receipts(stored, numbers):
+  """How the last evaluation of each evaluator measured."""
+  rows = [(evaluation.evaluator, _receipt(evaluation)) for evaluation in {
+      evaluation.evaluator: evaluation for evaluation in stored.evaluations}.values()]
+  return numbers.table('Receipts', 'How each evaluator measured: scores of two runs can be ranked where these agree. '
+                                   'Hashes are shortened; the files in evaluation/ have them whole.', rows)
+
+
+def _receipt(evaluation):
+  about, receipt = evaluation.about, evaluation.receipt
+  fields = [f'{field}: {_short(field, receipt[field])}' for field in MEASURE if field in receipt]
+  settings = [f'{key}={config_text(value)}' for key, value in about.get('settings', {}).items()]
+  data = [f'{name}: {about[key]}' for key, name in (('data', 'training images'), ('test_data', 'test images'))
+          if about.get(key)]
+  path = f'evaluation/{evaluation.evaluator}_step_{evaluation.step:08d}.json'
+  return '; '.join([*fields, *settings, *data, f'seed: {about.get("seed")}', f'step: {evaluation.step:,}', path])
+
+
+def _short(field, value):
+  return f'{value[:12]}…' if field.endswith('sha256') and isinstance(value, str) else config_text(value)
+
+
+# ------------------------------------------------------------------------------------------- figures
+
+
+def _samples(stored, drawn, numbers):
+  """The last samples, and the samples over the training."""
+  pictures, found = [], stored.pictures()
+  if 'samples' in found:
+    step, path = found['samples']
+    title, caption = captions.SAMPLES
+    note = stored.model.get('samples_note', '')
+    classes = stored.spec.get('spec', {}).get('label_names') if stored.spec else None
+    caption = ' '.join(filter(None, (caption.format(step=step), note and f'{note.capitalize()}.')))
+    pictures.append(numbers.picture(path, title, caption, f'Grid of samples after step {step:,}'
+                                    + (f' of the classes {", ".join(classes[:20])}' if classes else ''),
+                                    stored.folder))
+  if 'filmstrip.png' in drawn:
+    pictures.append(numbers.picture(
+        stored.folder / 'figures/filmstrip.png', 'Samples over the training',
+        'Samples from the same latents at rising steps, of which the first and the last are always shown. '
+        'figures/samples.gif shows them as a film.', 'Grids of samples at rising training steps', stored.folder))
+  return pictures
+
+
+def _pictures(stored, numbers):
+  """The last picture of each kind that evaluations drew."""
+  pictures = []
+  for name, (step, path) in sorted(stored.pictures().items()):
+    if name != 'samples':
+      title, caption = captions.of_picture(name)
+      pictures.append(numbers.picture(path, title, f'{caption} After step {step:,}.', f'{title}, after step {step:,}',
+                                      stored.folder))
+  return pictures
+
+
+def _curves(stored, drawn, numbers):
+  pictures = []
+  for row in FIGURES:
+    if row.file in drawn:
+      pictures.append(numbers.picture(stored.folder / 'figures' / row.file, row.title, row.caption,
+                                      _alt(row, stored.record), stored.folder))
+  return pictures
+
+
+def _alt(row, record):
+  """A figure in words: what is drawn, and where it ends."""
+  if not isinstance(row, Curves):
+    return row.title
+  ends = [f'{label(name)} {number_text(float(record.series[name][1][-1]))}' for name in row.shown(record.series)]
+  return f'{row.title}: curves over training steps, at the end {", ".join(ends[:12])}'
+
+
+# ------------------------------------------------------------------------------------------- doctor, networks, versions
+
+
+def _doctor(stored):
+  if stored.findings is None or not any(name.startswith('critic/') for name in stored.record.series):
+    return None
+  return [{'step': f'{int(row["step"]):,}', 'over': row['event'] == 'ends', 'advice': row['advice'],
+           'text': _finding(row)} for row in stored.findings]
+
+
+def _finding(row):
+  if row['event'] == 'ends':
+    return f'{row["sign"]} is over'
+  return f'{row["sign"]}: {number_text(float(row["value"]))}, limit {number_text(float(row["threshold"]))}'
+
+
+def _networks(stored, numbers):
+  """A table a network: each parameter's shape and size."""
+  tables = []
+  for name, parameters in stored.model.get('networks', {}).items():
+    sizes = {path: math.prod(shape) for path, shape in parameters.items()}
+    rows = [(path, ' x '.join(map(str, parameters[path])) or 'scalar', f'{size:,}') for path, size in sizes.items()]
+    if len(rows) > MAX_LAYERS:
+      rest = [*sizes.values()][MAX_LAYERS:]
+      rows = [*rows[:MAX_LAYERS], (f'{len(rest)} more', '', f'{sum(rest):,}')]
+    tables.append(numbers.table(f'Parameters of the {name}', f'{sum(sizes.values()):,} in all.', rows,
+                                ('parameter', 'shape', 'numbers'), numeric=True))
+  return tables
+
+
+def _totals(stored, numbers):
+  totals = {name: sum(map(math.prod, parameters.values()))
+            for name, parameters in stored.model.get('networks', {}).items()}
+  return numbers.table('Parameters by network', f'{sum(totals.values()):,} in all.',
+                       [(name, f'{total:,}') for name, total in totals.items()])
+
+
+def _reproduce(stored):
+  last = stored.starts[-1] if stored.starts else {}
+  git = last.get('git') if last.get('git') != UNKNOWN else ''
+  code = ['git clone REPOSITORY jgen && cd jgen', *([f'git checkout {git}'] if git else ()), 'pip install -e .']
+  command = stored.origin.get('command') or (shlex.join(['python', *map(str, last['command'])]) if last else '')
+  changed = ' The working tree had changes that are not committed.' if last.get('git_changes') is True else ''
+  return {'text': 'Every random number and every batch is a function of the seed and the step, so the same commands on '
+                  f'the same hardware and versions give the same run.{changed}',
+          'commands': '\n'.join([*code, *filter(None, [command])])}
+
+
+def _versions(stored):
+  last = stored.starts[-1] if stored.starts else {}
+  return [('python', last.get('python', 'not stored')), *last.get('packages', {}).items(),
+          *([('git commit', last['git'])] if last.get('git') else ())]

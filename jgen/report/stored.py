@@ -1,0 +1,89 @@
+"""All that a run folder tells of its run, read for a page."""
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+import re
+
+from jgen.errors import UserError
+from jgen.run import scores
+from jgen.run.description import MODEL, ORIGIN
+from jgen.run.folder import read_config
+from jgen.run.records import Record, read_record
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+  """A run as its folder tells it; what an earlier version did not store is empty."""
+
+  folder: Path
+  config: dict                          # nested
+  record: Record
+  evaluations: list[scores.Evaluation]  # by rising steps
+  starts: list[dict]                    # of environment.json
+  spec: dict                            # of spec.json
+  model: dict                           # of model.json
+  origin: dict                          # of origin.json
+  findings: list[dict] | None           # rows of doctor.csv; None where nothing was watched
+
+  @classmethod
+  def read(cls, folder):
+    """Raises UserError where the folder holds no run, or a file of it is damaged."""
+    folder = Path(folder)
+    config = read_config(folder)
+    return cls(folder, config, read_record(folder), scores.read_all(folder),
+               _json(folder / 'environment.json').get('starts', []), _json(folder / 'spec.json'),
+               _json(folder / MODEL), _json(folder / ORIGIN), _findings(folder / 'doctor.csv'))
+
+  @property
+  def name(self):
+    return self.folder.absolute().name
+
+  @property
+  def step(self):
+    """The last step of which anything is stored."""
+    logged = [int(steps[-1]) for steps, _ in self.record.series.values()]
+    pictures = [step for step, _ in self.pictures().values()]
+    return max([*logged, *pictures, *(evaluation.step for evaluation in self.evaluations)], default=0)
+
+  def epochs(self, step):
+    """How often each training image was seen until `step`; None where that was not stored."""
+    images, batches = self.spec.get('num_train_images'), self.model.get('batches_per_step')
+    return step * batches * self.config['batch_size'] / images if images and batches else None
+
+  def pictures(self):
+    """{name: (step, path)} of the last of each kind of picture: see `last_pictures`."""
+    return last_pictures(self.folder)
+
+
+def last_pictures(folder):
+  """{name: (step, path)} of a run folder's last 'samples', and of the evaluations' last pictures by their names."""
+  found = {}
+  for path in [*folder.glob('samples/*.png'), *folder.glob('evaluation/*.png')]:
+    match = re.fullmatch(r'(?:([^.].*)_)?step_(\d+)', path.stem)
+    if match:
+      name = match[1] or 'samples'
+      found[name] = max(found.get(name, (0, path)), (int(match[2]), path))
+  return found
+
+
+def _json(path):
+  """The JSON object of a file, {} where there is none; raises UserError where it is damaged."""
+  try:
+    value = json.loads(path.read_text('utf-8'))
+  except FileNotFoundError:
+    return {}
+  except ValueError:
+    value = None
+  if not isinstance(value, dict):
+    raise UserError(f'{path}: damaged; delete it, and the report goes without it')
+  return value
+
+
+def _findings(path):
+  """The rows of doctor.csv; a last line that was cut short is left out."""
+  if not path.exists():
+    return None
+  lines = path.read_text('utf-8', 'replace').split('\n')[:-1]
+  return [row for row in csv.DictReader(lines) if None not in row and None not in row.values()]
