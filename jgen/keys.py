@@ -76,6 +76,11 @@ class Section:
     return not self.by and '' not in self.declarations
 
 
+@dataclasses.dataclass(frozen=True)
+class _Nothing:
+  """A section without keys."""
+
+
 def key(default, meaning, *, at_least=None, above=None, at_most=None, below=None, names=None, finite=True,
         read_with=None):
   """A field of a dataclass that is a key of a config.
@@ -220,6 +225,8 @@ def _check_entry(declaration, name, each, values, where):
     return _check_value(each, typing.get_type_hints(declaration)[name], value, path)
   if not each.is_table:
     chosen_name = values[each.by] if each.by else ''
+    if chosen_name not in each.declarations:   # a name that stands for none
+      return check(_Nothing, value, path)
     return check(each.declarations[chosen_name], value, path, each.overrides)
   if not hasattr(value, 'items'):
     raise UserError(f'{path} is {shown(value)}; expected sections by name')

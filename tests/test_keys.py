@@ -102,6 +102,19 @@ def test_a_section_that_no_run_can_work_with_is_refused_in_one_line(changes, exp
   assert line_of(changes) == expected
 
 
+def test_a_section_by_a_name_that_stands_for_none_is_empty():
+  @dataclasses.dataclass(frozen=True)
+  class Either:
+    """A tool or none."""
+
+    which: str = key('', 'the tool', names=('tool', ''))
+    tool: object = keys.chosen('which', {'tool': Tool})
+
+  assert keys.default(Either).to_dict() == {'which': '', 'tool': {}}
+  assert line_of({}, Either) == '' and "config.tool: key 'teeth' is not known" in line_of({'tool.teeth': 3}, Either)
+  assert "config.tool: key 'kind' is missing" in line_of({'which': 'tool'}, Either)
+
+
 REFUSED = [   # (config, key, value, what the line names beside the key)
     ('dcgan', 'model.generator_optimizer.learning_rate', -1e-3, 'at least 0'),
     ('dcgan', 'model.critic_optimizer.b1', -0.9, 'from 0 to below 1'),

@@ -79,7 +79,7 @@ def _rows(declaration, prefix, overrides, shared):
 def _row(path, each, kind, default):
   """A line of the table of one Key."""
   kind = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
-  values = 'one of ' + ', '.join(f'`{name}`' for name in each.names) if each.names else each.range()
+  values = 'one of ' + ', '.join(f'`{name or repr(name)}`' for name in each.names) if each.names else each.range()
   values = values or ('True or False' if kind is bool else 'any text' if kind is str else 'any')
   return f'| `{path}` | `{default!r}` | {values} | {each.meaning}{_read_with(each)} |'
 

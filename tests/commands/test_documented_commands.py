@@ -42,9 +42,9 @@ def test_every_command_names_keys_and_splits_that_are(arguments, files):
   config = None if '--help' in arguments else main.parse(arguments).config
   if config is None:
     return
-  check(config)
   if config.data.name == 'NAME' or config.data.label_file:
     return                              # the reader's own, or a list that is not here
+  check(config)
   config.data.dir = str(files.get(config.data.name, ''))
   spec = data.describe(config.data)
   if config.data.test_splits:
