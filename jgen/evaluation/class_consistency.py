@@ -22,8 +22,8 @@ HELD_OUT = 5              # one in so many real images tests the classifier
 
 
 @dataclasses.dataclass(frozen=True)
-class Judge:
-  """A classifier of real images and how well it knows its trade."""
+class Classifier:
+  """A classifier of real images, and its accuracy on held-out real images."""
 
   classify: Callable[[np.ndarray], np.ndarray]   # uint8 [N, H, W, C] to labels [N]
   accuracy: float                                # on the real images it was not trained on
@@ -65,36 +65,36 @@ class ClassConsistency(Evaluator):
     """Measured: the shares in [0, 1] of generated and of held-out real images that the classifier gives their class.
 
     Every class is generated equally often: `num_generated` is rounded up to a multiple of the number of
-    classes, and the entry of that name is what was drawn. Raises UserError as `judge` does.
+    classes, and the entry of that name is what was drawn. Raises UserError as `classifier` does.
     """
-    judge, spec = self.judge(splits.train), splits.train.spec
+    classifier, spec = self.classifier(splits.train), splits.train.spec
     # Classes alternate, so that a batch of any size that the model samples in holds a mixture of them.
     labels = np.tile(np.arange(spec.num_classes, dtype=np.int32), -(-self.num_generated // spec.num_classes))
-    right = judge.classify(model.sample(labels, seed)) == labels
+    right = classifier.classify(model.sample(labels, seed)) == labels
     return Measured({
         'accuracy': float(right.mean()),
         'per_class': _per_class(right, labels, spec.num_classes),
         'class_names': _class_names(spec),
-        'classifier_accuracy': judge.accuracy,
-        'classifier_per_class': judge.per_class,
-        'num_real_train': judge.num_train,
-        'num_real_held_out': judge.num_held_out,
+        'classifier_accuracy': classifier.accuracy,
+        'classifier_per_class': classifier.per_class,
+        'num_real_train': classifier.num_train,
+        'num_real_held_out': classifier.num_held_out,
         'num_generated': len(labels),
-        'classifier': judge.description,
+        'classifier': classifier.description,
     })
 
-  def judge(self, dataset):
+  def classifier(self, dataset):
     """The classifier of `dataset`'s images, fitted once in the evaluator's life.
 
     Raises UserError where a class has too few images, so that a caller may ask before training.
     """
-    if id(dataset) not in self._judges:
-      self._judges[id(dataset)] = dataset, _fit(dataset, self.num_real)
-    return self._judges[id(dataset)][1]
+    if id(dataset) not in self._classifiers:
+      self._classifiers[id(dataset)] = dataset, _fit(dataset, self.num_real)
+    return self._classifiers[id(dataset)][1]
 
   @functools.cached_property
-  def _judges(self):
-    """{id of a data set: (the data set, its judge)}; the data set is held so that its id stays its own."""
+  def _classifiers(self):
+    """{id of a data set: (the data set, its classifier)}; the data set is held so that its id stays its own."""
     return {}
 
 
@@ -106,7 +106,7 @@ def _fit(dataset, num_real):
     model.fit(describe(dataset.images[train]), dataset.labels[train])
   labels = dataset.labels[held_out]
   right = model.predict(describe(dataset.images[held_out])) == labels
-  return Judge(
+  return Classifier(
       classify=lambda images: model.predict(describe(images)),
       accuracy=float(right.mean()),
       per_class=_per_class(right, labels, dataset.spec.num_classes),

@@ -54,11 +54,11 @@ class CodeClasses(Evaluator):
 
     It is divided by the mean of the two entropies (scikit-learn's). `class_shares` are of the generated images.
     """
-    judge, codes = self.classes.judge(splits.train), model.family.latent_codes
+    classifier, codes = self.classes.classifier(splits.train), model.family.latent_codes
     asked = random_codes(codes, self.num_generated)
-    seen = judge.classify(model.sample_codes(asked, seed))
+    seen = classifier.classify(model.sample_codes(asked, seed))
     scores = [float(normalized_mutual_info_score(asked[:, k], seen)) for k in range(codes.categorical)]
     return Measured({
         'nmi': max(scores), 'nmi_per_code': scores, 'best_code': int(np.argmax(scores)),
         'class_shares': (np.bincount(seen, minlength=splits.train.spec.num_classes) / len(seen)).tolist(),
-        'classifier_accuracy': judge.accuracy, 'num_generated': len(seen), 'classifier': judge.description})
+        'classifier_accuracy': classifier.accuracy, 'num_generated': len(seen), 'classifier': classifier.description})

@@ -24,7 +24,7 @@ from jgen.parallel import per_image
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Autoregressive(Family):
-  """Trained on the codes of images: its 'image' is int32 [..., N], below K, and so is what it samples."""
+  """Trained on the codes of images: its batches are {'codes': int32 [..., N], 'label': int32}, and it samples codes."""
 
   network: nn.Module                    # jgen.networks.causal_transformer.CausalTransformer
   optimizer: optax.GradientTransformation
@@ -50,7 +50,7 @@ class Autoregressive(Family):
             'accuracy': (logits.argmax(-1) == codes).mean(1)}
 
   def train_step(self, state, batches, key):
-    codes, labels = batches['image'][0], batches['label'][0]
+    codes, labels = batches['codes'][0], batches['label'][0]
     def loss(params):
       ledger = self.ledger(self.logits(params, codes, labels, train=True, dropout_key=key), codes)
       metrics = {name: value.mean() for name, value in ledger.items()}
@@ -63,7 +63,7 @@ class Autoregressive(Family):
   def eval_step(self, state, batch, key):
     """{name: [B]}, as `ledger`, without dropout."""
     del key
-    return self.ledger(self.logits(state.params, batch['image'], batch['label']), batch['image'])
+    return self.ledger(self.logits(state.params, batch['codes'], batch['label']), batch['codes'])
 
   def sample(self, state, key, labels):
     """Codes int32 [B, N], drawn one after the other."""

@@ -34,7 +34,7 @@ class LatentPrior(Family):
   """A family over what `read` gives of images; `write` makes images of what it samples."""
 
   vqvae: vqvae.VQVAE
-  prior: Family                         # its 'image' is what `read` gives
+  prior: Family                         # its batches carry what `read` gives, by the name `data`
   folder: str                           # the run folder of the VQ-VAE, read before the first step alone
   step: int                             # that its checkpoint must have
 
@@ -50,8 +50,10 @@ class LatentPrior(Family):
   def ema_decay(self):
     return self.prior.ema_decay
 
+  data = ''                             # the name of what the prior models in its batches
+
   def read(self, state, images):
-    """What the prior is of, [B, ...], for images [B, H, W, C]."""
+    """What the prior models, [B, ...], for images [B, H, W, C]."""
     raise NotImplementedError
 
   def write(self, state, drawn):
@@ -93,12 +95,12 @@ class LatentPrior(Family):
     images = batches['image']
     read = self.read(state, images.reshape(-1, *images.shape[2:]))
     read = read.reshape(*images.shape[:2], *read.shape[1:])
-    state, metrics = self.prior.train_step(state, {**batches, 'image': read}, key)
+    state, metrics = self.prior.train_step(state, {self.data: read, 'label': batches['label']}, key)
     return state, {f'prior/{name}': value for name, value in metrics.items()}
 
   def eval_step(self, state, batch, key):
     """{name: [B]}, what the prior tells of images."""
-    return self.prior.eval_step(state, {**batch, 'image': self.read(state, batch['image'])}, key)
+    return self.prior.eval_step(state, {self.data: self.read(state, batch['image']), 'label': batch['label']}, key)
 
   def reconstruct(self, state, images):
     """The VQ-VAE's reconstructions: what the images are to the prior."""
@@ -116,6 +118,8 @@ class LatentPrior(Family):
 class CodePrior(LatentPrior):
   """A prior over the codes int32 [B, N]."""
 
+  data = 'codes'
+
   def read(self, state, images):
     return self.vqvae.codes(self.frozen(state), images)
 
@@ -132,6 +136,8 @@ class VectorPrior(LatentPrior):
   """
 
   num_points: int                       # training images, at most, that are encoded before the first step
+
+  data = 'latents'
 
   def init(self, key):
     unknown = {'mean': jnp.zeros(self.vqvae.latent_shape), 'scale': jnp.ones(())}
@@ -169,12 +175,14 @@ class VectorPrior(LatentPrior):
 
 
 class LatentVAE(vae.VAE):
-  """A VAE whose images are latents: it tells of them what their density makes sense of."""
+  """A VAE of latents: its batches carry 'latents', and it evaluates only what makes sense for their density."""
+
+  data = 'latents'
 
   def eval_step(self, state, batch, key):
     """{name: [B]}: the ELBO and its terms in nats, and the mean squared error per value."""
-    told = super().eval_step(state, batch, key)
-    return {name: told[name] for name in ('elbo', 'kl', 'reconstruction_nats', 'mse')}
+    metrics = super().eval_step(state, batch, key)
+    return {name: metrics[name] for name in ('elbo', 'kl', 'reconstruction_nats', 'mse')}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,17 +65,18 @@ class Mixture(Family):
     return state.replace(model_state={**state.model_state, 'mixture': {**state.model_state['mixture'], **fit}})
 
   def train_step(self, state, batches, key):
-    told = self.eval_step(state, {'image': batches['image'][0]}, key)
-    return state, {f'mixture/{name}': value.mean() for name, value in told.items()}
+    metrics = self.eval_step(state, {'latents': batches['latents'][0]}, key)
+    return state, {f'mixture/{name}': value.mean() for name, value in metrics.items()}
 
   def eval_step(self, state, batch, key):
-    """{name: [B]}: `log_likelihood` in nats, a density of the principal components, and
+    """{name: [B]} for each vector: its likelihood, and how much of it the principal components miss.
 
-    `share_outside`: of the squared distance from the centre, what no principal component sees.
+    `log_likelihood` is in nats, a density of the principal components; `share_outside` is the share of the squared
+    distance from the centre that lies outside of their span.
     """
     del key
     fit = state.model_state['mixture']
-    centered = batch['image'].reshape(len(batch['image']), -1) - fit['center']
+    centered = batch['latents'].reshape(len(batch['latents']), -1) - fit['center']
     inner = centered @ fit['axes'].T
     squares, seen = (jnp.square(x).sum(1) for x in (centered, inner))
     log_densities = jax.vmap(log_normal, (None, 0, 0), 1)(inner, fit['means'], fit['factors'])

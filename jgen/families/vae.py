@@ -15,11 +15,10 @@ from jgen.families import optimizers, train_state
 from jgen.families.base import Family
 from jgen.families.optimizers import Optimizer
 from jgen.keys import key, section
-from jgen.losses.likelihoods import LIKELIHOODS, Likelihood, per_image
+from jgen.losses.likelihoods import LIKELIHOODS, Likelihood, sum_over_values
 from jgen.losses.regularizers import ACTIVE_VARIANCE, Regularizer, kl_per_latent
 from jgen.networks import sections
-from jgen.parallel import AXIS
-from jgen.parallel import per_image as draw_per_image
+from jgen.parallel import AXIS, per_image
 
 # The likelihoods whose variance begins with that of the training pixels, or with a given one.
 _OF_THE_DATA = tuple(name for name, likelihood in LIKELIHOODS.items() if likelihood.fixed_variance(1., 1) is None)
@@ -40,6 +39,7 @@ class VAE(Family):
   ema_decay: float = 0.
 
   statistics_need_images = True
+  data = 'image'                        # the name, in its batches, of what it models
 
   def init(self, key):
     inputs = jnp.zeros((1, *self.image_shape)), jnp.zeros((1, self.latent_size))
@@ -62,7 +62,7 @@ class VAE(Family):
     return model_state['likelihood']['variance'] * jnp.exp(params['vae'].get('log_variance', 0.))
 
   def noise(self, key, count):
-    return draw_per_image(key, count, lambda k: jax.random.normal(k, (self.latent_size,)))
+    return per_image(key, count, lambda k: jax.random.normal(k, (self.latent_size,)))
 
   def posterior_noise(self, key, count):
     """Noise [B, Z] of the samples from q(z | x); zeros where the KL weight is 0, for a plain autoencoder."""
@@ -80,18 +80,18 @@ class VAE(Family):
     elbo = -nats - kl
     return {
         'reconstruction': self.likelihood.reconstruction(output, images, variance),   # the objective's own term
-        'mse': per_image(jnp.square(images - self.likelihood.mean(output))) / size,
+        'mse': sum_over_values(jnp.square(images - self.likelihood.mean(output))) / size,
         'reconstruction_nats': nats, 'kl': kl, 'elbo': elbo,
         'bits_per_dimension': -elbo / (size * jnp.log(2.)) + self.likelihood.bits_of_a_value}
 
   def weights(self, step, variance):
     """{name: []}: the weight of the KL at a step, beside the mean error per pixel and the summed error."""
-    per_pixel, per_image = self.likelihood.weights(
+    of_pixel, of_image = self.likelihood.weights(
         self.regularizer.weight_at(step), variance, np.prod(self.image_shape))
-    return {'kl_weight_per_pixel': per_pixel, 'kl_weight_per_image': per_image, 'pixel_variance': variance}
+    return {'kl_weight_per_pixel': of_pixel, 'kl_weight_per_image': of_image, 'pixel_variance': variance}
 
   def train_step(self, state, batches, key):
-    images = batches['image'][0]
+    images = batches[self.data][0]
     noise = self.posterior_noise(key, len(images))
     def loss(params):
       (mean, log_variance, output), model_state = self.run(params, state.model_state, images, noise, train=True)
@@ -109,21 +109,21 @@ class VAE(Family):
     return state.replace(model_state=model_state), {f'vae/{name}': value for name, value in metrics.items()}
 
   def training_pass(self, state, batch, key):
-    noise = self.posterior_noise(key, len(batch['image']))
-    return self.run(state.params, state.model_state, batch['image'], noise, train=True)[1]
+    noise = self.posterior_noise(key, len(batch[self.data]))
+    return self.run(state.params, state.model_state, batch[self.data], noise, train=True)[1]
 
   def eval_step(self, state, batch, key):
-    """{name: [B]}: the ledger with one sample of the latents an image, as in training, and
+    """{name: [B]}: the ledger and the weights of the objective's terms, which are the same for all images.
 
-    `mse_of_mean`, with the mean of the latents instead; the weights, the same for all images.
+    Latents are sampled once per image, as in training; `mse_of_mean` is the error with their mean instead.
     """
-    images, noise = batch['image'], self.posterior_noise(key, len(batch['image']))
+    images, noise = batch[self.data], self.posterior_noise(key, len(batch[self.data]))
     (mean, log_variance, output), _ = self.run(state.params, state.model_state, images, noise, train=False)
     variance = self.pixel_variance(state.params, state.model_state)
     kl = kl_per_latent(mean, log_variance).sum(1)
-    of_mean = jnp.square(images - self.decode(state, mean))
+    of_mean = sum_over_values(jnp.square(images - self.decode(state, mean))) / images[0].size
     weights = {name: jnp.full(len(images), value) for name, value in self.weights(state.step, variance).items()}
-    return {**self.ledger(output, images, kl, variance), **weights, 'mse_of_mean': per_image(of_mean) / images[0].size}
+    return {**self.ledger(output, images, kl, variance), **weights, 'mse_of_mean': of_mean}
 
   def log_weight(self, state, images, key):
     """log p(x | z) + log p(z) - log q(z | x) in nats, [B], for one z of q: what Burda et al. 2016 average, eq. 8."""

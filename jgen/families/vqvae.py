@@ -17,13 +17,12 @@ from jgen.families.base import Family
 from jgen.families.optimizers import Optimizer
 from jgen.images import to_float
 from jgen.keys import key, section
-from jgen.losses.likelihoods import cross_entropy, per_image, sigmoid_mean
+from jgen.losses.likelihoods import cross_entropy, sigmoid_mean, sum_over_values
 from jgen.losses.quantization import RECONSTRUCTIONS, codebook_loss, commitment_loss, perplexity
 from jgen.networks import sections
-from jgen.networks.codebook import Upkeep, reset_moments
+from jgen.networks.codebook_upkeep import Upkeep, reset_moments
 from jgen.networks.quantizer import GROUPINGS
-from jgen.parallel import AXIS
-from jgen.parallel import per_image as draw_per_image
+from jgen.parallel import AXIS, per_image
 
 _LEARNED_BY = {'gradient': False, 'moving_average': True}   # whether the codes follow the averages of their vectors
 _MAX_VECTORS = 20_000                   # that the first codes are chosen from, so that it takes a second
@@ -98,8 +97,8 @@ class VQVAE(Family):
 
   def errors(self, latents, quantized, output, images):
     """{name: [B]}, means over an image's values: of the pixels in [-1, 1] and of the encoder's output."""
-    return {'mse': per_image(jnp.square(images - sigmoid_mean(output))) / images[0].size,
-            'quantization_error': per_image(jnp.square(latents - quantized)) / latents[0].size}
+    return {'mse': sum_over_values(jnp.square(images - sigmoid_mean(output))) / images[0].size,
+            'quantization_error': sum_over_values(jnp.square(latents - quantized)) / latents[0].size}
 
   def train_step(self, state, batches, key):
     images = batches['image'][0]
@@ -138,9 +137,10 @@ class VQVAE(Family):
     return self.run(state.params, state.model_state, batch['image'], train=True)[1]
 
   def eval_step(self, state, batch, key):
-    """{name: [B]}: the objective and its terms, `cross_entropy` in nats, whatever is minimised, `mse` per pixel and
+    """{name: [B]}: `loss` and its terms, and errors of the reconstruction and of the quantisation.
 
-    `quantization_error`, the squared distance from the codes per value of the encoder's output.
+    `cross_entropy` is in nats, for any objective; `mse` is per pixel; `quantization_error` is the squared distance from
+    the codes per value of the encoder's output.
     """
     del key
     images = batch['image']
@@ -171,7 +171,7 @@ class VQVAE(Family):
   def sample(self, state, key, labels):
     """Images of codes drawn evenly and one by one: the prior that training assumes (sec. 3.2), not a learned one."""
     draw = lambda key: jax.random.randint(key, (self.codes_per_image,), 0, self.codebook_size)
-    return self.decode_codes(state, draw_per_image(key, len(labels), draw))
+    return self.decode_codes(state, per_image(key, len(labels), draw))
 
   def _from_quantized(self, state, quantized):
     return sigmoid_mean(self._evaluate(state, 'decode', quantized, train=False))

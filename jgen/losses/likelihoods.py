@@ -29,12 +29,12 @@ def unbounded_mean(output):
 
 def unbounded_squared_error(output, values):
   """Sum over the values of (x - x')^2, [B]."""
-  return per_image(jnp.square(values - output))
+  return sum_over_values(jnp.square(values - output))
 
 
 def squared_error(output, images):
   """Sum over the pixels of (x - x')^2, [B]."""
-  return per_image(jnp.square(images - tanh_mean(output)))
+  return sum_over_values(jnp.square(images - tanh_mean(output)))
 
 
 def cross_entropy(output, images):
@@ -43,10 +43,11 @@ def cross_entropy(output, images):
   Between black and white it is no density of grey: the number serves as a loss and compares with itself alone.
   """
   white = (images + 1) / 2
-  return per_image(jax.nn.softplus(output) - white * output)
+  return sum_over_values(jax.nn.softplus(output) - white * output)
 
 
-def per_image(pixels):
+def sum_over_values(pixels: jax.Array) -> jax.Array:
+  """[B], the sum over all axes but the first."""
   return pixels.sum(axis=tuple(range(1, pixels.ndim)))
 
 

@@ -7,7 +7,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from jgen.losses.likelihoods import cross_entropy, per_image, sigmoid_mean
+from jgen.losses.likelihoods import cross_entropy, sigmoid_mean, sum_over_values
 
 
 def straight_through(latents, quantized):
@@ -17,17 +17,17 @@ def straight_through(latents, quantized):
 
 def codebook_loss(latents, quantized):
   """|sg[z_e] - z_q|^2: moves the codebook alone."""
-  return per_image(jnp.square(lax.stop_gradient(latents) - quantized))
+  return sum_over_values(jnp.square(lax.stop_gradient(latents) - quantized))
 
 
 def commitment_loss(latents, quantized):
   """|z_e - sg[z_q]|^2: moves the encoder alone."""
-  return per_image(jnp.square(latents - lax.stop_gradient(quantized)))
+  return sum_over_values(jnp.square(latents - lax.stop_gradient(quantized)))
 
 
 def squared_error(output, images):
   """Sum over the pixels of (x - x')^2, images in [-1, 1]; the output is the logit of white, as for the entropy."""
-  return per_image(jnp.square(images - sigmoid_mean(output)))
+  return sum_over_values(jnp.square(images - sigmoid_mean(output)))
 
 
 RECONSTRUCTIONS = {'cross_entropy': cross_entropy, 'squared_error': squared_error}

@@ -142,8 +142,8 @@ def test_large_images_are_told_apart_by_shape_and_by_color():
     start = random.integers(8, 40)
     bar = np.s_[start:start + 12, 4:60] if label < 2 else np.s_[4:60, start:start + 12]
     image[bar + (2 * (label % 2),)] += 150   # red or blue
-  judge = EVALUATORS['class_consistency'](160, 4).judge(dataset_of(images, labels, 4))
-  assert judge.accuracy > 0.9
+  classifier = EVALUATORS['class_consistency'](160, 4).classifier(dataset_of(images, labels, 4))
+  assert classifier.accuracy > 0.9
 
 
 def test_shrink_is_the_area_average():
@@ -212,4 +212,4 @@ def test_a_class_with_too_few_images_is_named():
   labels = np.repeat([0, 1, 2], [20, 1, 20])
   dataset = dataset_of(np.zeros((41, 8, 8, 1), np.uint8), labels, 3, ('cat', 'dog', 'eel'))
   with pytest.raises(UserError, match=r"class 'dog': 1 of 1 drawn"):
-    EVALUATORS['class_consistency'](100, 10).judge(dataset)
+    EVALUATORS['class_consistency'](100, 10).classifier(dataset)

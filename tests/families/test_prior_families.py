@@ -92,7 +92,7 @@ def test_a_mixture_that_scikit_learn_cannot_fit_is_one_line(fitted):
 
 def test_the_mixtures_log_likelihood_is_scikit_learns(fitted):
   family, state, pca, reference, points = fitted
-  told = on_one_device(family.eval_step, state, {'image': points.reshape(-1, *SHAPE)}, jax.random.key(0))
+  told = on_one_device(family.eval_step, state, {'latents': points.reshape(-1, *SHAPE)}, jax.random.key(0))
   np.testing.assert_allclose(told['log_likelihood'], reference.score_samples(pca.transform(points)), rtol=1e-3)
   centered = points - pca.mean_
   outside = centered - pca.transform(points) @ pca.components_
@@ -181,9 +181,9 @@ def test_the_transformer_is_pytorchs():
   np.testing.assert_allclose(logits_of(network, variables)(codes, labels), expected.detach().numpy(), atol=1e-4)
 
 
-def small_prior(**keys):
+def small_prior(**settings):
   section = keys.default(autoregressive.Keys)
-  section.update(dict(width=8, num_layers=2, num_heads=2, conditional=True) | keys)
+  section.update(dict(width=8, num_layers=2, num_heads=2, conditional=True) | settings)
   return autoregressive.create(section, 3, 2, 4)
 
 
@@ -212,7 +212,7 @@ def test_nats_and_bits_of_codes_are_their_negative_log_probability():
   kernel = jnp.zeros_like(state.params['autoregressive']['head']['kernel'])
   head = {'kernel': kernel, 'bias': jnp.log(jnp.asarray([0.5, 0.3, 0.2]))}   # whatever came before
   state = state.replace(params={'autoregressive': {**state.params['autoregressive'], 'head': head}})
-  told = on_one_device(family.eval_step, state, {'image': codes, 'label': jnp.zeros(2, jnp.int32)}, jax.random.key(0))
+  told = on_one_device(family.eval_step, state, {'codes': codes, 'label': jnp.zeros(2, jnp.int32)}, jax.random.key(0))
   np.testing.assert_allclose(told['nats'], -np.log([0.5 * 0.2, 0.3 * 0.3]), rtol=1e-5)
   np.testing.assert_allclose(told['bits_per_code'], -np.log2([0.5 * 0.2, 0.3 * 0.3]) / 2, rtol=1e-5)
   np.testing.assert_allclose(told['accuracy'], [0.5, 0.])

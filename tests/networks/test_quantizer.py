@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from jgen.losses.quantization import codebook_loss, commitment_loss, perplexity, straight_through
-from jgen.networks.codebook import Upkeep, draw_vectors, reset_moments
+from jgen.networks.codebook_upkeep import Upkeep, draw_vectors, reset_moments
 from jgen.networks.quantizer import GROUPINGS, Quantizer, look_up, nearest
 from jgen.parallel import AXIS
 
