@@ -73,8 +73,8 @@ SYSTEMS = {system.config: system for system in (
     _vae('R1', 'vae_celeba', 'celeba', 'squared error 0.0291'),
     _gan('R1', 'dcgan_celeba', 'celeba'),
     _acgan('R1', 'acgan_celeba_smiling', {
-        'data.image_size': 64, 'batch_size': 16, 'model.generator.features': (128, 64, 32, 16),
-        'model.critic.dropout': 0.2, 'model.critic.features': (16, 32, 32, 64, 64, 128)}),
+        'model.critic.dropout': 0.2, 'model.critic.features': (16, 32, 32, 64, 64, 128),
+        'model.critic.paddings': (1, 1, 1, 1, 1, 1)}),
     _vae('R2', 'vae_celeba_small', 'celeba', 'squared error 0.075'),
     _gan('R2', 'dcgan_celeba_small', 'celeba', small={
         'model.generator.kernel_init': 'he', 'model.generator_optimizer.learning_rate': 5e-4}),
