@@ -21,6 +21,7 @@ def get_config():
   config.batch_size = 128
   config.study.variations = ('DCGAN:', 'VAE: config=configs/vae_celeba.py')
   config.num_steps = 25_000             # 20 epochs of the 162,770 training images
+  config.num_samples = 32               # as in the report
   config.data.name = 'celeba'
   config.checkpoint_every_steps = 5_000
   model = config.model

@@ -15,6 +15,7 @@ def get_config():
   config = recipes.gan_run()
   config.batch_size = 128
   config.num_steps = 50_000
+  config.num_samples = 32               # as in the report
   config.data.name = 'celeba'
   config.checkpoint_every_steps = 5_000
   model, vae = config.model, vae_celeba_small.get_config().model

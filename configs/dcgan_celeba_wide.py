@@ -13,6 +13,7 @@ def get_config():
   config = recipes.gan_run()
   config.batch_size = 128
   config.num_steps = 25_000             # 20 epochs of the 162,770 training images, at one critic update a step
+  config.num_samples = 32               # as in the report
   config.data.name = 'celeba'
   config.checkpoint_every_steps = 5_000
   config.study.variations = ('model.critic_steps=1', 'model.critic_steps=2')

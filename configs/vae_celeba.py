@@ -20,6 +20,7 @@ def get_config():
   config.batch_size = 32
   config.study.variations = ('VAE:', 'autoencoder: model.regularizer.weight=0')
   config.num_steps = 100_000
+  config.num_samples = 32               # as in the report
   config.data.name = 'celeba'
   config.evaluators_at_end = ('tsne',)
   config.evaluators.tsne.annotation = 'Bangs'

@@ -13,6 +13,7 @@ def get_config():
   config = recipes.vae_run('tsne')
   config.batch_size = 128
   config.num_steps = 50_000
+  config.num_samples = 32               # as in the report
   config.data.name = 'celeba'
   config.evaluators_at_end = ('tsne',)
   config.evaluators.tsne.annotation = 'Male'
