@@ -163,7 +163,7 @@ class Checkpoints:
       try:
         state = self.read(step, like)
       except Exception as error:  # Orbax raises bare Exceptions for damaged files
-        why = _why(error)
+        why = _why(error) or 'unreadable'
       why = next(filter(None, gathered(why)), '')   # damaged for one process is damaged for all
       if not why:
         return state, damaged
