@@ -1,5 +1,6 @@
 """The keys of a whole config, and what must hold between them."""
 
+import collections
 import dataclasses
 
 from ml_collections import ConfigDict
@@ -23,7 +24,8 @@ _ALIGNED = ('num_steps', 'sample_every_steps', 'evaluate_every_steps', 'checkpoi
 class Steps:
   """The keys of how long and how often, of a run and of a prior's."""
 
-  family: str = key('', "the model family; '' with --mode=score alone", names=(*families.FAMILIES, ''))
+  family: str = key('', "the model family; '' with --mode=score alone",
+                    names=collections.ChainMap({'': None}, families.FAMILIES))
   num_steps: int = key(10_000, "training steps in all (a GAN's: its critic's updates, then its generator's)",
                        at_least=1)
   batch_size: int = key(64, 'images a batch, over all devices and processes', at_least=1)
