@@ -96,7 +96,7 @@ def begin(config, image_shape):
   dataset = Dataset(Spec('noise', image_shape, NUM_CLASSES), rng.integers(0, 256, (count, *image_shape), np.uint8),
                     rng.integers(0, NUM_CLASSES, count, np.int32), 'noise')
   family = families.create(config, dataset.spec)
-  return dataset, family, jax_utils.replicate(family.adapt(jax.jit(family.init)(jax.random.key(0)), dataset))
+  return dataset, family, jax_utils.replicate(family.init_from_data(jax.jit(family.init)(jax.random.key(0)), dataset))
 
 
 def measure_torch(case, config, seconds):

@@ -93,7 +93,14 @@ def test_the_cache_is_where_the_platform_keeps_caches(variables, expected, monke
   assert cache.root_of('') == files.cache_folder() == Path(expected)
 
 
-CHOSEN = 'import sys, runpy; launch = runpy.run_path(sys.argv[1]); print(launch["chosen_config"](sys.argv[1:])[0])'
+CHOSEN = """
+import runpy, sys
+runpy.run_path(sys.argv[1])
+from jgen.commands import main
+from jgen.run import config_file
+name, _, argument = main.chosen_config(sys.argv[2:])[0].partition(':')
+print(config_file.find(name), argument, sep=':')
+"""
 
 
 def chosen(launch, *arguments, cwd, **variables):

@@ -100,14 +100,14 @@ def test_the_devices_are_told_once(capsys):
 
 
 def test_warnings_of_other_libraries_are_shown():
-  program = ('import sys, logging; from absl import app; sys.argv[1:] = ["--mode=compare"]; import launch\n'
-             'from jgen.commands import compare\n'
-             'def speak(paths):\n'
+  program = ('import sys, logging; sys.argv[1:] = ["--mode=compare"]\n'
+             'from jgen.commands import compare, main\n'
+             'def speak(paths, workdir):\n'
              '  logging.getLogger("jax._src.xla_bridge").warning("shown")\n'
              '  logging.getLogger("orbax").warning("shown")\n'
              '  logging.getLogger("orbax").info("hidden")\n'
              'compare.run = speak\n'
-             'app.run(launch.main, flags_parser=launch.parse)')
+             'main.console()')
   done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True)
   assert done.returncode == 0, done.stderr
   assert done.stderr.count('shown') == 2 and 'hidden' not in done.stderr

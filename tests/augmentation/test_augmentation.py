@@ -158,9 +158,9 @@ def test_where_all_is_off_the_step_is_the_plain_one():
   family = families.create(tiny.wgan(), SPEC)
 
   def plain(state, batches):
-    batches = {**batches, 'image': images.to_float(batches['image'])}
+    batches, before = {**batches, 'image': images.to_float(batches['image'])}, state
     state, metrics = family.train_step(state, batches, jax.random.fold_in(KEY, state.step))
-    return state.replace(step=state.step + 1), jax.lax.pmean(metrics, AXIS)
+    return state.replace(step=state.step + 1), {**jax.lax.pmean(metrics, AXIS), **step_lib.of_updates(before, state)}
 
   def step(**settings):
     section = recipes.base().augmentation
@@ -185,7 +185,7 @@ def test_every_step_is_augmented_by_its_own_number():
   def augment(key, step, pixels):
     told.append(step)
     return pixels
-  family = types.SimpleNamespace(train_step=lambda state, batches, key: (state, {}))
+  family = types.SimpleNamespace(ema_decay=0., train_step=lambda state, batches, key: (state, {}))
   state = train_state.TrainState(step=5, params={}, opt_state={}, model_state={}, ema_params={})
   step = lambda pixels: step_lib.step_on_device(family, augment, jax.random.key(0), state, {'image': pixels})[0].step
   assert jax.vmap(step, axis_name=AXIS, out_axes=None)(np.zeros((2, 1, 1, 4, 4, 1), np.uint8)) == 6

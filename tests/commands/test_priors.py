@@ -212,7 +212,7 @@ def test_the_temperature_may_change_for_it_is_of_the_samples_alone(folder):
 @pytest.mark.parametrize('content', ['{}', '[]', '7', 'no json'])
 def test_a_folder_with_another_config_json(content, tmp_path):
   (tmp_path / 'config.json').write_text(content)
-  assert 'config.json is damaged' in refused(config_of_all(), tmp_path)
+  assert 'config.json: damaged' in refused(config_of_all(), tmp_path)
   assert 'holds no run' in refused(config_of_all(), tmp_path / 'config.json')
 
 

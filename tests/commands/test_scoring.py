@@ -16,6 +16,7 @@ from jgen.networks.inception import network as inception
 from jgen.networks.inception import weights as inception_weights
 from jgen.recipes import measured
 from jgen.recipes import score as score_config
+from jgen.run import config_file
 
 FID = 'random_features/proxy_fid[random]@70'
 
@@ -137,7 +138,7 @@ def test_the_config_that_arguments_mean(finished):
   assert chosen('--mode=evaluate', f'--workdir={finished[0]}')[0] == f'{recipes}/stored.py:{finished[0]}'
   assert chosen('--config=mine.py', '--config.seed=3', '--mode=score') == (
       'mine.py', ['--config.seed=3', '--mode=score'])
-  assert main.with_evaluators('mine.py', 'a,b') == f'{recipes}/measured.py:a,b:mine.py'
+  assert config_file.with_evaluators('mine.py', 'a,b') == f'{recipes}/measured.py:a,b:mine.py'
 
 
 def test_named_evaluators_take_the_place_of_the_configs():

@@ -310,7 +310,7 @@ def test_references_are_computed_once_and_again_where_damaged(digits, space, tmp
   assert len(calls) == 6 == 1 + len(list((tmp_path / 'evaluation').iterdir()))
   (tmp_path / 'file').touch()
   reference(counted, dataset, 'train', 0, 50, tmp_path / 'file')
-  assert 'cannot be kept' in capsys.readouterr().err
+  assert 'cannot be written' in capsys.readouterr().err
 
 
 def test_a_part_of_the_real_images_is_evenly_spread(digits, space):

@@ -162,7 +162,8 @@ def test_labels_as_numbers(name, num_classes, expected):
 
 @pytest.mark.parametrize(('name', 'inputs'), [('one_hot', 5 + 10), ('value', 5 + 1), ('embedding', 5 + 3)])
 def test_the_generator_has_as_many_inputs_as_the_label_takes(name, inputs):
-  params = families.create(tiny.acgan(**{'model.label_input': name}), SPEC).networks()['generator']
+  config = tiny.acgan(**{'model.label_input': name, 'model.embedding_size': 3 if name == 'embedding' else 10})
+  params = families.create(config, SPEC).networks()['generator']
   assert params['layer_0']['kernel'].shape == (inputs, 2 * 2 * 12)
   assert ('label_embedding' in params) == (name == 'embedding')
 
