@@ -51,9 +51,9 @@ def test_two_processes_are_one_stop_together_and_pass_over_a_damaged_checkpoint(
   # The first rows: later on, rounding that differs has grown.
   np.testing.assert_allclose(two[:2], one[:2], rtol=1e-3, atol=1e-5)
 
-  largest = max((path for path in (checkpoints / str(newest)).rglob('*') if path.is_file()),
-                key=lambda path: path.stat().st_size)
-  largest.write_bytes(largest.read_bytes()[:-100])
+  for path in (checkpoints / str(newest) / 'state').rglob('*'):   # of the copies that Orbax keeps, every one
+    if path.is_file() and path.stat().st_size > 1_000:
+      path.write_bytes(path.read_bytes()[:-100])
   (status, _, err), (second_status, _, second_err) = ended(start_both(
       tmp_path, *TINY, f'--config.num_steps={newest + 2}'))
   assert status == second_status == 0, err + second_err
@@ -67,7 +67,7 @@ def test_processes_that_differ_are_told_so_at_the_start(tmp_path):
   second = ('--config.seed=1', '--config.num_steps=80', '--config.model.critic_optimizer.learning_rate=0.5',
             f'--workdir={tmp_path / "other"}')
   for status, out, err in ended(start_both(tmp_path, *TINY, second=second)):
-    assert status == 2 and not out, err
+    assert status == 2 and all(line.startswith('[Gloo]') for line in out.splitlines()), err   # the library's own lines
     line = err.splitlines()[-1]
     assert line.startswith('error: the processes of a run differ') and 'Traceback' not in err
     for name in ('config.seed is 0 in process 0 and 1 in process 1', 'config.num_steps is 60', '--workdir is',
