@@ -170,8 +170,7 @@ class GAN(Family):
     augment = lambda purpose, images: self.augment_for_critic(jax.random.fold_in(key, purpose), state.step, images)
     if self.loss.relativistic:
       batch = {**batch, 'image': augment(_AUGMENT_REAL, batch['image'])}
-    partners = {name: optimizer for name, (_, _, optimizer) in self.parts().items()
-                if name not in ('generator', 'critic')}
+    partners = self.head.optimizers
     def loss(images, partners):
       terms, metrics = self.generator_terms({**state.params, **partners}, state.model_state['critic'], batch,
                                             augment(_AUGMENT_FAKE, images), key)

@@ -28,6 +28,11 @@ class NoHead:
     del features
     return {}
 
+  @property
+  def optimizers(self) -> dict[str, optax.GradientTransformation]:
+    """{network: optimizer} of `networks`."""
+    return {}
+
   def critic_terms(self, params, real, fake, condition) -> tuple[Terms, Terms]:
     """(terms, metrics) of the critic's update.
 
@@ -79,6 +84,10 @@ class CodeHead(NoHead):
 
   def networks(self, features):
     return {'q_head': (self.network, (jnp.zeros(features().shape),), self.optimizer)}
+
+  @property
+  def optimizers(self):
+    return {'q_head': self.optimizer}
 
   def critic_terms(self, params, real, fake, condition):
     return self.information(params, fake, condition) if self.body_learns else ({}, {})

@@ -16,7 +16,8 @@ def store(folder, step):
   folder = Path(folder)
   files = [path for name in _FOLDERS for path in (folder / name).rglob('*')
            if path.is_file() and not is_temporary(path.name)]
-  names = [*_SERIES, *sorted(path.relative_to(folder).as_posix() for path in files)]
+  series = [name for name in _SERIES if (folder / name).exists()]   # only adversarial runs have a doctor.csv
+  names = [*series, *sorted(path.relative_to(folder).as_posix() for path in files)]
   write_text(folder / _FILE, json.dumps({'step': step, 'files': names}, indent=2) + '\n')
 
 

@@ -142,7 +142,7 @@ def test_a_step_on_four_devices_is_that_on_one(folder, name):
         jax_utils.replicate(state, devices), split, jax.random.key(3))
     moved[count], told[count] = jax.device_get((jax_utils.unreplicate(after), metrics))
   for metric in told[1]:
-    assert metric.startswith('prior/') or metric.endswith('/update_norm')
+    assert metric.startswith('prior/') or metric == f'{name}/update_norm'
     np.testing.assert_allclose(told[1][metric][0], told[4][metric][0], rtol=1e-3, atol=1e-4, err_msg=metric)
   start, one, four = (jax.tree.leaves(x.params) for x in (state, moved[1], moved[4]))
   assert np.mean([np.isclose(a, b, rtol=1e-2, atol=1e-4).mean() for a, b in zip(one, four, strict=True)]) > 0.98

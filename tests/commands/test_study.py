@@ -80,7 +80,7 @@ def test_each_variation_is_a_run_of_its_own(finished):
   assert [(config['model']['latent_size'], config['seed']) for config in stored] == [(2, 0), (2, 5)]
   for config in stored:
     config['model']['latent_size'], config['seed'] = 5, 0
-    assert config == json.loads(json.dumps(base().to_dict()))
+    assert config == json.loads(json.dumps(base().to_dict())) | {'config_version': config_lib.VERSION}
   assert statuses(finished) == {'latent_size=2': 'done', 'other': 'done'}
 
 

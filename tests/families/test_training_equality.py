@@ -122,8 +122,9 @@ def test_a_gan_follows_pytorch(name, monkeypatch):
 
 
 def test_an_acgan_follows_pytorch(monkeypatch):
-  config = tiny.acgan(**{'model.label_input': 'value', 'model.generator.features': (6,), 'model.class_weight': 0.7,
-                         'model.critic.features': (5, 4), 'model.generator_optimizer.learning_rate': 1e-2})
+  config = tiny.acgan(**{'model.label_input': 'value', 'model.embedding_size': 10, 'model.generator.features': (6,),
+                         'model.class_weight': 0.7, 'model.critic.features': (5, 4),
+                         'model.generator_optimizer.learning_rate': 1e-2})
   family = families.create(config, SPEC)
   twin, data = two_headed_twins.ACGANTrainer(config.model, 4, SIDE), batches(family)
   read = lambda: {'generator': from_torch.generator(twin.generator),
@@ -166,7 +167,8 @@ VAES = {   # what the small ones have of vae_celeba and of vae_celeba_gaussian
 @pytest.mark.parametrize('likelihood', list(VAES))
 def test_a_vae_follows_pytorch(likelihood, monkeypatch):
   settings = {f'model.{key}': value for key, value in VAES[likelihood].items()}
-  config = tiny.vae(**{'model.likelihood': likelihood, 'model.regularizer.name': 'kl', **settings})
+  config = tiny.vae(**{'model.likelihood': likelihood, 'model.regularizer.name': 'kl',
+                       'model.regularizer.free_nats': 0., **settings})
   family = families.create(config, SPEC)
   twin = twins.VAETrainer(config.model, 0, SIDE, variance=0.25)
   family, data = with_variance(family, 0.25), batches(family)

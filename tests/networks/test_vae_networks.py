@@ -95,7 +95,7 @@ def test_one_step_is_pytorchs(name):
   dataset = Dataset(Spec('made', (64, 64, channels)), images, np.zeros(4, np.int32), 'made in a test')
   variance = float(np.var(images / 127.5 - 1))
   twin = twins.VAETrainer(config.model, 0, 64, channels, variance)
-  config.model.optimizer.name, config.model.optimizer.learning_rate = 'sgd', 1.
+  config.model.optimizer.update(name='sgd', learning_rate=1., b1=0.5)   # b1, which it does not read, as by default
   family, first, key = families.create(config, dataset.spec), jax.devices()[:1], jax.random.key(5)
   state = family.init_from_data(family.init(key), dataset)
   start = jax.tree.map(np.array, as_jgen(twin, lambda tensor: tensor.detach().numpy()))
