@@ -90,7 +90,8 @@ def small(name):
 
 @pytest.mark.parametrize('name', ['vae_celeba', 'vae_celeba_small', 'vae_celeba_fullyconv', 'vae_dsprites'])
 def test_one_step_is_pytorchs(name):
-  config, channels, rng = small(name), CHANNELS[name], np.random.default_rng()
+  torch.manual_seed(0)                  # where a ReLU is at its corner, the two round to different sides
+  config, channels, rng = small(name), CHANNELS[name], np.random.default_rng(0)
   images = rng.integers(0, 256, (4, 64, 64, channels), np.uint8)
   dataset = Dataset(Spec('made', (64, 64, channels)), images, np.zeros(4, np.int32), 'made in a test')
   variance = float(np.var(images / 127.5 - 1))
