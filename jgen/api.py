@@ -51,7 +51,7 @@ class Run(Trained):
 
   @property
   def figures(self):
-    """{name: path} of the figures, drawn anew from the stored numbers: curves, histograms, the samples as a film."""
+    """{name: path} of the figures, redrawn from the stored numbers: curves, histograms, the samples as a film."""
     from jgen.report.figures import draw_figures  # here, for it imports Matplotlib
     return {path.stem: path for path in draw_figures(self.folder)}
 

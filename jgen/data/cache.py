@@ -321,4 +321,4 @@ def _damage_told(folder):
   except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError) as error:
     why = f'no {error}' if isinstance(error, KeyError) else str(error)
     raise UserError(f'the prepared images in {folder} are damaged ({why}); '
-                    'delete that folder and start again: it is made anew') from error
+                    'delete that folder and start again: it is prepared again') from error

@@ -87,7 +87,7 @@ class Keys:
   width: int = key(128, 'values that stand for a code within the transformer', at_least=1)
   num_layers: int = key(4, 'layers, of attention and two linear layers each', at_least=1)
   num_heads: int = key(4, 'heads of attention that the width is divided among', at_least=1)
-  dropout: float = key(0.1, 'probability with which a value beside a shortcut is dropped in training', at_least=0,
+  dropout: float = key(0.1, 'probability with which a value in a residual branch is dropped in training', at_least=0,
                        below=1)
   temperature: float = key(1., 'that the logits are divided by in sampling', above=0)
   ema_decay: float = key(0., 'decay a step of the averaged parameters, which are drawn and measured; 0 for none',

@@ -32,7 +32,7 @@ class CodeKeys:
 class Keys(AdversarialKeys):
   """The keys of an InfoGAN, which is told no label."""
 
-  codes: CodeKeys = section(CodeKeys, 'what the generator is told, and Q tells of its images')
+  codes: CodeKeys = section(CodeKeys, "codes in the generator's input, which Q predicts from the images")
   q_optimizer: Optimizer = section(Optimizer, "of Q's head")
   critic: sections.Critic = section(sections.Critic, head_bias=True)
 

@@ -49,7 +49,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-  """Attention, then two linear layers, each beside a shortcut."""
+  """Attention, then two linear layers, each in a residual branch."""
 
   num_heads: int
   dropout: float
@@ -72,7 +72,7 @@ class CausalTransformer(nn.Module):
   width: int                            # M
   num_layers: int
   num_heads: int                        # A
-  dropout: float                        # probability that a value beside a shortcut is dropped in training
+  dropout: float                        # probability that a value in a residual branch is dropped in training
 
   def setup(self):
     self.code_embedding = self.param('code_embedding', _embedding, (self.num_codes, self.width))

@@ -1,4 +1,4 @@
-"""Encoder and decoder of a convolutional VAE (Kingma & Welling 2014): the layers of a DCGAN turned round.
+"""Encoder and decoder of a convolutional VAE (Kingma & Welling 2014): the mirrored layers of a DCGAN.
 
 Halving convolutions with a normalisation and a (leaky) ReLU each lead to two linear heads; a linear layer and
 transposed convolutions lead back. A head that sees the whole map is the 4x4 convolution to one pixel of the fully

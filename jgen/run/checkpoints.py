@@ -248,7 +248,7 @@ class Checkpoints:
     self._unmarked = None
 
   def check_not_lost(self, last_logged, every_steps):
-    """Raises UserError where checkpoints were saved, but none is there: training would begin anew over what is there.
+    """Raises UserError where checkpoints were saved, but none is there: training would restart at step 0 over it.
 
     Args:
       last_logged: the last step in metrics.csv, which tells it of runs that older versions began.

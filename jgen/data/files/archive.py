@@ -16,7 +16,7 @@ import zipfile
 from jgen.errors import UserError
 from jgen.files import OUTPUT_MARK, expanded
 
-_DRIVE = re.compile('[A-Za-z]:')        # where Windows would begin anew
+_DRIVE = re.compile('[A-Za-z]:')        # an absolute path on Windows
 _MAX_BYTES = 1 << 30                    # of one file in an archive; beyond, it is no picture and no list
 _SIGNS = tuple(f'/{name}' for name in (OUTPUT_MARK, 'config.json', 'study.json'))   # of what this package has written
 _SYSTEM = frozenset((                   # names that operating and storage systems use for themselves

@@ -84,7 +84,7 @@ def of_builder(builder, splits, version: int, batches: Callable):
         yield from batches(split)
     except tf.errors.OpError as error:
       raise UserError(f'{builder.data_path}: cannot be read ({in_one_line(error)}); delete that folder and '
-                      'start again: it is made anew') from error
+                      'start again: it is prepared again') from error
 
   files = tuple(Path(path) for info in infos for path in info.filepaths)
   return cache.Original(files, sum(info.num_examples for info in infos), version, parts)

@@ -15,7 +15,7 @@ _FOLDER, _RECEIPT = 'evaluation', 'receipt'
 def cached(cache_dir, kind, receipt, make):
   """The arrays {name: array} stored with this very receipt; else those of `make()`, stored for the next time.
 
-  A file is there whole or not at all. One that is damaged is made anew, and said so; so is one that cannot be written.
+  A file is there whole or not at all. A damaged file is recomputed, with a notice; so is one that cannot be written.
 
   Args:
     cache_dir: folder of the data cache; None keeps nothing

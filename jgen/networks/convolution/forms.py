@@ -62,7 +62,7 @@ def portable_form(geometry):
 
 
 def dilated_convolve(geometry, y, kernel):
-  """The transposed convolution as one of y with stride - 1 zeros between its pixels, the kernel turned round."""
+  """The transposed convolution as one of y with stride - 1 zeros between its pixels, with the kernel flipped."""
   size, stride, padding = geometry[:3]
   before = size - 1 - padding
   after = [side - 1 - stride * (small - 1) + padding
