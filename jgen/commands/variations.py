@@ -87,6 +87,7 @@ def _vary(config, assignments, command):
   keys = {key: value for key, value in assignments.items() if key != 'config'}
   if 'config' in assignments:           # measured, too, as the command line says
     evaluators, others = config_file.taken('evaluators', shlex.split(command))
+    _, others = config_file.taken('config', others)
     named = config_file.with_evaluators(assignments['config'], evaluators)
     varied = config_file.overridden(config_file.load(named), others)
   else:

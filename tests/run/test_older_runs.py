@@ -37,9 +37,11 @@ def test_an_older_run_goes_on_and_is_evaluated_and_compared(name, other, tmp_pat
   assert json.loads((run / 'config.json').read_text())['config_version'] == config_lib.VERSION
   evaluate.run(stored_config(run), run, '')
   assert 'step 6 (newest)' in capsys.readouterr().out
-  compare.run([older, FIXTURES / name])
+  compare.run([older, FIXTURES / name], tmp_path / 'page')
   assert other in capsys.readouterr().out
-  assert "the version of this package's scores, is 1 and" in refusal(compare.run, [older, run])
+  compare.run([older, run], tmp_path / 'page')
+  assert "not ranked: " in (said := capsys.readouterr().err)
+  assert "the version of this package's scores, is 1 and" in said
 
 
 def test_the_best_of_an_older_run_is_known_by_its_evaluations(tmp_path):
