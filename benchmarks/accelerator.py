@@ -184,7 +184,7 @@ def main():
   if arguments.case:
     case = Case(**json.loads(arguments.case))
     if case.side == 'jgen':
-      from jgen import runtime
+      from jgen.host import runtime
       runtime.prepare()
       runtime.start_jax()
     config = config_of(case.system, arguments.batch)

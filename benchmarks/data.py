@@ -112,7 +112,7 @@ def main():
   parser.add_argument('--dir', help='folder with its published files; without it, nothing is prepared')
   parser.add_argument('--size', type=int, default=64, help='pixels of a side, prepared')
   arguments = parser.parse_args()
-  from jgen import runtime
+  from jgen.host import runtime
   runtime.prepare()
   dataset = noise(arguments.images)
   print(f'{"batch":>6} {"served GB/s":>12} {"images/s":>12} {"copied GB/s":>12} {"to one place GB/s":>18}')

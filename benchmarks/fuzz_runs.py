@@ -22,9 +22,10 @@ import traceback
 from absl import logging
 import jax
 
-from jgen import data, families, terminal
+from jgen import data, families
 from jgen.commands import compare
 from jgen.errors import UserError
+from jgen.host import terminal
 from jgen.report.drawing import draw_figure
 from jgen.report.figures import FIGURES
 from jgen.run import environment

@@ -89,7 +89,7 @@ def main():
   arguments = parser.parse_args()
   if arguments.side:
     if arguments.side == 'jgen':
-      from jgen import runtime
+      from jgen.host import runtime
       runtime.prepare()
       runtime.start_jax()
     serve(arguments.side, arguments.batch)

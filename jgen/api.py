@@ -16,10 +16,10 @@ import numpy as np
 from jgen.data import own_pictures
 from jgen.errors import UserError, nearest
 from jgen.files import folder
-from jgen.restored import NEWEST
 from jgen.run import config as config_lib
 from jgen.run import config_file, records
-from jgen.trained import Trained
+from jgen.trained.restored import NEWEST
+from jgen.trained.run import Trained
 
 # Scores by the name under which they are known, and the evaluator that measures them.
 _SCORES = {'fid': 'inception_features', 'kid': 'inception_features', 'inception_score': 'inception_features',
@@ -28,7 +28,7 @@ _SCORES = {'fid': 'inception_features', 'kid': 'inception_features', 'inception_
 
 
 class Run(Trained):
-  """A run folder: its model, as `jgen.trained.Trained`, and what it has stored.
+  """A run folder: its model, as `jgen.trained.run.Trained`, and what it has stored.
 
   `config` is its ConfigDict, `spec` describes the images, `step` is that of the parameters.
   """
@@ -126,8 +126,8 @@ def train(config, workdir):
   Raises:
     UserError: the config cannot work, the folder holds another run, or the training diverged.
   """
-  from jgen import runtime
   from jgen.commands import train as command
+  from jgen.host import runtime
   runtime.start_jax()
   command.run(config, folder(workdir), shlex.join(['python', *sys.argv]))
   return load(workdir)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from jgen import terminal
 from jgen.errors import UserError
+from jgen.host import terminal
 from jgen.report import comparison
 from jgen.run.receipt import MEASURE, MODEL, differing
 from jgen.run.scores import HIGHER, LOWER, RUNS, Evaluation, best, kind, read_all

@@ -4,10 +4,11 @@ import jax
 import numpy as np
 from PIL import Image
 
-from jgen import data, images, terminal
+from jgen import data, images
 from jgen.augmentation import images as augmentation
 from jgen.errors import UserError
 from jgen.files import OUTPUT_MARK, expanded, mark_output, replacing
+from jgen.host import terminal
 from jgen.parallel import AXIS
 from jgen.report.fonts import legible
 from jgen.report.grids import compose_grid, headed

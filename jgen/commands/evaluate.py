@@ -6,8 +6,10 @@ from flax import jax_utils
 import jax
 from ml_collections import ConfigDict
 
-from jgen import data, evaluation, families, recipes, terminal
+from jgen import data, evaluation, families, recipes
 from jgen.errors import UserError
+from jgen.host import terminal
+from jgen.host.runtime import tell_devices
 from jgen.model import Compiled
 from jgen.report.figures import draw_figures
 from jgen.report.report import write_report
@@ -15,7 +17,6 @@ from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
 from jgen.run import scores
 from jgen.run.checkpoints import Checkpoints, report_passed_over
-from jgen.runtime import tell_devices
 from jgen.training import actions
 from jgen.training.config import completed
 
@@ -54,7 +55,7 @@ def measure(run, config, folder):
   """{'<evaluator>/<entry>': number} of the evaluators of a config on a run, stored in a folder.
 
   Args:
-    run: a `jgen.trained.Trained`.
+    run: a `jgen.trained.run.Trained`.
     config: the run's config with the evaluators that are to measure, as of `with_evaluator`.
     folder: where `evaluation/` is written to.
 

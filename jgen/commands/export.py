@@ -2,12 +2,12 @@
 
 import importlib.util
 
-from jgen import terminal
 from jgen.commands import exporting
 from jgen.commands.options import Export
 from jgen.commands.sample import load, output_folder
 from jgen.errors import UserError
 from jgen.files import replacing
+from jgen.host import terminal
 
 _EXTRAS = {'onnx': ('jax2onnx', 'onnx')}   # {format: (the package that it needs, the extra of jgen that brings it)}
 

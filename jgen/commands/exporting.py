@@ -46,7 +46,7 @@ class Network:
 
 
 def networks(trained):
-  """{name: Network} of a `jgen.trained.Trained`: the generator of a GAN, encoder and decoder of a VAE or VQ-VAE.
+  """{name: Network} of a `jgen.trained.run.Trained`: the generator of a GAN, encoder and decoder of a VAE or VQ-VAE.
 
   Raises:
     UserError: a prior, or a generator that draws random numbers as it samples.

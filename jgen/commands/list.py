@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from jgen import data, terminal
+from jgen import data
 from jgen.errors import UserError
+from jgen.host import terminal
 from jgen.run import config_file
 
 

@@ -5,10 +5,11 @@ import time
 
 import numpy as np
 
-from jgen import data, terminal
+from jgen import data
 from jgen.data import cache
 from jgen.errors import UserError
-from jgen.progress import duration
+from jgen.host import terminal
+from jgen.host.progress import duration
 
 _MAX_LINES = 50                         # annotations, and values of one, that are listed one by one
 

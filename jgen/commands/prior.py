@@ -13,13 +13,14 @@ import jax
 from ml_collections import ConfigDict
 import numpy as np
 
-from jgen import data, families, terminal
+from jgen import data, families
 from jgen.commands import study
 from jgen.commands.evaluate import check_same_model
 from jgen.commands.variations import Variation
 from jgen.errors import UserError, choose
 from jgen.evaluation.shared import spread
 from jgen.families.base import Family
+from jgen.host import terminal
 from jgen.model import Compiled, Model
 from jgen.report.grids import save_grid
 from jgen.run import checkpoints

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from jgen.errors import UserError
+from jgen.host.terminal import say
 from jgen.report.report import write_report
-from jgen.terminal import say
 
 
 def run(paths, workdir=None):

@@ -10,14 +10,14 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from jgen import terminal
 from jgen.commands import options as options_lib
 from jgen.commands.options import Sample
 from jgen.commands.pictures import interpolation, pairs, reconstruction, sheet, traversal
 from jgen.errors import UserError
 from jgen.files import expanded, replacing, write_text
-from jgen.progress import Counter
-from jgen.trained import Trained
+from jgen.host import terminal
+from jgen.host.progress import Counter
+from jgen.trained.run import Trained
 
 
 def run(options: Sample, workdir):

@@ -5,10 +5,11 @@ import dataclasses
 
 import numpy as np
 
-from jgen import data, evaluation, terminal
+from jgen import data, evaluation
 from jgen.data import cache
 from jgen.data.spec import Splits
 from jgen.errors import UserError
+from jgen.host import terminal
 from jgen.run import receipt
 from jgen.run.scores import Evaluation
 

@@ -4,8 +4,9 @@ import math
 
 import jax
 
-from jgen import data, families, terminal
+from jgen import data, families
 from jgen.errors import UserError
+from jgen.host import terminal
 
 
 def run(config, workdir, command):

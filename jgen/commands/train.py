@@ -5,9 +5,11 @@ import time
 
 import jax
 
-from jgen import terminal
-from jgen.processes import check_agreement, together
-from jgen.progress import duration
+from jgen.host import terminal
+from jgen.host.processes import check_agreement, together
+from jgen.host.progress import duration
+from jgen.host.runtime import tell_devices
+from jgen.host.signals import StopRequest
 from jgen.report.figures import draw_figures
 from jgen.report.report import write_report
 from jgen.run import config as config_lib
@@ -16,8 +18,6 @@ from jgen.run.checkpoints import Checkpoints
 from jgen.run.folder import own_folder
 from jgen.run.images import check_images, store_images
 from jgen.run.records import read_record
-from jgen.runtime import tell_devices
-from jgen.signals import StopRequest
 from jgen.training.config import completed
 from jgen.training.loop import Trainer
 from jgen.training.setup import build, identities, load

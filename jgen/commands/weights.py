@@ -1,8 +1,8 @@
 """The Inception's weights as published, or as a folder of layers, to one file that holds arrays and no program."""
 
-from jgen import terminal
 from jgen.errors import UserError
 from jgen.evaluation.features.feature_spaces import default_weights
+from jgen.host import terminal
 from jgen.networks.inception import weights as inception_weights
 
 

@@ -30,14 +30,14 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from jgen import locks, terminal
 from jgen.data import verification
 from jgen.data.files.resizing import served
 from jgen.data.spec import Dataset
 from jgen.data.unfinished import Piece, Unfinished
 from jgen.errors import UserError
 from jgen.files import cache_folder, expanded
-from jgen.progress import duration
+from jgen.host import locks, terminal
+from jgen.host.progress import duration
 
 _VERSION = 6                            # of resizing and layout
 _CHUNK = 4096                           # images of a piece where they come as arrays

@@ -9,9 +9,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from jgen import terminal
 from jgen.errors import UserError
 from jgen.files import write_text
+from jgen.host import terminal
 
 FILES = {'images.npy': 'sha256', 'annotations.npy': 'annotations_sha256'}   # {file: its entry in manifest.json}
 _STAMP = 'verified.json'

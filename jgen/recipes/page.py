@@ -5,7 +5,8 @@
 
 import typing
 
-from jgen import evaluation, families, keys, terminal
+from jgen import evaluation, families, keys
+from jgen.host import terminal
 from jgen.keys import Key
 from jgen.training.config import Config
 

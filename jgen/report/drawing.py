@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 import numpy as np
 
-from jgen import terminal
 from jgen.errors import UserError
+from jgen.host import terminal
 from jgen.report.fonts import families_of, legible
 from jgen.run.scores import direction_of
 

@@ -9,7 +9,7 @@ from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 from PIL import ImageFont
 
-from jgen import terminal
+from jgen.host import terminal
 
 _USUAL = Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / 'DejaVuSans.ttf'   # installed wherever this runs
 _FAMILIES = ('noto sans cjk', 'noto', 'source han', 'wenquanyi', 'droid sans fallback', 'ipa', 'takao', 'unifont',

@@ -14,11 +14,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from jgen import terminal
 from jgen.errors import UserError, choose
 from jgen.files import write_text
+from jgen.host import terminal
+from jgen.host.processes import gathered
 from jgen.keys import completed, key
-from jgen.processes import gathered
 from jgen.run import folder as run_folder
 from jgen.run import scores as scores_lib
 

@@ -6,8 +6,8 @@ import re
 
 from absl import flags
 
-from jgen import terminal
 from jgen.errors import UserError
+from jgen.host import terminal
 
 # A run may be continued with these changed: they change how far it goes, where things lie, how it is drawn from or what
 # is run beside it, not what it learns. That the images are the same wherever they lie is checked by run/images.py.

@@ -12,9 +12,9 @@ import sys
 
 import jax
 
-from jgen import terminal
 from jgen.errors import UserError
 from jgen.files import read_json, write_text
+from jgen.host import terminal
 
 _FILE = 'environment.json'
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scikit-learn', 'clu')

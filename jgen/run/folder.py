@@ -7,9 +7,9 @@ import tempfile
 import filelock
 import jax
 
-from jgen import locks
 from jgen.errors import UserError
 from jgen.files import OUTPUT_MARK, is_temporary, mark_output, read_json, remove_temporaries, write_text
+from jgen.host import locks
 from jgen.run import config as config_lib
 
 _BEFORE_A_RUN = ('.lock', '.lock.owner', OUTPUT_MARK, 'data.png')   # what may lie in a folder that holds no run yet

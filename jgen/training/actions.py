@@ -14,10 +14,10 @@ import jax
 from matplotlib.image import imread
 import numpy as np
 
-from jgen import terminal
 from jgen.data.spec import Dataset, Splits
 from jgen.errors import UserError
 from jgen.evaluation import scores_of
+from jgen.host import terminal
 from jgen.model import Compiled, Model
 from jgen.report.figures import draw_figures
 from jgen.report.fonts import legible

@@ -14,9 +14,9 @@ from ml_collections import ConfigDict
 from jgen.data.host import importing_tensorflow
 from jgen.data.spec import Splits
 from jgen.families.base import Family
+from jgen.host.progress import Progress
 from jgen.model import Compiled
 from jgen.parallel import INIT
-from jgen.progress import Progress
 from jgen.run import description, environment
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.metrics import MetricsFile, last_step

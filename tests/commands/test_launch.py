@@ -10,9 +10,9 @@ from helpers.launching import ROOT, environment, launch
 from PIL import Image
 import pytest
 
-from jgen import runtime
 from jgen.commands import main
 from jgen.errors import UserError
+from jgen.host import runtime
 
 CONVOLUTIONS = '--xla_cpu_experimental_ynn_fusion_type'
 FAST = f'{CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'

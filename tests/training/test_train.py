@@ -10,11 +10,12 @@ from helpers import declared, tiny
 import numpy as np
 import pytest
 
-from jgen import locks, recipes
+from jgen import recipes
 from jgen.commands import data as data_sheet
 from jgen.commands import evaluate, train
 from jgen.errors import UserError
 from jgen.evaluation.class_consistency import ClassConsistency
+from jgen.host import locks
 from jgen.training import setup
 from jgen.training.config import check as check_config
 

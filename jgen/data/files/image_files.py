@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from jgen import terminal
 from jgen.data.files.archive import Folder, Zip
 from jgen.data.files.decoding import SUFFIXES, BadImageError, centre_crop, decode
 from jgen.data.files.resizing import in_channels, resize
@@ -17,6 +16,7 @@ from jgen.data.files.tables import few
 from jgen.data.unfinished import Piece
 from jgen.errors import UserError
 from jgen.files import expanded
+from jgen.host import terminal
 
 _VERSION = 1                            # of decoding and cropping
 _NOT_READ = frozenset((                 # endings of images that are not read

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from jgen import terminal
 from jgen.data import cache
 from jgen.data.files import archive, partition
 from jgen.data.files.decoding import SUFFIXES
@@ -44,6 +43,7 @@ from jgen.data.files.tables import (
 )
 from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
+from jgen.host import terminal
 
 SPLITS = partition.SPLITS
 NEEDS = '--config.data.dir=PATH of a folder or zip of your pictures'

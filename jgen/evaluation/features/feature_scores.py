@@ -10,7 +10,6 @@ import functools
 
 import numpy as np
 
-from jgen import terminal
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.features import feature_spaces, frechet, kernel_distance, precision_recall, proxy_classifier
@@ -19,6 +18,7 @@ from jgen.evaluation.features.input_protocols import PROTOCOLS
 from jgen.evaluation.features.reference import evenly, reference
 from jgen.evaluation.measured import Measured
 from jgen.files import expanded
+from jgen.host import terminal
 from jgen.keys import key
 from jgen.networks.inception import weights as inception_weights
 

@@ -6,8 +6,8 @@ import zipfile
 
 import numpy as np
 
-from jgen import terminal
 from jgen.files import replacing
+from jgen.host import terminal
 
 _FOLDER, _RECEIPT = 'evaluation', 'receipt'
 

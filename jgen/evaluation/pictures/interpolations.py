@@ -10,8 +10,8 @@ from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, spread
 from jgen.families.contracts import Decodes, Encodes
 from jgen.keys import key
-from jgen.latents import on_lines
 from jgen.report.grids import Grid
+from jgen.trained.latents import on_lines
 
 
 @dataclasses.dataclass(frozen=True)

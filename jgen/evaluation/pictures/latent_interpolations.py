@@ -8,9 +8,9 @@ from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.families.contracts import SamplesLatents
 from jgen.keys import key
-from jgen.latents import on_arcs
 from jgen.report.fonts import legible
 from jgen.report.grids import Grid
+from jgen.trained.latents import on_arcs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,9 +10,9 @@ from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import spread
 from jgen.families.contracts import Decodes, Encodes
 from jgen.keys import key
-from jgen.latents import traversed
 from jgen.losses.regularizers import kl_per_latent
 from jgen.report.grids import Grid
+from jgen.trained.latents import traversed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pytest
 
 from jgen.commands import train
 from jgen.evaluation.class_consistency import ClassConsistency
-from jgen.signals import StopRequest
+from jgen.host.signals import StopRequest
 
 INT, TERM, HUP, USR1, USR2 = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2
 

@@ -9,13 +9,13 @@ import jax
 import numpy as np
 
 from jgen import data, families
-from jgen import labels as labels_lib
 from jgen.errors import UserError
 from jgen.families import averaging
 from jgen.files import expanded
 from jgen.model import Compiled, Model
 from jgen.run import checkpoints, data_spec
 from jgen.run.checkpoints import NEWEST
+from jgen.trained import labels as labels_lib
 from jgen.training.config import stored_config
 
 _OTHER_VERSION = (AttributeError, KeyError, TypeError, ValueError)   # of keys that a family misses, or does not know
@@ -123,7 +123,7 @@ class Restored:
     return hasattr(self.family, method)
 
   def labels(self, wanted):
-    """Class numbers int32 [k] of a number, a name, 'ATTRIBUTE=VALUE', or a sequence of these; see `jgen.labels`.
+    """Class numbers int32 [k] of a number, a name, 'ATTRIBUTE=VALUE', or a sequence of these; see `trained.labels`.
 
     Raises:
       UserError: the model follows no classes, or not this one.

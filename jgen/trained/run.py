@@ -8,10 +8,10 @@ number divides 128.
 import jax.numpy as jnp
 import numpy as np
 
-from jgen import latents as latents_lib
 from jgen.errors import UserError
 from jgen.images import to_pixels
-from jgen.restored import Restored
+from jgen.trained import latents as latents_lib
+from jgen.trained.restored import Restored
 
 
 class Trained(Restored):

@@ -11,9 +11,9 @@ from pathlib import Path
 import platform
 import sys
 
-from jgen import terminal
 from jgen.errors import UserError
 from jgen.files import cache_folder
+from jgen.host import terminal
 
 # XLA frees its temporaries after every step; by default glibc hands them back to the kernel and pays for the
 # pages again. Keeping them makes a step on CPU 10 to 25 % faster. glibc reads these when a process starts.

@@ -11,8 +11,8 @@ import filelock
 from helpers.launching import ROOT
 import pytest
 
-from jgen import locks
 from jgen.errors import UserError
+from jgen.host import locks
 from jgen.run import folder as run_folder
 
 # A process that holds a lock until it is killed, or tries to; its second argument is the error that flock gives.

@@ -10,7 +10,7 @@ import time
 from helpers.launching import ROOT
 import pytest
 
-from jgen import progress, terminal
+from jgen.host import progress, terminal
 
 SAYS = 'from jgen import terminal; terminal.prepare(); terminal.say("a\\n" * 30_000); terminal.warn("b"); ' \
        'open("done", "w").close(); terminal.say("c"); terminal.finish()'

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from jgen import terminal
+from jgen.host import terminal
 
 # Ctrl-C; kill, `timeout`, Kubernetes and schedulers; a terminal or connection that is closed; what schedulers send some
 # time before they kill (SLURM's --signal, Grid Engine, LSF); the limit of processor time.

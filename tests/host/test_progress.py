@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from jgen import progress
-from jgen.progress import Progress, duration
+from jgen.host import progress
+from jgen.host.progress import Progress, duration
 
 
 class Clock:

@@ -8,8 +8,8 @@ from helpers.launching import ROOT
 import jax
 import pytest
 
-from jgen import runtime
 from jgen.errors import UserError
+from jgen.host import runtime
 
 COMPILE = ('from jgen import runtime; runtime.start_jax(); import jax; '
            'print(float(jax.jit(lambda x: 2 * x + 1)(3.)))')

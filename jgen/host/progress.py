@@ -2,7 +2,7 @@
 
 import time
 
-from jgen import terminal
+from jgen.host import terminal
 
 _TERMINAL_SECONDS, _PLAIN_SECONDS = 0.5, 15.
 

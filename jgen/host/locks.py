@@ -5,8 +5,8 @@ import errno
 
 import filelock
 
-from jgen import terminal
 from jgen.errors import UserError
+from jgen.host import terminal
 
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)   # a file system's that has no flock
 _NO_FILE = {errno.ELOOP: 'a link', errno.EISDIR: 'a folder'}

@@ -14,12 +14,12 @@ import pytest
 from scipy import stats
 
 import jgen
-from jgen import latents
 from jgen.errors import UserError
 from jgen.losses.information import LatentCodes
 from jgen.run import data_spec
+from jgen.trained import latents
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope='module')
