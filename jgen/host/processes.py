@@ -57,6 +57,6 @@ def check_agreement(facts):
 def _code_digest():
   """Of all modules of this package, in hexadecimal."""
   total = hashlib.sha256()
-  for path in sorted(Path(__file__).parent.rglob('*.py')):
+  for path in sorted(Path(__file__).parent.parent.rglob('*.py')):
     total.update(path.read_bytes())
   return total.hexdigest()[:16]

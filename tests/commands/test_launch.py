@@ -134,7 +134,7 @@ def test_summary_ends_with_the_total_and_needs_no_data(name):
 
 
 def test_on_a_cpu_a_step_is_done_when_the_call_returns():
-  program = ('from jgen import runtime; runtime.start_jax(); import jax; x = jax.numpy.ones((1500, 1500)); '
+  program = ('from jgen.host import runtime; runtime.start_jax(); import jax; x = jax.numpy.ones((1500, 1500)); '
              'f = jax.jit(lambda x: jax.lax.fori_loop(0, 20, lambda i, x: x @ x / 1500, x)); '
              'f(x).block_until_ready(); print([f(x).is_ready() for _ in range(3)])')
   done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=False,

@@ -21,7 +21,7 @@ import errno, fcntl, pathlib, sys, time
 if sys.argv[2] != '0':
   def flock(*arguments): raise OSError(int(sys.argv[2]), 'no flock here')
   fcntl.flock = flock
-from jgen import locks
+from jgen.host import locks
 with locks.held(pathlib.Path(sys.argv[1])):
   print('held', flush=True)
   time.sleep(100)

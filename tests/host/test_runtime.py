@@ -11,7 +11,7 @@ import pytest
 from jgen.errors import UserError
 from jgen.host import runtime
 
-COMPILE = ('from jgen import runtime; runtime.start_jax(); import jax; '
+COMPILE = ('from jgen.host import runtime; runtime.start_jax(); import jax; '
            'print(float(jax.jit(lambda x: 2 * x + 1)(3.)))')
 
 
@@ -74,7 +74,7 @@ def test_mistakes_of_the_program_are_not_hidden(error):
 
 @pytest.mark.parametrize('platform', ['cuda', 'rocm', 'nonsense'])
 def test_devices_that_are_not_there_are_told_in_one_line(platform):
-  program = 'from jgen import runtime\nwith runtime.exit_status(): runtime.start_jax()'
+  program = 'from jgen.host import runtime\nwith runtime.exit_status(): runtime.start_jax()'
   done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, env={**os.environ, 'JAX_PLATFORMS': platform},
                         capture_output=True, text=True)
   if not done.returncode:
@@ -85,7 +85,7 @@ def test_devices_that_are_not_there_are_told_in_one_line(platform):
 
 @pytest.mark.parametrize('coordinator, num_processes', [('auto', 1), ('no-port', 2), ('localhost:1', 0)])
 def test_a_coordinator_that_cannot_be_is_told_in_one_line(coordinator, num_processes):
-  program = ('from jgen import runtime\n'
+  program = ('from jgen.host import runtime\n'
              f'with runtime.exit_status(): runtime.start_jax("{coordinator}", {num_processes}, 1)')
   done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True, timeout=100)
   assert done.returncode == 2 and 'Traceback' not in done.stderr, done.stderr

@@ -12,7 +12,7 @@ import pytest
 
 from jgen.host import progress, terminal
 
-SAYS = 'from jgen import terminal; terminal.prepare(); terminal.say("a\\n" * 30_000); terminal.warn("b"); ' \
+SAYS = 'from jgen.host import terminal; terminal.prepare(); terminal.say("a\\n" * 30_000); terminal.warn("b"); ' \
        'open("done", "w").close(); terminal.say("c"); terminal.finish()'
 
 
