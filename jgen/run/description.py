@@ -1,19 +1,21 @@
 """model.json and origin.json: what a run folder knows of its model and of the config file that it came from."""
 
-import importlib.util
 import json
 from pathlib import Path
 import shlex
+from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from jgen.files import write_text
 from jgen.run.config import flatten
+from jgen.run.config_file import executed
 
 MODEL, ORIGIN = 'model.json', 'origin.json'
 
 
-def store_model(folder, family):
+def store_model(folder: str | Path, family: Any) -> None:
   """Writes every parameter's shape, network by network, and what else a report says of the model.
 
   Args:
@@ -28,7 +30,7 @@ def store_model(folder, family):
        'samples_note': family.samples_note, 'networks': networks}, indent=2) + '\n')
 
 
-def store_origin(folder, config, command):
+def store_origin(folder: str | Path, config: ConfigDict, command: str) -> None:
   """Writes the config file that the command names, and in which keys the run differs from it.
 
   A command without --config goes on with the run that is there, and what was written for it stays; for a new run it
@@ -70,10 +72,7 @@ def _changes(file, config):
   """{key: [the file's value, the run's value]} where they differ, None where the file cannot be read."""
   try:
     name, *argument = file.split(':', 1)
-    spec = importlib.util.spec_from_file_location('config', name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    before, after = flatten(module.get_config(*argument)), flatten(config)
+    before, after = flatten(executed(name).get_config(*argument)), flatten(config)
   except Exception:                     # whatever a file of the user's may raise: a report does without
     return None
   return {key: [before.get(key), after.get(key)] for key in sorted({*before, *after})
