@@ -23,6 +23,7 @@ from jgen.families.base import Family
 from jgen.host import terminal
 from jgen.model import Compiled, Model
 from jgen.report.grids import save_grid
+from jgen.report.report import write_report
 from jgen.run import checkpoints
 from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
@@ -55,6 +56,8 @@ def run(config, workdir, command):
     study.Study(source.priors, priors, command).run()
     if all(each.status == 'done' for each in priors):
       terminal.say(f'{"samples":<12} {draw(source.priors / "samples.png", config, priors)}')
+      if config.report:                 # the VQ-VAE's report shows its priors
+        terminal.say(f'{"report":<12} {write_report(source.folder)}')
 
 
 def names(config):

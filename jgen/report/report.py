@@ -3,7 +3,7 @@
 import math
 import shlex
 
-from jgen.report import captions
+from jgen.report import captions, comparison
 from jgen.report.drawing import Curves, label, number_text
 from jgen.report.figures import FIGURES, draw_figures
 from jgen.report.page import Numbering, config_text, write_page
@@ -39,6 +39,7 @@ def _context(stored, drawn, numbers):
       'samples': _samples(stored, drawn, numbers),
       'pictures': _pictures(stored, numbers),
       'curves': _curves(stored, drawn, numbers),
+      'priors': _priors(stored, numbers), 'prior_scores': _prior_scores(stored, numbers),
       'doctor': _doctor(stored),
       'totals': _totals(stored, numbers), 'networks': _networks(stored, numbers),
       'receipts': _receipts(stored, numbers), 'reproduce': _reproduce(stored),
@@ -52,7 +53,8 @@ def _contents(context):
   """[(anchor, title)] of the sections that there are."""
   sections = (('run', 'What was run', True), ('scores', 'Scores', context['scores'].rows),
               ('samples', 'Samples', context['samples']), ('pictures', 'Pictures', context['pictures']),
-              ('curves', 'Curves', context['curves']), ('doctor', 'Signs of failure', context['doctor'] is not None),
+              ('curves', 'Curves', context['curves']), ('priors', 'Priors', context['priors']),
+              ('doctor', 'Signs of failure', context['doctor'] is not None),
               ('networks', 'Networks', context['networks']),
               ('receipts', 'How scores were measured', context['receipts'].rows),
               ('reproduce', 'How to reproduce it', True), ('config', 'Config', True))
@@ -144,10 +146,10 @@ def _scores(stored, numbers):
   for name, steps in sorted(history.items(), key=lambda item: not item[1][max(item[1])].better):
     last = max(steps)
     unit = _unit(steps[last])
-    rows.append((f'{name} ({unit})' if unit else name, f'{_value(steps[last])} at step {last:,}', _best(steps)))
+    rows.append((f'{name} ({unit})' if unit else name, _value(steps[last]), f'{last:,}', *_best(steps)))
   return numbers.table(
       'Scores', 'The last value of each score, with its standard error where that is known, and the best one over the '
-      'run where it is known which that is.', rows, ('score', 'last', 'best'))
+      'run where it is known which that is.', rows, ('score', 'last', 'at step', 'best', 'at step'), numeric=True)
 
 
 def _value(score):
@@ -157,7 +159,7 @@ def _value(score):
 
 def _best(steps):
   best = scores_lib.best({step: score.value for step, score in steps.items()}, steps[max(steps)].better)
-  return '' if best is None or len(steps) < 2 else f'{number_text(steps[best].value)} at step {best:,}'
+  return ('', '') if best is None or len(steps) < 2 else (number_text(steps[best].value), f'{best:,}')
 
 
 def _unit(score):
@@ -235,6 +237,21 @@ def _alt(row, record):
     return row.title
   ends = [f'{label(name)} {number_text(float(record.series[name][1][-1]))}' for name in row.shown(record.series)]
   return f'{row.title}: curves over training steps, at the end {", ".join(ends[:12])}'
+
+
+def _priors(stored, numbers):
+  """Samples of the priors that were fitted to this VQ-VAE, and their curves, as --mode=prior drew them."""
+  folder, pictures = stored.folder / 'priors', []
+  if (folder / 'samples.png').exists():
+    pictures.append(numbers.picture(folder / 'samples.png', *captions.PRIORS, folder=stored.folder))
+  return pictures + [numbers.picture(folder / 'figures' / row.file, row.title, f'{row.caption} One colour a prior.',
+                                     f'{row.title}: curves of the priors over training steps', stored.folder)
+                     for row in FIGURES if (folder / 'figures' / row.file).exists()]
+
+
+def _prior_scores(stored, numbers):
+  folder = stored.folder / 'priors'
+  return comparison.score_tables(numbers, comparison.read_study(folder)) if (folder / comparison.INDEX).exists() else []
 
 
 # ------------------------------------------------------------------------------------------- doctor, networks, versions

@@ -1,6 +1,5 @@
 """model.json and origin.json: what a run folder knows of its model and of the config file that it came from."""
 
-import importlib.util
 import json
 from pathlib import Path
 import shlex
@@ -8,6 +7,7 @@ import shlex
 import jax
 
 from jgen.files import write_text
+from jgen.run import config_file
 from jgen.run.config import flatten
 
 MODEL, ORIGIN = 'model.json', 'origin.json'
@@ -69,11 +69,7 @@ def _default_file(command):
 def _changes(file, config):
   """{key: [the file's value, the run's value]} where they differ, None where the file cannot be read."""
   try:
-    name, *argument = file.split(':', 1)
-    spec = importlib.util.spec_from_file_location('config', name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    before, after = flatten(module.get_config(*argument)), flatten(config)
+    before, after = flatten(config_file.load(file)), flatten(config)
   except Exception:                     # whatever a file of the user's may raise: a report does without
     return None
   return {key: [before.get(key), after.get(key)] for key in sorted({*before, *after})
