@@ -26,8 +26,8 @@ class Steps:
 
   family: str = key('', "the model family; '' with --mode=score alone",
                     names=collections.ChainMap({'': None}, families.FAMILIES))
-  num_steps: int = key(10_000, "training steps in all (a GAN's: its critic's updates, then its generator's); 0 where "
-                               'num_epochs says how long', at_least=0)
+  num_steps: int = key(10_000, "training steps in all (a GAN's: updates of the critic, or discriminator, then the "
+                               "generator's); 0 where num_epochs says how long", at_least=0)
   num_epochs: float = key(0., 'passes over the training images, in the place of num_steps, as 20 or 0.5; a GAN that '
                               'consumes several batches a step passes as often with fewer steps; 0 for num_steps',
                           at_least=0)
