@@ -195,6 +195,7 @@ def config(name, **overrides):
       made.update_from_flattened_dict({key: value})
     except (TypeError, ValueError) as error:
       raise UserError(f'config.{key} is {value!r}, of another type than {known[key]!r}') from error
+  config_file.one_length(made, overrides)
   return made
 
 

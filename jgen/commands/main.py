@@ -119,6 +119,8 @@ def parse(arguments):
       options.define(mode, values)
     _, *paths = values(['', *(others if mode in OF_CONFIGS else arguments)])
     made = values['config'].value.lock() if mode in OF_CONFIGS else None
+    if made:
+      config_file.one_length(made, config_file.set_keys(others))
   except config_lib.UNREADABLE as error:
     raise config_lib.explain(error) from error
   if paths and mode not in OF_PATHS:

@@ -110,7 +110,8 @@ class Source:
                                  'prior': section.model})
     config.study.variations = ()
     config.checkpoints.best_metric = ''
-    return Variation(name, name, f'family={config.family} num_steps={config.num_steps}',
+    length = f'num_epochs={config.num_epochs:g}' if config.num_epochs else f'num_steps={config.num_steps}'
+    return Variation(name, name, f'family={config.family} {length}',
                      config.copy_and_resolve_references())
 
 

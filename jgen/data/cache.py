@@ -16,6 +16,7 @@ import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 import contextlib
+import contextvars
 import dataclasses
 import functools
 import hashlib
@@ -42,6 +43,7 @@ from jgen.host.progress import duration
 _VERSION = 6                            # of resizing and layout
 _CHUNK = 4096                           # images of a piece where they come as arrays
 _AHEAD = 2                              # pieces a core that are made, or wait, beyond the one that is written
+_preparing_nothing = contextvars.ContextVar('whether nothing is to be prepared', default=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +79,16 @@ def _resized(images, annotations, shape, chosen):
   return Piece(resized, annotations[kept].astype(np.int32), (), others=len(images) - len(resized))
 
 
+@contextlib.contextmanager
+def preparing_nothing():
+  """Within it, images that are not prepared yet are refused with a UserError, in the place of minutes of work."""
+  token = _preparing_nothing.set(True)
+  try:
+    yield
+  finally:
+    _preparing_nothing.reset(token)
+
+
 def prepared(section, spec, original):
   """The images at `spec.image_shape`, prepared now unless they have been before.
 
@@ -96,6 +108,8 @@ def prepared(section, spec, original):
   root = root_of(section.cache_dir)
   folder = root / f"{re.sub('[^a-z0-9_]+', '_', spec.name)}-{_size(spec.image_shape)}-{digest}"
   if not folder.exists():
+    if _preparing_nothing.get():
+      raise UserError(f'the images of {spec.name} are not prepared; prepare them with --mode=prepare')
     with _told(root, original.count * int(np.prod(spec.image_shape))), _alone(folder):
       if not folder.exists():           # else another process was first, and its folder is as good
         _prepare(folder, contents, spec, original)

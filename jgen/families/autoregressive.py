@@ -32,9 +32,16 @@ class Autoregressive(Family):
   num_classes: int                      # Y; 0 is unconditional
   ema_decay: float = 0.
 
-  def init(self, key):
+  def inputs(self):
+    """Codes and label of an image, for their shapes."""
     codes = jnp.zeros((1, self.network.num_positions), jnp.int32)
-    return train_state.create(key, {'autoregressive': self.network}, {'autoregressive': (codes, codes[:, 0])},
+    return codes, codes[:, 0]
+
+  def passes(self):
+    return {'autoregressive': lambda: self.network.init_with_output(jax.random.key(0), *self.inputs(), train=True)}
+
+  def init(self, key):
+    return train_state.create(key, {'autoregressive': self.network}, {'autoregressive': self.inputs()},
                               {'autoregressive': self.optimizer},
                               averaged=('autoregressive',) if self.ema_decay else ())
 

@@ -55,3 +55,11 @@ class Family:
   def networks(self):
     """{name: parameters as shapes}, computed without running anything."""
     return jax.eval_shape(self.init, jax.random.key(0)).params
+
+  def passes(self):
+    """{network: a function of no arguments that runs its module for one image, in training, with new parameters}.
+
+    What is traced of them lists the layers of a network: `jgen.networks.listing`. Networks without one are listed
+    parameter by parameter.
+    """
+    return {}

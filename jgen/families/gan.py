@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import dataclasses
+import functools
 
 from flax import linen as nn
 import jax
@@ -83,6 +84,10 @@ class GAN(Family):
         lambda: self.critic.init_with_output(jax.random.key(0), images, train=True)[0][1])
     return {'generator': (self.generator, (latents,), self.generator_optimizer),
             'critic': (self.critic, (images,), self.critic_optimizer), **self.head.networks(features)}
+
+  def passes(self):
+    return {name: functools.partial(module.init_with_output, jax.random.key(0), *inputs, train=True)
+            for name, (module, inputs, _) in self.parts().items()}
 
   def latents(self, key, condition):
     """The generator's input for conditions [B, ...]: standard normal [B, Z], with the condition."""

@@ -109,6 +109,9 @@ class LatentPrior(Family):
   def sample(self, state, key, labels):
     return self.write(state, self.prior.sample(state, key, labels))
 
+  def passes(self):
+    return {**self.prior.passes(), **self.vqvae.passes()}
+
   def networks(self):
     state = jax.eval_shape(self.init, jax.random.key(0))
     return {**state.params, **state.model_state['vqvae']['params']}

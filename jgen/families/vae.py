@@ -41,9 +41,16 @@ class VAE(Family):
   statistics_need_images = True
   data = 'image'                        # the name, in its batches, of what it models
 
+  def inputs(self):
+    """An image and its noise, for their shapes."""
+    return jnp.zeros((1, *self.image_shape)), jnp.zeros((1, self.latent_size))
+
+  def passes(self):
+    run = lambda: self.network.init_with_output(jax.random.key(0), *self.inputs(), train=True)[0]
+    return {'vae': lambda: self.likelihood.mean(run()[-1])}
+
   def init(self, key):
-    inputs = jnp.zeros((1, *self.image_shape)), jnp.zeros((1, self.latent_size))
-    state = train_state.create(key, {'vae': self.network}, {'vae': inputs}, {'vae': self.optimizer},
+    state = train_state.create(key, {'vae': self.network}, {'vae': self.inputs()}, {'vae': self.optimizer},
                                averaged=('vae',) if self.ema_decay else ())
     fixed = {'variance': jnp.ones(())}  # until `init_from_data` has seen the images
     return state.replace(model_state={**state.model_state, 'likelihood': fixed})

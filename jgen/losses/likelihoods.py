@@ -11,15 +11,17 @@ import math
 import jax
 import jax.numpy as jnp
 
+from jgen import activations
+
 
 def tanh_mean(output):
   """Images in [-1, 1]: a network that ends in tanh."""
-  return jnp.tanh(output)
+  return activations.tanh(output)
 
 
 def sigmoid_mean(output):
   """Images in [-1, 1] where the output is the logit of white."""
-  return 2 * jax.nn.sigmoid(output) - 1
+  return 2 * activations.sigmoid(output) - 1
 
 
 def unbounded_mean(output):

@@ -7,6 +7,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from jgen.activations import gelu
 from jgen.networks import products
 from jgen.networks.layers import Dropout
 
@@ -60,7 +61,7 @@ class Block(nn.Module):
     y, cache = Attention(self.num_heads, name='attention')(nn.LayerNorm(name='norm_0')(x), cache, position)
     x = x + drop(y)
     y = _linear(4 * x.shape[-1], 'layer_0')(nn.LayerNorm(name='norm_1')(x))
-    return x + drop(_linear(x.shape[-1], 'layer_1')(nn.gelu(y))), cache
+    return x + drop(_linear(x.shape[-1], 'layer_1')(gelu(y))), cache
 
 
 class CausalTransformer(nn.Module):

@@ -11,6 +11,7 @@ import math
 from flax import linen as nn
 import jax.numpy as jnp
 
+from jgen.activations import leaky_relu, tanh
 from jgen.networks.layers import Dense, Dropout
 from jgen.networks.spectral import SpectralNorm
 
@@ -54,9 +55,9 @@ class Generator(Network):
     first = {**options, 'kernel_init': self.first_kernel_init}
     x = Dense(math.prod(base), name=FIRST_LAYER, **first)(latents).reshape(-1, *base)
     for i, features in enumerate((*self.features[1:], channels), start=1):
-      x = nn.leaky_relu(self.normalization(train)(x), self.negative_slope)
+      x = leaky_relu(self.normalization(train)(x), self.negative_slope)
       x = self.resampling(features, name=f'layer_{i}', **options)(Dropout(dropout)(x))
-    return jnp.tanh(x)
+    return tanh(x)
 
 
 class EmbeddingGenerator(Generator):
@@ -88,7 +89,7 @@ class Critic(Network):
     options, x = self.options(train), images
     for i, (features, layer) in enumerate(zip(self.features, self.resampling, strict=True)):
       x = layer(features, name=f'layer_{i}', **options)(x)
-      x = nn.leaky_relu(self.normalization(train)(x) if i else x, self.negative_slope)
+      x = leaky_relu(self.normalization(train)(x) if i else x, self.negative_slope)
       x = Dropout(self.dropout if train else 0.)(x)
     return x.reshape(len(x), -1)
 

@@ -5,6 +5,7 @@ import math
 
 from flax import linen as nn
 
+from jgen.activations import leaky_relu
 from jgen.networks import products
 
 
@@ -42,7 +43,7 @@ class DenseDecoder(nn.Module):
 def hidden_layers(module, x):
   """[B, the last of its features] for [B, inputs]."""
   for i, features in enumerate(module.features):
-    x = nn.leaky_relu(_linear(module, features, f'layer_{i}')(x), module.negative_slope)
+    x = leaky_relu(_linear(module, features, f'layer_{i}')(x), module.negative_slope)
   return x
 
 

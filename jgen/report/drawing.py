@@ -48,7 +48,7 @@ def number_text(value):
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-  """Scalars against training steps, raw and smoothed."""
+  """Scalars against training steps, and epochs on a second axis, raw and smoothed."""
 
   file: str
   title: str
@@ -84,6 +84,7 @@ class Curves:
       level = record.series[self.reference][1][-1] if isinstance(self.reference, str) else self.reference
       axes.axhline(level, label=self.reference_label, **REFERENCE_STYLE)
     self.set_ranges(axes, shown.values())
+    add_epochs(axes, record.epochs_per_step)
     ncols = 2 if max(len(label(name)) for name in shown) <= _MAX_LABEL else 1
     axes.figure.legend(loc='outside lower center', ncols=ncols, frameon=False, title=smoothing_note(*windows))
 
@@ -256,6 +257,16 @@ def set_style(axes):
   axes.grid(True, color='0.9', linewidth=0.6)
   axes.set_axisbelow(True)
   axes.spines[['top', 'right']].set_visible(False)
+
+
+def add_epochs(axes, epochs_per_step):
+  """Adds the axis of epochs above that of training steps; none where `epochs_per_step` is None."""
+  if epochs_per_step:
+    above = axes.secondary_xaxis('top', functions=(lambda steps: steps * epochs_per_step,
+                                                   lambda epochs: epochs / epochs_per_step))
+    above.set_xlabel('epochs')
+    above.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=(1, 2, 2.5, 5, 10)))
+    above.spines['top'].set_visible(False)
 
 
 def draw_curve(axes, steps, values, window, label, color):

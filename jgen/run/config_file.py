@@ -79,6 +79,27 @@ def load(text):
   return made.lock()
 
 
+def one_length(config, keys):
+  """Sets `num_epochs` to 0 in place where the dotted `keys` that were set name its `num_steps` alone, and vice versa.
+
+  So `--config.num_epochs=20` is enough for a config that says `num_steps`; priors have both keys in their sections.
+  """
+  for path in keys:
+    *prefix, name = path.split('.')
+    other = {'num_steps': 'num_epochs', 'num_epochs': 'num_steps'}.get(name)
+    section = config
+    for part in prefix:
+      section = section.get(part) or {}
+    if other in section and section[name] and '.'.join((*prefix, other)) not in keys:
+      section[other] = type(section[other])(0)
+
+
+def set_keys(arguments):
+  """The dotted keys that the arguments --config.KEY=VALUE or --config.KEY VALUE set."""
+  found = (re.match(r'--?config\.([\w.]+)(?:=|$)', argument) for argument in arguments)
+  return [match[1] for match in found if match]
+
+
 def overridden(config, arguments):
   """The config with the arguments --config.KEY=VALUE, each of its key's type; others are passed over.
 
@@ -89,7 +110,9 @@ def overridden(config, arguments):
   try:
     config_flags.DEFINE_config_dict('config', config, flag_values=values, sys_argv=words)
     values(words, known_only=True)
-    return values['config'].value.lock()
+    made = values['config'].value.lock()
+    one_length(made, set_keys(arguments))
+    return made
   except config_lib.UNREADABLE as error:
     raise config_lib.explain(error) from error
 
