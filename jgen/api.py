@@ -18,9 +18,9 @@ from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 
+from jgen import files
 from jgen.data import own_pictures
 from jgen.errors import UserError, nearest
-from jgen.files import folder
 from jgen.run import config as config_lib
 from jgen.run import config_file, records
 from jgen.trained.restored import NEWEST
@@ -59,6 +59,18 @@ class Run(Trained):
     """{name: path} of the figures, redrawn from the stored numbers: curves, histograms, the samples as a film."""
     from jgen.report.figures import draw_figures  # here, for it imports Matplotlib
     return {path.stem: path for path in draw_figures(self.folder)}
+
+  def report(self) -> Path:
+    """Writes report.html of the run, one page with its pictures inside, and its figures as PNG and PDF.
+
+    Returns:
+      The page's path.
+
+    Raises:
+      UserError: a file of the folder is damaged; names the file.
+    """
+    from jgen.report.report import write_report  # here, for it imports Matplotlib
+    return write_report(self.folder)
 
   @functools.cached_property
   def priors(self) -> dict[str, 'Run']:
@@ -134,8 +146,36 @@ def train(config: ConfigDict, workdir: str | Path) -> Run:
   from jgen.commands import train as command
   from jgen.host import runtime
   runtime.start_jax()
-  command.run(config, folder(workdir), shlex.join(['python', *sys.argv]))
+  command.run(config, files.folder(workdir), _command(workdir))
   return load(workdir)
+
+
+def _command(workdir):
+  """The command line that trains what this process trains: of a notebook or a prompt, the one for the stored config."""
+  script = sys.argv[0] if sys.argv else ''
+  if script not in ('', '-c', '-') and Path(script).stem != 'ipykernel_launcher':
+    return shlex.join(['python', *sys.argv])
+  return shlex.join(['python', 'launch.py', f'--config=jgen/recipes/stored.py:{workdir}', f'--workdir={workdir}'])
+
+
+def compare(*runs: 'Run | str | Path', folder: str | Path = 'runs/comparison') -> Path:
+  """Lays runs beside each other on one page: curves, samples, scores and the keys in which their configs differ.
+
+  Args:
+    *runs: two or more, each a Run or a run folder.
+    folder: for the page and its figures, PNG and PDF; new, empty or that of an earlier comparison, which is replaced.
+
+  Returns:
+    The path of comparison.html; its figures lie in `figures/` beside it.
+
+  Raises:
+    UserError: fewer than two runs; one is none; the folder holds something else.
+  """
+  from jgen.report import comparison  # here, for it imports Matplotlib
+  folders = [run.folder if isinstance(run, Run) else files.expanded(run) for run in runs]
+  if len(folders) < 2:
+    raise UserError(f'{len(folders)} run is compared; two at least are needed')
+  return comparison.compare(folders, files.folder(folder))
 
 
 def config(name: str | Path, **overrides: Any) -> ConfigDict:
@@ -160,6 +200,7 @@ def config(name: str | Path, **overrides: Any) -> ConfigDict:
       made.update_from_flattened_dict({key: value})
     except (TypeError, ValueError) as error:
       raise UserError(f'config.{key} is {value!r}, of another type than {known[key]!r}') from error
+  config_file.one_length(made, overrides)
   return made
 
 

@@ -7,9 +7,11 @@ comparison, in the folder above, is drawn from the files of these runs alone (`j
 import dataclasses
 import gc
 import json
+import math
 from pathlib import Path
 
 import jax
+from ml_collections import ConfigDict
 
 from jgen.commands import train, variations
 from jgen.commands.variations import Variation
@@ -23,7 +25,7 @@ from jgen.training import setup
 from jgen.training.config import completed
 
 
-def run(config, workdir, command):
+def run(config: ConfigDict, workdir: Path, command: str) -> None:
   """Trains what `config.study.variations` declares, each from where it stopped, and draws the comparison.
 
   A variation that is trained already is left alone; one that fails is named, and the others go on. Ctrl-C and SIGTERM
@@ -44,7 +46,7 @@ def run(config, workdir, command):
     Study(folder, runs, command).run()
 
 
-def check_folder(folder):
+def check_folder(folder: Path) -> None:
   """Raises UserError if a folder cannot take a study."""
   if folder.exists() and not folder.is_dir():
     raise UserError(f'{folder} is a file; name a folder with --workdir')
@@ -68,7 +70,15 @@ class Run:
     """Whether the last step is saved, and all that is measured and drawn of the run is there."""
     steps = [int(path.name) for path in (self.folder / 'checkpoints').glob('*') if path.name.isdecimal()]
     last = max(steps, default=0)
-    return last >= self.variation.config.num_steps and outputs.are_complete(self.folder, last)
+    return bool(last) and last >= self.num_steps() and outputs.are_complete(self.folder, last)
+
+  def num_steps(self):
+    """Steps of the whole run; infinity for a run by epochs that has not begun with so many."""
+    config = self.variation.config
+    if not config.num_epochs:
+      return config.num_steps
+    stored = completed(run_folder.read_config(self.folder))
+    return stored['num_steps'] if stored['num_epochs'] == config.num_epochs else math.inf
 
   def check(self):
     """Raises UserError if the variation cannot work; prepares its images if they are not."""

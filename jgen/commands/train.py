@@ -1,9 +1,11 @@
 """--mode=train: trains a config in a run folder, and says in the end what was done."""
 
 import contextlib
+from pathlib import Path
 import time
 
 import jax
+from ml_collections import ConfigDict
 
 from jgen.host import terminal
 from jgen.host.processes import check_agreement, together
@@ -18,6 +20,7 @@ from jgen.run.checkpoints import Checkpoints
 from jgen.run.folder import own_folder
 from jgen.run.images import check_images, store_images
 from jgen.run.records import read_record
+from jgen.training import length, profile
 from jgen.training.config import completed
 from jgen.training.loop import Trainer
 from jgen.training.setup import build, identities, load
@@ -25,8 +28,8 @@ from jgen.training.setup import build, identities, load
 _OF_A_HOST = ('data.dir', 'data.cache_dir')
 
 
-def run(config, workdir, command):
-  """Trains to `config.num_steps`, from the newest checkpoint in `workdir` if there is one.
+def run(config: ConfigDict, workdir: Path, command: str) -> bool:
+  """Trains to the last step of a config, from the newest checkpoint in `workdir` if there is one.
 
   Signals save and return (see `StopRequest`); `command` is shown then, to go on with.
 
@@ -34,13 +37,19 @@ def run(config, workdir, command):
     Whether a signal asked to stop.
 
   Raises:
-    UserError: the config cannot work, the folder holds another run, or the training diverged.
+    UserError: the config cannot work, the folder holds another or a longer run, or the training diverged.
   """
   check_agreement(facts(config, workdir))
   family, evaluators, augment = together(lambda: build(config))
   splits = together(lambda: load(config, family, evaluators))
+  of_run = len(splits.train.images), family.batches_per_step
+  config = length.resolved(config, *of_run)
+  together(lambda: length.check_not_passed(workdir, config))
+  profile.check(config)
   start = time.monotonic()
   tell_devices()
+  if jax.process_index() == 0:
+    terminal.say(length.text(config, *of_run))
   images = identities(splits)
   check_agreement({f'the digest of the images to {part}': entry['sha256'] for part, entry in images.items()})
   with contextlib.ExitStack() as stack:

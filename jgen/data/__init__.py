@@ -133,6 +133,17 @@ def load(section: ConfigDict) -> Dataset:
   return checked(relabelled(_reader(section).load(section), section.label))
 
 
+def count(section: ConfigDict) -> int | None:
+  """How many training images `section` names; None where they would have to be prepared or downloaded first."""
+  if not section.dir and not READERS[section.name].NEEDS.startswith('nothing'):
+    return None
+  try:
+    with cache.preparing_nothing():
+      return len(load(section).images)
+  except UserError:
+    return None
+
+
 def load_splits(section: ConfigDict) -> Splits:
   """The images to train on and, from `section.test_splits`, those to measure on.
 

@@ -16,6 +16,7 @@ import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 import contextlib
+import contextvars
 import dataclasses
 import functools
 import hashlib
@@ -44,6 +45,7 @@ from jgen.host.progress import duration
 _VERSION = 6                            # of resizing and layout
 _CHUNK = 4096                           # images of a piece where they come as arrays
 _AHEAD = 2                              # pieces a core that are made, or wait, beyond the one that is written
+_preparing_nothing = contextvars.ContextVar('whether nothing is to be prepared', default=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +81,16 @@ def _resized(images, annotations, shape, chosen):
   return Piece(resized, annotations[kept].astype(np.int32), (), others=len(images) - len(resized))
 
 
+@contextlib.contextmanager
+def preparing_nothing() -> Iterator[None]:
+  """Within it, images that are not prepared yet are refused with a UserError, in the place of minutes of work."""
+  token = _preparing_nothing.set(True)
+  try:
+    yield
+  finally:
+    _preparing_nothing.reset(token)
+
+
 def prepared(section: ConfigDict, spec: Spec,
              original: Any) -> tuple[UInt8[np.ndarray, 'N H W C'], Int32[np.ndarray, 'N M']]:
   """The images at `spec.image_shape`, prepared now unless they have been before.
@@ -99,6 +111,8 @@ def prepared(section: ConfigDict, spec: Spec,
   root = root_of(section.cache_dir)
   folder = root / f"{re.sub('[^a-z0-9_]+', '_', spec.name)}-{_size(spec.image_shape)}-{digest}"
   if not folder.exists():
+    if _preparing_nothing.get():
+      raise UserError(f'the images of {spec.name} are not prepared; prepare them with --mode=prepare')
     with _told(root, original.count * int(np.prod(spec.image_shape))), _alone(folder):
       if not folder.exists():           # else another process was first, and its folder is as good
         _prepare(folder, contents, spec, original)

@@ -16,6 +16,11 @@ def duration(seconds: float) -> str:
   return f'{seconds // 60}m{seconds % 60:02d}s' if seconds >= 60 else f'{seconds}s'
 
 
+def epochs_text(epochs):
+  """'0.5 epochs', '20 epochs' or '1,234 epochs'."""
+  return f'{epochs:,.0f} epochs' if epochs >= 100 else f'{epochs:.3g} epochs'
+
+
 class Counter:
   """Shows how many of many images are done, how fast, and the time to go; nothing where it takes a moment."""
 

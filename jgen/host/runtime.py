@@ -44,6 +44,7 @@ def prepare() -> None:
   already are left alone; JGEN_MALLOC=0 in the environment keeps the process as it is.
   """
   terminal.prepare()
+  sys.unraisablehook = functools.partial(_show_unraisable, sys.unraisablehook)
   for name, value in _QUIET.items():
     os.environ.setdefault(name, value)
   _set_xla_flag()
@@ -53,6 +54,16 @@ def prepare() -> None:
     os.environ.setdefault(name, value)
   os.environ['JGEN_MALLOC'] = '1'
   os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _show_unraisable(usual, unraisable):
+  """Shows an error where Python can raise none, but for one that is none.
+
+  Orbax ends its event loop as soon as one of several reads has failed; the library that reads then finds it closed, in
+  its own thread, and prints so. What failed was raised in the main thread.
+  """
+  if str(unraisable.exc_value) != 'Event loop is closed':
+    usual(unraisable)
 
 
 def _set_xla_flag():

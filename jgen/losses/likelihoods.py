@@ -10,21 +10,22 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from jgen.shapes import PerImage, Scalar, Values
+from jgen import activations
+from jgen.shapes import Array, PerImage, Scalar, Values
 
 Variance = Scalar | float
 
 
 def tanh_mean(output: Float[Array, '*B']) -> Float[Array, '*B']:
   """Images in [-1, 1]: a network that ends in tanh."""
-  return jnp.tanh(output)
+  return activations.tanh(output)
 
 
 def sigmoid_mean(output: Float[Array, '*B']) -> Float[Array, '*B']:
   """Images in [-1, 1] where the output is the logit of white."""
-  return 2 * jax.nn.sigmoid(output) - 1
+  return 2 * activations.sigmoid(output) - 1
 
 
 def unbounded_mean(output: Float[Array, '*B']) -> Float[Array, '*B']:

@@ -11,11 +11,12 @@ from typing import Any
 
 from flax import linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from jgen.activations import leaky_relu, tanh
 from jgen.networks.layers import Dense, Dropout
 from jgen.networks.spectral import SpectralNorm
-from jgen.shapes import Images, PerImage
+from jgen.shapes import Array, Images, PerImage
 
 # The first layer of a network, in the order of the data: its gradient tells whether learning reaches it.
 FIRST_LAYER = 'layer_0'
@@ -57,9 +58,9 @@ class Generator(Network):
     first = {**options, 'kernel_init': self.first_kernel_init}
     x = Dense(math.prod(base), name=FIRST_LAYER, **first)(latents).reshape(-1, *base)
     for i, features in enumerate((*self.features[1:], channels), start=1):
-      x = nn.leaky_relu(self.normalization(train)(x), self.negative_slope)
+      x = leaky_relu(self.normalization(train)(x), self.negative_slope)
       x = self.resampling(features, name=f'layer_{i}', **options)(Dropout(dropout)(x))
-    return jnp.tanh(x)
+    return tanh(x)
 
 
 class EmbeddingGenerator(Generator):
@@ -91,7 +92,7 @@ class Critic(Network):
     options, x = self.options(train), images
     for i, (features, layer) in enumerate(zip(self.features, self.resampling, strict=True)):
       x = layer(features, name=f'layer_{i}', **options)(x)
-      x = nn.leaky_relu(self.normalization(train)(x) if i else x, self.negative_slope)
+      x = leaky_relu(self.normalization(train)(x) if i else x, self.negative_slope)
       x = Dropout(self.dropout if train else 0.)(x)
     return x.reshape(len(x), -1)
 

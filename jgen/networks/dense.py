@@ -4,10 +4,11 @@ from collections.abc import Callable
 import math
 
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from jgen.activations import leaky_relu
 from jgen.networks import products
-from jgen.shapes import Latents, Values
+from jgen.shapes import Array, Latents, Values
 
 
 class DenseEncoder(nn.Module):
@@ -44,7 +45,7 @@ class DenseDecoder(nn.Module):
 def hidden_layers(module: DenseEncoder | DenseDecoder, x: Float[Array, 'B inputs']) -> Float[Array, 'B outputs']:
   """[B, the last of its features] for [B, inputs]."""
   for i, features in enumerate(module.features):
-    x = nn.leaky_relu(_linear(module, features, f'layer_{i}')(x), module.negative_slope)
+    x = leaky_relu(_linear(module, features, f'layer_{i}')(x), module.negative_slope)
   return x
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from flax import linen as nn
 import jax.numpy as jnp
 
+from jgen.activations import leaky_relu
 from jgen.networks.convolution.layers import Conv, ConvTranspose
 from jgen.shapes import Images, Latents, Map, Values
 
@@ -29,7 +30,7 @@ class HalvingLayers(nn.Module):
     for i, features in enumerate(self.features):
       x = Conv(features, self.kernel_size, stride=2, padding=1, use_bias=self.use_bias, kernel_init=self.kernel_init,
                name=f'layer_{i}')(x)
-      x = nn.leaky_relu(self.normalization(train)(x), self.negative_slope)
+      x = leaky_relu(self.normalization(train)(x), self.negative_slope)
     return x
 
 
@@ -77,7 +78,7 @@ class MapDecoder(nn.Module):
     for i, features in enumerate(self.features, start=1):
       x = ConvTranspose(features, self.kernel_size, 2, self.padding, output_padding(self.kernel_size, 2),
                         use_bias=self.use_bias, kernel_init=self.kernel_init, name=f'layer_{i}')(x)
-      x = nn.leaky_relu(self.normalization(train)(x), self.negative_slope)
+      x = leaky_relu(self.normalization(train)(x), self.negative_slope)
     return ConvTranspose(self.channels, self.last_kernel_size, self.last_stride, self.last_padding,
                          output_padding(self.last_kernel_size, self.last_stride), use_bias=True,
                          kernel_init=self.kernel_init, name=f'layer_{len(self.features) + 1}')(x)
@@ -96,7 +97,7 @@ class Decoder(MapDecoder):
   @nn.compact
   def __call__(self, latents: Latents, train: bool) -> Images:
     x = self.first_layer(latents)
-    x = nn.leaky_relu(x, self.negative_slope) if self.activate_first else x
+    x = leaky_relu(x, self.negative_slope) if self.activate_first else x
     return self.to_images(x, train)
 
   def first_layer(self, latents: Latents) -> Map:

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 import numpy as np
 
+from jgen.report import drawing
 from jgen.report.drawing import DPI, REFERENCE_STYLE, draw_curve, label, set_style, smoothing_note, smoothing_window
 
 
@@ -27,6 +28,8 @@ def overlay(row, records):
     axes.set_ylabel(ylabel if _differ(panels) else '')
     axes.label_outer()
   _share_steps(all_axes)
+  per_step = {record.epochs_per_step for name, record in records.items() if any(name in each for _, _, each in panels)}
+  drawing.add_epochs(all_axes[0], per_step.pop() if len(per_step) == 1 else None)   # runs may differ in it
   figure.suptitle(row.title)
   figure.supylabel('' if _differ(panels) else panels[0][1], fontsize='medium')
   lines = [Line2D([], [], color=colors[name], linewidth=1.8, label=textwrap.fill(name, 50))

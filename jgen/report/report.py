@@ -1,9 +1,12 @@
 """The report of a run: one page from the files of its folder alone."""
 
 import math
+from pathlib import Path
 import shlex
 
-from jgen.report import captions
+from jgen.host.progress import epochs_text
+from jgen.networks.listing import HEADER
+from jgen.report import captions, comparison
 from jgen.report.drawing import Curves, label, number_text
 from jgen.report.figures import FIGURES, draw_figures
 from jgen.report.page import Numbering, config_text, write_page
@@ -17,7 +20,7 @@ FILE = 'report.html'
 MAX_LAYERS = 60           # rows of a network's table; further parameters are summed up in a last one
 
 
-def write_report(folder):
+def write_report(folder: str | Path) -> Path:
   """Writes report.html of a run folder, and its figures as PNG and PDF; returns the page's path.
 
   Raises:
@@ -39,6 +42,7 @@ def _context(stored, drawn, numbers):
       'samples': _samples(stored, drawn, numbers),
       'pictures': _pictures(stored, numbers),
       'curves': _curves(stored, drawn, numbers),
+      'priors': _priors(stored, numbers), 'prior_scores': _prior_scores(stored, numbers),
       'doctor': _doctor(stored),
       'totals': _totals(stored, numbers), 'networks': _networks(stored, numbers),
       'receipts': _receipts(stored, numbers), 'reproduce': _reproduce(stored),
@@ -52,7 +56,8 @@ def _contents(context):
   """[(anchor, title)] of the sections that there are."""
   sections = (('run', 'What was run', True), ('scores', 'Scores', context['scores'].rows),
               ('samples', 'Samples', context['samples']), ('pictures', 'Pictures', context['pictures']),
-              ('curves', 'Curves', context['curves']), ('doctor', 'Signs of failure', context['doctor'] is not None),
+              ('curves', 'Curves', context['curves']), ('priors', 'Priors', context['priors']),
+              ('doctor', 'Signs of failure', context['doctor'] is not None),
               ('networks', 'Networks', context['networks']),
               ('receipts', 'How scores were measured', context['receipts'].rows),
               ('reproduce', 'How to reproduce it', True), ('config', 'Config', True))
@@ -94,7 +99,7 @@ def _facts(stored):
 
 def _epochs(stored):
   epochs = stored.epochs(stored.step)
-  return '' if epochs is None else f', {epochs:,.3g} epochs' if epochs < 1_000 else f', {epochs:,.0f} epochs'
+  return '' if epochs is None else f', {epochs_text(epochs)}'
 
 
 def _hardware(start):
@@ -144,10 +149,10 @@ def _scores(stored, numbers):
   for name, steps in sorted(history.items(), key=lambda item: not item[1][max(item[1])].better):
     last = max(steps)
     unit = _unit(steps[last])
-    rows.append((f'{name} ({unit})' if unit else name, f'{_value(steps[last])} at step {last:,}', _best(steps)))
+    rows.append((f'{name} ({unit})' if unit else name, _value(steps[last]), f'{last:,}', *_best(steps)))
   return numbers.table(
       'Scores', 'The last value of each score, with its standard error where that is known, and the best one over the '
-      'run where it is known which that is.', rows, ('score', 'last', 'best'))
+      'run where it is known which that is.', rows, ('score', 'last', 'at step', 'best', 'at step'), numeric=True)
 
 
 def _value(score):
@@ -157,7 +162,7 @@ def _value(score):
 
 def _best(steps):
   best = scores_lib.best({step: score.value for step, score in steps.items()}, steps[max(steps)].better)
-  return '' if best is None or len(steps) < 2 else f'{number_text(steps[best].value)} at step {best:,}'
+  return ('', '') if best is None or len(steps) < 2 else (number_text(steps[best].value), f'{best:,}')
 
 
 def _unit(score):
@@ -237,6 +242,21 @@ def _alt(row, record):
   return f'{row.title}: curves over training steps, at the end {", ".join(ends[:12])}'
 
 
+def _priors(stored, numbers):
+  """Samples of the priors that were fitted to this VQ-VAE, and their curves, as --mode=prior drew them."""
+  folder, pictures = stored.folder / 'priors', []
+  if (folder / 'samples.png').exists():
+    pictures.append(numbers.picture(folder / 'samples.png', *captions.PRIORS, folder=stored.folder))
+  return pictures + [numbers.picture(folder / 'figures' / row.file, row.title, f'{row.caption} One colour a prior.',
+                                     f'{row.title}: curves of the priors over training steps', stored.folder)
+                     for row in FIGURES if (folder / 'figures' / row.file).exists()]
+
+
+def _prior_scores(stored, numbers):
+  folder = stored.folder / 'priors'
+  return comparison.score_tables(numbers, comparison.read_study(folder)) if (folder / comparison.INDEX).exists() else []
+
+
 # ------------------------------------------------------------------------------------------- doctor, networks, versions
 
 
@@ -254,7 +274,11 @@ def _finding(row):
 
 
 def _networks(stored, numbers):
-  """A table a network: each parameter's shape and size."""
+  """A table a network: its layers; of runs of earlier versions, each parameter's shape and size."""
+  rows = stored.model.get('layers', [])
+  if rows:
+    return [_layers(name, [row for row in rows if row[0].startswith(f'{name}/')], numbers)
+            for name in dict.fromkeys(row[0].partition('/')[0] for row in rows)]
   tables = []
   for name, parameters in stored.model.get('networks', {}).items():
     sizes = {path: math.prod(shape) for path, shape in parameters.items()}
@@ -265,6 +289,15 @@ def _networks(stored, numbers):
     tables.append(numbers.table(f'Parameters of the {name}', f'{sum(sizes.values()):,} in all.', rows,
                                 ('parameter', 'shape', 'numbers'), numeric=True))
   return tables
+
+
+def _layers(name, rows, numbers):
+  """The table of a network's layers, without the columns that are empty."""
+  shown = [column for column in range(len(HEADER)) if any(row[column] for row in rows)]
+  return numbers.table(
+      f'Layers of the {name}', 'In the order of the data. Outputs are height x width x channels of one image; '
+      'parameters include those of the normalisation.',
+      [[row[column].removeprefix(f'{name}/') for column in shown] for row in rows], [HEADER[i] for i in shown])
 
 
 def _totals(stored, numbers):

@@ -106,6 +106,8 @@ class Checkpoints:
     self._manager = ocp.CheckpointManager(self._folder, options=ocp.CheckpointManagerOptions(
         create=not read_only, read_only=read_only, cleanup_tmp_directories=not read_only,
         preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies)))
+    if not read_only:                   # killed after the last save, before the mark
+      self._unmarked = self._manager.latest_step()
     for step in self._manager.all_steps():
       self.recall(step)
 

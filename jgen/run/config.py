@@ -14,7 +14,7 @@ from jgen.host import terminal
 
 # A run may be continued with these changed: they change how far it goes, where things lie, how it is drawn from or what
 # is run beside it, not what it learns. That the images are the same wherever they lie is checked by run/images.py.
-MAY_CHANGE = ('num_steps', 'report', 'loggers', 'data.dir', 'data.label_file', 'data.partition_file',
+MAY_CHANGE = ('num_steps', 'num_epochs', 'report', 'loggers', 'data.dir', 'data.label_file', 'data.partition_file',
               'data.cache_dir', 'data.on_device', 'checkpoints.keep_last', 'checkpoints.best_metric',
               'model.vqvae_dir', 'model.prior.temperature', 'study.variations')
 _LOOKING_ON = ('doctor.',)             # sections of what looks on

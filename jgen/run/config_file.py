@@ -1,6 +1,6 @@
 """The files of configs: found by path or name, executed, and overridden as on the command line."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 import importlib.util
 from pathlib import Path
 import re
@@ -71,7 +71,7 @@ def load(text: str) -> ConfigDict:
   if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))          # configs import each other as configs.NAME
   try:
-    made = executed(file).get_config(*([] if argument is None else [argument]))
+    made = _executed(file).get_config(*([] if argument is None else [argument]))
   except UserError:
     raise
   except Exception as error:            # whatever code may raise
@@ -81,18 +81,35 @@ def load(text: str) -> ConfigDict:
   return made.lock()
 
 
-def executed(file: str | Path) -> ModuleType:
-  """The module of a Python file, executed anew.
-
-  Raises:
-    ImportError: its name does not end as those of Python files do; or whatever its code raises.
-  """
+def _executed(file: str | Path) -> ModuleType:
+  """The module of a Python file, executed anew; raises whatever its code does."""
   spec = importlib.util.spec_from_file_location('config', file)
   if spec is None or spec.loader is None:
     raise ImportError(f'{file} is no Python file')
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   return module
+
+
+def one_length(config: ConfigDict, keys: Collection[str]) -> None:
+  """Sets `num_epochs` to 0 in place where the dotted `keys` that were set name its `num_steps` alone, and vice versa.
+
+  So `--config.num_epochs=20` is enough for a config that says `num_steps`; priors have both keys in their sections.
+  """
+  for path in keys:
+    *prefix, name = path.split('.')
+    other = {'num_steps': 'num_epochs', 'num_epochs': 'num_steps'}.get(name)
+    section = config
+    for part in prefix:
+      section = section.get(part) or {}
+    if other and other in section and section[name] and '.'.join((*prefix, other)) not in keys:
+      section[other] = type(section[other])(0)
+
+
+def set_keys(arguments: Sequence[str]) -> list[str]:
+  """The dotted keys that the arguments --config.KEY=VALUE or --config.KEY VALUE set."""
+  found = (re.match(r'--?config\.([\w.]+)(?:=|$)', argument) for argument in arguments)
+  return [match[1] for match in found if match]
 
 
 def overridden(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
@@ -105,7 +122,9 @@ def overridden(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
   try:
     config_flags.DEFINE_config_dict('config', config, flag_values=values, sys_argv=words)
     values(words, known_only=True)
-    return values.config.lock()
+    made = values.config.lock()
+    one_length(made, set_keys(arguments))
+    return made
   except config_lib.UNREADABLE as error:
     raise config_lib.explain(error) from error
 

@@ -13,6 +13,7 @@ import numpy as np
 from jgen.errors import UserError
 from jgen.files import write_text
 
+EPOCH = 'epoch'                         # the column of passes over the training images, which older runs lack
 _NUMBER = re.compile(r'-?(\d+(\.\d+)?(e[+-]?\d+)?|inf|nan)')   # as Python writes them; float() takes more, as '1_0'
 _REMEDY = 'restore the file from a copy, or start anew with another --workdir'
 
@@ -104,11 +105,11 @@ class MetricsFile:
     self._file = path.open('a', newline='', encoding='utf-8')
 
   def write(self, step: int, scalars: Mapping[str, float]) -> None:
-    """Appends a row; `scalars` is {name: float}, the same names in every row."""
+    """Appends a row of `scalars` {name: float}, with the same names in every row; what the file lacks is left out."""
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator='\n')
     if self._names is None:
-      self._names = sorted(scalars)
+      self._names = sorted(scalars, key=lambda name: (name != EPOCH, name))
       writer.writerow(['step', *self._names])
     writer.writerow([step, *(repr(float(scalars[name])) for name in self._names)])
     self._file.write(rows.getvalue())

@@ -7,7 +7,7 @@ import numpy as np
 
 from jgen.run.config import flatten
 from jgen.run.folder import read_config
-from jgen.run.metrics import read_rows
+from jgen.run.metrics import EPOCH, read_rows
 from jgen.run.scores import read_all
 
 
@@ -18,6 +18,7 @@ class Record:
   series: dict[str, tuple[np.ndarray, np.ndarray]]   # name: (rising training steps [R], values [R])
   latest: dict[str, object]                          # entries of each evaluator's last evaluation, lists too
   config: dict[str, object] = dataclasses.field(default_factory=dict)   # {dotted key: value} of config.json
+  epochs_per_step: float | None = None               # passes over the training images; None where not stored
 
 
 def read_record(workdir: str | Path) -> Record:
@@ -30,7 +31,8 @@ def read_record(workdir: str | Path) -> Record:
   for name in ('metrics.csv', 'speed.csv'):
     series |= read_rows(workdir / name).series()
   config = flatten(read_config(workdir)) if (workdir / 'config.json').exists() else {}
-  return Record(series, latest, config)
+  steps, epochs = series.pop(EPOCH, ((), ()))
+  return Record(series, latest, config, epochs[-1] / steps[-1] if len(steps) else None)
 
 
 def read_metrics(workdir: str | Path) -> dict[str, np.ndarray]:

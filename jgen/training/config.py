@@ -1,7 +1,9 @@
 """The keys of a whole config, and what must hold between them."""
 
 import collections
+from collections.abc import Mapping
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -14,7 +16,7 @@ from jgen.keys import chosen, key, section, table
 from jgen.networks.products import PRECISIONS
 from jgen.run.checkpoints import Keys as CheckpointKeys
 from jgen.run.folder import read_config
-from jgen.training import profile
+from jgen.training import length, profile
 from jgen.training.doctor import Limits
 from jgen.training.loggers import LOGGERS
 
@@ -30,8 +32,11 @@ class Steps:
 
   family: str = key('', "the model family; '' with --mode=score alone",
                     names=collections.ChainMap[str, Any]({'': None}, families.FAMILIES))
-  num_steps: int = key(10_000, "training steps in all (a GAN's: its critic's updates, then its generator's)",
-                       at_least=1)
+  num_steps: int = key(10_000, "training steps in all (a GAN's: updates of the critic, or discriminator, then the "
+                               "generator's); 0 where num_epochs says how long", at_least=0)
+  num_epochs: float = key(0., 'passes over the training images, in the place of num_steps, as 20 or 0.5; a GAN that '
+                              'consumes several batches a step passes as often with fewer steps; 0 for num_steps',
+                          at_least=0)
   batch_size: int = key(64, 'images a batch, over all devices and processes', at_least=1)
   steps_per_dispatch: int = key(1, 'steps compiled into one call of the device', at_least=1)
   log_every_steps: int = key(100, 'steps between rows of metrics.csv and TensorBoard scalars', at_least=1)
@@ -105,14 +110,14 @@ class Config(Steps):
   score: Score = section(Score, 'read by --mode=score alone', optional=True)
 
 
-def completed(stored):
+def completed(stored: Mapping[str, Any]) -> dict[str, Any]:
   """A stored config, a nested dict, with the defaults of the keys that it lacks since later versions added them."""
   return keys.completed(Config, stored)
 
 
-def stored_config(folder):
+def stored_config(folder: str | Path) -> ConfigDict:
   """The config that a run folder holds, a locked ConfigDict; raises UserError where there is none."""
-  return ConfigDict(_with_tuples(completed(read_config(folder)))).lock()
+  return ConfigDict(_with_tuples(length.as_asked(completed(read_config(folder))))).lock()
 
 
 def _with_tuples(value):
@@ -122,9 +127,10 @@ def _with_tuples(value):
   return tuple(value) if isinstance(value, list) else value
 
 
-def check(config):
+def check(config: ConfigDict) -> None:
   """Raises UserError for a config that no run can work with: see `jgen.keys.check`, and what must hold between keys."""
   keys.check(Config, config, 'config')
+  length.check(config)
   per_dispatch = config.steps_per_dispatch
   for name in _ALIGNED:
     if config[name] % per_dispatch:

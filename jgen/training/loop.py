@@ -62,7 +62,9 @@ class Trainer:
       speed = opened(Speed(self.folder, first_step, images_per_step))
       figures = opened(actions.DrawFigures(
           self.config.evaluate_every_steps or self.config.sample_every_steps, self.folder))
-      monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress, doctor, speed)
+      epochs_per_step = images_per_step / len(self.splits.train.images)
+      monitor = Monitor(
+          self.config.log_every_steps, epochs_per_step, metrics_file, writer, progress, doctor, speed)
       todo = self.actions(writer, doctor, figures)
       if not first_step:
         todo[0](0, state, {})

@@ -95,3 +95,15 @@ def test_a_changed_score_is_looked_up_in_the_evaluation_of_its_step(restarted, t
   Evaluation(2, 'class_consistency', {'accuracy': .9}).write(folder)   # as of runs whose checkpoints hold no score
   save(folder, {7: .8, 8: None})
   assert newest_and_best(folder) == ({'newest': 8, 'best': 2}, [])
+
+
+def test_a_kill_between_the_last_save_and_its_mark_leaves_nothing_out(restarted, tmp_path):
+  """Where the mark is missing, a folder whose checkpoints are deleted would look like one that never saved."""
+  folder = tmp_path / 'run'
+  shutil.copytree(restarted, folder)
+  marked = (folder / 'saved.json').read_bytes()
+  (folder / 'saved.json').unlink()
+  newest_and_best(folder)               # who only reads changes nothing
+  assert not (folder / 'saved.json').exists()
+  save(folder, {})
+  assert (folder / 'saved.json').read_bytes() == marked
