@@ -139,7 +139,7 @@ def _changes(stored, numbers):
 
 def _scores(stored, numbers):
   """The last value of every score, and the best one where it is known which that is."""
-  history = {}
+  history: dict[str, dict[int, scores_lib.Score]] = {}
   for evaluation in stored.evaluations:
     for name, score in evaluation.scores().items():
       if not scores_lib.is_setting(name):
