@@ -11,7 +11,7 @@ Images are float32 in [-1, 1] inside the compiled step and uint8 in [0, 255] at 
 batches on their way to the device, samples on their way to a picture or a classifier.
 """
 
-_API = ('Run', 'config', 'grid', 'load', 'train')
+_API = ('Run', 'compare', 'config', 'grid', 'load', 'train')
 
 
 def __getattr__(name):

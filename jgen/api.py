@@ -5,17 +5,22 @@
   jgen.grid(images, columns=8)                     # a picture, which a notebook shows
 """
 
+from collections.abc import Sequence
 import functools
 from pathlib import Path
 import shlex
 import sys
 import tempfile
+from typing import Any
 
+from jaxtyping import UInt8
+from ml_collections import ConfigDict
 import numpy as np
+from PIL import Image
 
+from jgen import files
 from jgen.data import own_pictures
 from jgen.errors import UserError, nearest
-from jgen.files import folder
 from jgen.run import config as config_lib
 from jgen.run import config_file, records
 from jgen.trained.restored import NEWEST
@@ -39,28 +44,40 @@ class Run(Trained):
     return f'<jgen run {self.folder}: {self.config.family} of {self.spec.name} at {shape}{classes}>'
 
   @property
-  def metrics(self):
+  def metrics(self) -> dict[str, np.ndarray]:
     """{column: float64 [R]} of metrics.csv, a row per logged step; 'step' is one of the columns. {} without any."""
     return records.read_metrics(self.folder)
 
   @property
-  def scores(self):
+  def scores(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """{'<evaluator>/<entry>': (steps [E], values [E])} of all stored evaluations."""
     metrics = self.metrics
     return {name: series for name, series in records.read_record(self.folder).series.items() if name not in metrics}
 
   @property
-  def figures(self):
+  def figures(self) -> dict[str, Path]:
     """{name: path} of the figures, redrawn from the stored numbers: curves, histograms, the samples as a film."""
     from jgen.report.figures import draw_figures  # here, for it imports Matplotlib
     return {path.stem: path for path in draw_figures(self.folder)}
 
+  def report(self):
+    """Writes report.html of the run, one page with its pictures inside, and its figures as PNG and PDF.
+
+    Returns:
+      The page's path.
+
+    Raises:
+      UserError: a file of the folder is damaged; names the file.
+    """
+    from jgen.report.report import write_report  # here, for it imports Matplotlib
+    return write_report(self.folder)
+
   @functools.cached_property
-  def priors(self):
+  def priors(self) -> dict[str, 'Run']:
     """{name: Run} of the priors that were fitted to this VQ-VAE."""
     return {path.parent.name: Run(path.parent) for path in sorted(self.folder.glob('priors/*/config.json'))}
 
-  def images_of(self, paths):
+  def images_of(self, paths: Any) -> UInt8[np.ndarray, 'n H W C']:
     """Pictures of image files as the model takes them: cropped to the middle, resized, grey where its are.
 
     Args:
@@ -74,7 +91,7 @@ class Run(Trained):
     """
     return own_pictures.read(paths, self.image_shape)[0]
 
-  def evaluate(self, name, **settings):
+  def evaluate(self, name: str, **settings: Any) -> dict[str, Any]:
     """Measures a score on the run's data set, which has to be there, and stores it in the run folder with its receipt.
 
     Without the averaged parameters (`averaged=False`) nothing is stored.
@@ -99,7 +116,7 @@ class Run(Trained):
     return {entry: value for entry, value in numbers.items() if name == evaluator or entry.startswith(name)}
 
 
-def load(folder, step=NEWEST, averaged=True):
+def load(folder: str | Path, step: str | int = NEWEST, averaged: bool = True) -> Run:
   """The Run in a folder, whatever devices it was trained on; its data set is not needed.
 
   Args:
@@ -113,7 +130,7 @@ def load(folder, step=NEWEST, averaged=True):
   return Run(folder, step, averaged)
 
 
-def train(config, workdir):
+def train(config: ConfigDict, workdir: str | Path) -> Run:
   """Trains a config in a run folder, from where it stopped if it was begun there; Ctrl-C saves.
 
   Args:
@@ -129,11 +146,39 @@ def train(config, workdir):
   from jgen.commands import train as command
   from jgen.host import runtime
   runtime.start_jax()
-  command.run(config, folder(workdir), shlex.join(['python', *sys.argv]))
+  command.run(config, files.folder(workdir), _command(workdir))
   return load(workdir)
 
 
-def config(name, **overrides):
+def _command(workdir):
+  """The command line that trains what this process trains: of a notebook or a prompt, the one for the stored config."""
+  script = sys.argv[0] if sys.argv else ''
+  if script not in ('', '-c', '-') and Path(script).stem != 'ipykernel_launcher':
+    return shlex.join(['python', *sys.argv])
+  return shlex.join(['python', 'launch.py', f'--config=jgen/recipes/stored.py:{workdir}', f'--workdir={workdir}'])
+
+
+def compare(*runs, folder='runs/comparison'):
+  """Lays runs beside each other on one page: curves, samples, scores and the keys in which their configs differ.
+
+  Args:
+    *runs: two or more, each a Run or a run folder.
+    folder: for the page and its figures, PNG and PDF; new, empty or that of an earlier comparison, which is replaced.
+
+  Returns:
+    The path of comparison.html; its figures lie in `figures/` beside it.
+
+  Raises:
+    UserError: fewer than two runs; one is none; the folder holds something else.
+  """
+  from jgen.report import comparison  # here, for it imports Matplotlib
+  folders = [run.folder if isinstance(run, Run) else files.expanded(run) for run in runs]
+  if len(folders) < 2:
+    raise UserError(f'{len(folders)} run is compared; two at least are needed')
+  return comparison.compare(folders, files.folder(folder))
+
+
+def config(name: str | Path, **overrides: Any) -> ConfigDict:
   """A config of `configs/`, to be changed, trained or read.
 
   Args:
@@ -159,7 +204,7 @@ def config(name, **overrides):
   return made
 
 
-def grid(images, columns=10, row_names=()):
+def grid(images: Any, columns: int = 10, row_names: Sequence[str] = ()) -> Image.Image:
   """Images in rows and columns as one `PIL.Image`, which notebooks show and `save` writes.
 
   Args:
@@ -167,8 +212,6 @@ def grid(images, columns=10, row_names=()):
     columns: of images [n, H, W, C]; the last row is filled up in grey.
     row_names: one a row, or none.
   """
-  from PIL import Image
-
   from jgen.report.grids import SEPARATOR_COLOR, compose_grid  # here, for it imports Matplotlib
   images = np.asarray(images)
   if images.ndim == 5:

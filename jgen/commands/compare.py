@@ -34,7 +34,7 @@ def run(paths, workdir=None):
                                '--mode=compare runs/A runs/B', *useless]))
   for why in useless:
     terminal.tell(f'passed over, since it is no run: {why}')
-  page = _write_page(folders, workdir or Path('runs/comparison')) if len(folders) > 1 else None
+  page = comparison.compare(folders, workdir or Path('runs/comparison')) if len(folders) > 1 else None
   try:
     _rank(scored)
   except UserError as error:
@@ -54,13 +54,6 @@ def _read_scores(paths):
     except NoScoresError as error:
       without[path] = str(error)
   return scored, without
-
-
-def _write_page(folders, folder):
-  comparison.check_folder(folder)
-  runs = comparison.read_runs(folders)
-  comparison.write_index(folder, folders)
-  return comparison.write_comparison(folder, runs)
 
 
 def _rank(scored):
@@ -95,10 +88,12 @@ def read(path):
   path = Path(path)
   if not path.exists():
     raise NoScoresError(f'{path} is neither a run folder nor a file of scores')
-  stored = {}
+  stored: dict[str, list[Evaluation]] = {}
   for each in read_all(path) if path.is_dir() else [Evaluation.read(path)]:
     if each.receipt:
       stored.setdefault(each.evaluator, []).append(each)
+  if not stored and path.is_dir() and not (path / 'config.json').exists():
+    raise NoScoresError(f'{path} holds no run and no score')
   if not stored:
     raise NoScoresError(f'{path} holds no score with a receipt; measure it first: python launch.py --mode=evaluate '
                     f'--workdir={path} --evaluators=random_features')
@@ -140,7 +135,7 @@ def table(name, evaluations):
 
 def _ranked(values, better):
   """The keys of {key: number}, the best first."""
-  ranked = []
+  ranked: list = []
   while len(ranked) < len(values):
     left = {key: value for key, value in values.items() if key not in ranked}
     first = best(left, better)

@@ -23,6 +23,7 @@ from jgen.families.base import Family
 from jgen.host import terminal
 from jgen.model import Compiled, Model
 from jgen.report.grids import save_grid
+from jgen.report.report import write_report
 from jgen.run import checkpoints
 from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
@@ -44,9 +45,9 @@ def run(config, workdir, command):
   if jax.process_count() > 1:
     raise UserError('priors are fitted in one process; start --mode=prior without --coordinator')
   source = Source.read(config, workdir.absolute())
-  priors = {name: study.Run(source.variation(name), source.priors / name, noun='prior')
-            for name in (*names(config), *known(config))}
-  priors = [each for name, each in priors.items()
+  by_name = {name: study.Run(source.variation(name), source.priors / name, noun='prior')
+             for name in (*names(config), *known(config))}
+  priors = [each for name, each in by_name.items()
             if name in config.priors.names or each.status == 'done' and not changes(each)]   # the others, as they are
   for each in priors:
     check(each, config.priors[each.variation.name])
@@ -55,6 +56,8 @@ def run(config, workdir, command):
     study.Study(source.priors, priors, command).run()
     if all(each.status == 'done' for each in priors):
       terminal.say(f'{"samples":<12} {draw(source.priors / "samples.png", config, priors)}')
+      if config.report:                 # the VQ-VAE's report shows its priors
+        terminal.say(f'{"report":<12} {write_report(source.folder)}')
 
 
 def names(config):

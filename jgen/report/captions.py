@@ -4,6 +4,10 @@ import fnmatch
 
 SAMPLES = ('Samples', 'Samples after step {step:,}, from the same latents at every step.')
 
+PRIORS = ('Samples of the priors', 'Real images, their reconstructions, and images that each prior drew and the '
+          "VQ-VAE's decoder made of its codes.", 'Rows of real images, of their reconstructions and of samples of each '
+          'prior')
+
 # {pattern of the picture's name: (title, caption)}; the first that matches counts.
 PICTURES = {
     'attribute_pairs': ('Samples with the same latents and each label',

@@ -53,6 +53,18 @@ def draw_comparison(folder):
   write_comparison(folder, read_study(folder))
 
 
+def compare(folders, folder):
+  """Writes the comparison of run folders to `folder`: see `write_comparison`. Returns the page's path.
+
+  Raises:
+    UserError: one holds no run, or a damaged file; `folder` holds anything but an earlier comparison.
+  """
+  check_folder(folder)
+  runs = read_runs(folders)
+  write_index(folder, folders)
+  return write_comparison(folder, runs)
+
+
 def write_comparison(folder, runs):
   """Writes comparison.html, comparison.csv, comparison.md and figures/* of runs [Compared] to a folder.
 
@@ -143,8 +155,8 @@ def _bounded(path):
     picture = image.convert('RGB')
   share = MAX_PICTURE / max(picture.size)
   if share < 1:
-    size = tuple(max(1, round(side * share)) for side in picture.size)
-    picture = picture.resize(size, Image.Resampling.BOX)
+    width, height = picture.size
+    picture = picture.resize((max(1, round(width * share)), max(1, round(height * share))), Image.Resampling.BOX)
   return np.asarray(picture)
 
 
@@ -155,8 +167,7 @@ def _context(folder, title, runs, curves, pictures):
   numbers = Numbering()
   return {
       'title': title, 'runs': _runs_table(numbers, runs), 'settings': _settings_tables(numbers, runs),
-      'scores': _score_tables(numbers, runs, [name for run in runs for name in evaluated_numbers(run)
-                                               if not name.endswith('/step')]),
+      'scores': score_tables(numbers, runs),
       'unranked': _unranked(runs),
       'failed': [(run.name, run.error) for run in runs if run.status == 'failed'],
       'pictures': [numbers.picture(path, *_picture_text(kind, runs), folder=folder)
@@ -166,7 +177,7 @@ def _context(folder, title, runs, curves, pictures):
                                  'steps', folder) for path, row in curves.items()]}
 
 
-def _picture_text(kind, runs):
+def _picture_text(kind, runs) -> tuple[str, str, str]:
   """(title, caption, alternative text) of the pictures of a kind, side by side."""
   names = ', '.join(run.name for run in runs if kind in run.pictures)
   title, caption = captions.SAMPLES if kind == 'samples' else captions.of_picture(kind)
@@ -194,8 +205,9 @@ def _settings_tables(numbers, runs):
                    [(key, [config_text(config.get(key, '')) for config in configs]) for key in keys])
 
 
-def _score_tables(numbers, runs, names):
-  """The last value of every score, the best one bold where it is known."""
+def score_tables(numbers, runs):
+  """Tables of the last value of every score of runs [Compared], the best one bold where it is known."""
+  names = [name for run in runs for name in evaluated_numbers(run) if not name.endswith('/step')]
   values, rows = table(runs), []
   for name in sorted(dict.fromkeys(names), key=lambda name: not scores.kind(name).better):
     best = best_of(name, values[name], runs)

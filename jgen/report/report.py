@@ -5,7 +5,7 @@ import shlex
 
 from jgen.host.progress import epochs_text
 from jgen.networks.listing import HEADER
-from jgen.report import captions
+from jgen.report import captions, comparison
 from jgen.report.drawing import Curves, label, number_text
 from jgen.report.figures import FIGURES, draw_figures
 from jgen.report.page import Numbering, config_text, write_page
@@ -41,6 +41,7 @@ def _context(stored, drawn, numbers):
       'samples': _samples(stored, drawn, numbers),
       'pictures': _pictures(stored, numbers),
       'curves': _curves(stored, drawn, numbers),
+      'priors': _priors(stored, numbers), 'prior_scores': _prior_scores(stored, numbers),
       'doctor': _doctor(stored),
       'totals': _totals(stored, numbers), 'networks': _networks(stored, numbers),
       'receipts': _receipts(stored, numbers), 'reproduce': _reproduce(stored),
@@ -54,7 +55,8 @@ def _contents(context):
   """[(anchor, title)] of the sections that there are."""
   sections = (('run', 'What was run', True), ('scores', 'Scores', context['scores'].rows),
               ('samples', 'Samples', context['samples']), ('pictures', 'Pictures', context['pictures']),
-              ('curves', 'Curves', context['curves']), ('doctor', 'Signs of failure', context['doctor'] is not None),
+              ('curves', 'Curves', context['curves']), ('priors', 'Priors', context['priors']),
+              ('doctor', 'Signs of failure', context['doctor'] is not None),
               ('networks', 'Networks', context['networks']),
               ('receipts', 'How scores were measured', context['receipts'].rows),
               ('reproduce', 'How to reproduce it', True), ('config', 'Config', True))
@@ -137,7 +139,7 @@ def _changes(stored, numbers):
 
 def _scores(stored, numbers):
   """The last value of every score, and the best one where it is known which that is."""
-  history = {}
+  history: dict[str, dict[int, scores_lib.Score]] = {}
   for evaluation in stored.evaluations:
     for name, score in evaluation.scores().items():
       if not scores_lib.is_setting(name):
@@ -146,10 +148,10 @@ def _scores(stored, numbers):
   for name, steps in sorted(history.items(), key=lambda item: not item[1][max(item[1])].better):
     last = max(steps)
     unit = _unit(steps[last])
-    rows.append((f'{name} ({unit})' if unit else name, f'{_value(steps[last])} at step {last:,}', _best(steps)))
+    rows.append((f'{name} ({unit})' if unit else name, _value(steps[last]), f'{last:,}', *_best(steps)))
   return numbers.table(
       'Scores', 'The last value of each score, with its standard error where that is known, and the best one over the '
-      'run where it is known which that is.', rows, ('score', 'last', 'best'))
+      'run where it is known which that is.', rows, ('score', 'last', 'at step', 'best', 'at step'), numeric=True)
 
 
 def _value(score):
@@ -159,7 +161,7 @@ def _value(score):
 
 def _best(steps):
   best = scores_lib.best({step: score.value for step, score in steps.items()}, steps[max(steps)].better)
-  return '' if best is None or len(steps) < 2 else f'{number_text(steps[best].value)} at step {best:,}'
+  return ('', '') if best is None or len(steps) < 2 else (number_text(steps[best].value), f'{best:,}')
 
 
 def _unit(score):
@@ -237,6 +239,21 @@ def _alt(row, record):
     return row.title
   ends = [f'{label(name)} {number_text(float(record.series[name][1][-1]))}' for name in row.shown(record.series)]
   return f'{row.title}: curves over training steps, at the end {", ".join(ends[:12])}'
+
+
+def _priors(stored, numbers):
+  """Samples of the priors that were fitted to this VQ-VAE, and their curves, as --mode=prior drew them."""
+  folder, pictures = stored.folder / 'priors', []
+  if (folder / 'samples.png').exists():
+    pictures.append(numbers.picture(folder / 'samples.png', *captions.PRIORS, folder=stored.folder))
+  return pictures + [numbers.picture(folder / 'figures' / row.file, row.title, f'{row.caption} One colour a prior.',
+                                     f'{row.title}: curves of the priors over training steps', stored.folder)
+                     for row in FIGURES if (folder / 'figures' / row.file).exists()]
+
+
+def _prior_scores(stored, numbers):
+  folder = stored.folder / 'priors'
+  return comparison.score_tables(numbers, comparison.read_study(folder)) if (folder / comparison.INDEX).exists() else []
 
 
 # ------------------------------------------------------------------------------------------- doctor, networks, versions

@@ -1,15 +1,17 @@
 """model.json, networks.txt and origin.json: what a run folder knows of its model, and of its config file."""
 
-import importlib.util
 import json
 import math
 from pathlib import Path
 import shlex
+from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from jgen.files import write_text
 from jgen.networks import listing
+from jgen.run import config_file
 from jgen.run.config import flatten
 
 MODEL, NETWORKS, ORIGIN = 'model.json', 'networks.txt', 'origin.json'
@@ -23,7 +25,7 @@ def text_of_networks(networks, layers):
                     f'total parameters: {sum(totals.values())}'])
 
 
-def store_model(folder, family):
+def store_model(folder: str | Path, family: Any) -> None:
   """Writes networks.txt, and in model.json every layer, every parameter's shape and what else a report says.
 
   Args:
@@ -42,7 +44,7 @@ def store_model(folder, family):
   write_text(Path(folder) / NETWORKS, text_of_networks(networks, layers) + '\n')
 
 
-def store_origin(folder, config, command):
+def store_origin(folder: str | Path, config: ConfigDict, command: str) -> None:
   """Writes the config file that the command names, and in which keys the run differs from it.
 
   A command without --config goes on with the run that is there, and what was written for it stays; for a new run it
@@ -83,11 +85,7 @@ def _default_file(command):
 def _changes(file, config):
   """{key: [the file's value, the run's value]} where they differ, None where the file cannot be read."""
   try:
-    name, *argument = file.split(':', 1)
-    spec = importlib.util.spec_from_file_location('config', name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    before, after = flatten(module.get_config(*argument)), flatten(config)
+    before, after = flatten(config_file.load(file)), flatten(config)
   except Exception:                     # whatever a file of the user's may raise: a report does without
     return None
   return {key: [before.get(key), after.get(key)] for key in sorted({*before, *after})

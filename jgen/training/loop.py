@@ -148,7 +148,8 @@ class Trainer:
 
   def act(self, step, state, todo, stop, stopping):
     """Does what is due after a step: where a stop is requested meanwhile, only the saving. Returns whether it saved."""
-    scores, saved = {}, False
+    scores: dict[str, float] = {}
+    saved = False
     for action in todo:
       if action.due(step, step == self.config.num_steps, stopping or stop.requested):
         call = functools.partial(action, step, state, scores)

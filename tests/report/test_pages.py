@@ -30,6 +30,7 @@ class Reader(HTMLParser):
 
   def handle_starttag(self, tag, attributes):
     self.tags.append((tag, dict(attributes)))
+    self.text += ' ' * (tag in ('td', 'th'))
     if tag not in ('img', 'meta', 'wbr', 'br'):
       self.open.append(tag)
 
@@ -103,7 +104,7 @@ def report(tmp_path_factory):
 def test_a_report_tells_what_the_folder_holds(report):
   text = ' '.join(check_page(report / FILE).text.split())
   for words in ('step 100 of 100', '20 epochs', '50 to train on', '2 x abacus', '2 min 10 s', '2020-01-02 03:04',
-                'configs/a.py', 'inception_features/fid@500', '40 at step 100', '30 at step 50', 'lower is better',
+                'configs/a.py', 'inception_features/fid@500', 'lower is better) 40 100 30 50',
                 'a/kernel', '3 x 4', '13 in all', '20 in all', 'critic loss near 0: 0.01, limit 0.05',
                 'critic loss near 0 is over', 'Drawn by lot', 'git checkout abc123', 'not committed', 'extractor: '
                 'Inception', '0123456789ab…', 'Samples over the training', 'num_real=7'):
@@ -129,6 +130,21 @@ def test_a_run_of_an_earlier_version_has_a_report_too(tmp_path):
   read = check_page(write_report(folder))
   assert 'step 60 of 100, 60% of the way' in read.text and 'not stored' in read.text
   assert 'Networks' not in read.text and 'failing' not in read.text
+
+
+def test_the_report_of_a_vqvae_shows_its_priors(tmp_path):
+  folder = make_up(tmp_path / 'run')
+  for name, scale in (('mixture', 1.), ('other', 2.)):
+    make_up(folder / 'priors' / name, scale=scale)
+  (folder / 'priors/study.json').write_text(json.dumps({'variations': [
+      {'name': name, 'folder': name, 'settings': '', 'status': 'done', 'error': ''} for name in ('mixture', 'other')]}))
+  comparison.draw_comparison(folder / 'priors')
+  read = check_page(write_report(folder))
+  text = ' '.join(read.text.split())
+  assert 'Samples of the priors' not in text and 'priors/figures/fid.png' in text   # the picture is drawn last
+  Image.new('L', (30, 20)).save(folder / 'priors/samples.png')
+  text = ' '.join(check_page(write_report(folder)).text.split())
+  assert 'Samples of the priors' in text and 'inception_features/fid@500 40 80' in text
 
 
 @pytest.mark.parametrize('name', ['config.json', 'environment.json', 'model.json', 'metrics.csv'])
