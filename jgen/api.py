@@ -178,20 +178,22 @@ def compare(*runs: 'Run | str | Path', folder: str | Path = 'runs/comparison') -
   return comparison.compare(folders, files.folder(folder))
 
 
-def config(name: str | Path, **overrides: Any) -> ConfigDict:
+def config(name: str | Path, evaluators: str = '', **overrides: Any) -> ConfigDict:
   """A config of `configs/`, to be changed, trained or read.
 
   Args:
     name: of a file in `configs/`, as 'wgan_svhn', or the path of a config file.
+    evaluators: names, separated by commas, to measure by in the place of the config's own; with a + before the first,
+      beside them.
     **overrides: keys and their values, as num_steps=100 or **{'model.latent_size': 32}.
 
   Returns:
     A locked ConfigDict: its keys may be set, none may be added.
 
   Raises:
-    UserError: there is no such config, or no such key, or the value is of another type.
+    UserError: there is no such config, evaluator or key, or the value is of another type.
   """
-  made = config_file.load(str(name))
+  made = config_file.load(config_file.with_evaluators(str(name), evaluators))
   known = config_lib.flatten(made)
   for key, value in overrides.items():
     if key not in known:

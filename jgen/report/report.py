@@ -156,7 +156,7 @@ def _scores(stored, numbers):
 
 
 def _value(score):
-  error = '' if score.standard_error is None else f' ± {number_text(score.standard_error)}'
+  error = '' if score.standard_error is None else f' ± {score.standard_error:.2g}'
   return number_text(score.value) + error
 
 

@@ -98,7 +98,7 @@ def one_length(config: ConfigDict, keys: Collection[str]) -> None:
   """
   for path in keys:
     *prefix, name = path.split('.')
-    other = {'num_steps': 'num_epochs', 'num_epochs': 'num_steps'}.get(name)
+    other = {'num_steps': 'num_epochs', 'num_epochs': 'num_steps'}.get(name, '')
     section = config
     for part in prefix:
       section = section.get(part) or {}
