@@ -8,7 +8,7 @@ run may work with (another number, another name of a table, two keys of two alte
 
   refused     one line, as it should be
   accepted    of the second kind, and the model can be built
-  traceback   any other error, a line that is more than one, or raw control characters: a fault
+  traceback   any other error, or raw control characters in the line that the terminal shows: a fault
   silent      accepted although it is of the first kind: a fault
 
 The exit status is 1 where there is a fault; each is printed with the mutation that shows it.
@@ -16,7 +16,9 @@ The exit status is 1 where there is a fault; each is printed with the mutation t
 
 import argparse
 import collections
+import contextlib
 import importlib
+import io
 from pathlib import Path
 import random
 import sys
@@ -27,6 +29,7 @@ from ml_collections import ConfigDict
 
 from jgen import keys
 from jgen.errors import UserError
+from jgen.host import terminal
 from jgen.keys import Key
 from jgen.run import config as config_lib
 from jgen.training import setup
@@ -135,7 +138,8 @@ def key_added(draw, values):
 
 def key_missing(draw, values):
   """A key left out."""
-  path, _ = pick(draw, values, lambda path, value: path[0] not in ('evaluators', 'priors', 'score') or len(path) > 2)
+  path, _ = pick(draw, values, lambda path, value: path[0] != 'score' and 'evaluators' not in path[-2:] and (
+      path[0] != 'priors' or len(path) > 2))
   del holder(values, path)[path[-1]]
   return path
 
@@ -184,9 +188,8 @@ def judge(values, may_work):
     family, _, _ = setup.build(config)
     jax.eval_shape(family.init, jax.random.key(0))
   except UserError as error:
-    line = str(error)
-    clean = line.isprintable() and '\n' not in line
-    return ('refused' if clean else 'traceback'), line
+    line = terminal.one_line(error)     # as launch.py shows it
+    return ('refused' if line.isprintable() else 'traceback'), line
   except Exception:
     return 'traceback', traceback.format_exc(limit=-4)
   return ('accepted' if may_work else 'silent'), ''
@@ -215,7 +218,8 @@ def main():
     path = mutate(draw, values)
     if mutate in PERHAPS and config_lib.flatten(values) == before:
       continue
-    outcome, line = judge(values, mutate in PERHAPS)
+    with contextlib.redirect_stderr(io.StringIO()):   # warnings
+      outcome, line = judge(values, mutate in PERHAPS)
     counts[mutate.__name__, outcome] += 1
     if outcome in ('traceback', 'silent'):
       sys.stdout.write(f'{number} {outcome} {name} {mutate.__name__} {".".join(path)!a}: {line}\n')

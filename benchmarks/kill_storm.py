@@ -47,7 +47,8 @@ SYSTEMS = {
 BEFORE = {'priors': 'vqvae'}            # {system: the system whose run it goes on from}
 
 # Files whose bytes hold a time, a path or a process, and files of libraries with such names.
-_UNLIKE = ('environment.json', 'events.out.tfevents', '_CHECKPOINT_METADATA', 'comparison.json', 'study.json', '.lock')
+_UNLIKE = ('environment.json', 'events.out.tfevents', '_CHECKPOINT_METADATA', 'comparison', 'study.json', '.lock',
+           'speed.', 'report.html')
 
 
 def start(system, folder):
@@ -131,7 +132,7 @@ def main():
         unlike = differences(whole[system][0], contents(folder))
         rows.append((system, number, hit, len(unlike)))
         print(f'{system:<8} round {number}: {hit} kills of a running process, {len(unlike)} differences',
-              *unlike[:10], sep='\n  ', flush=True)
+              *unlike[:40], sep='\n  ', flush=True)
         shutil.rmtree(folder)
   print(f'{sum(row[2] for row in rows)} kills in {len(rows)} rounds, {sum(row[3] for row in rows)} differences')
   if given.output:

@@ -1,8 +1,13 @@
 """The axis of the devices, and random numbers that do not depend on how many there are."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import jax
 from jax import lax
 import jax.numpy as jnp
+
+from jgen.shapes import PRNGKey
 
 AXIS = 'devices'
 
@@ -10,7 +15,8 @@ AXIS = 'devices'
 INIT, AUGMENTATION, EVALUATION, STATISTICS = range(2**31, 2**31 + 4)
 
 
-def over_devices(function, in_axes=0, donate=(), devices=None):
+def over_devices(function: Callable, in_axes: int | None | tuple = 0, donate: tuple[int, ...] = (),
+                 devices: Sequence[jax.Device] | None = None) -> Callable:
   """`function` compiled to run on all devices of this process at once; across them and all processes, AXIS is named.
 
   The only call of `jax.pmap`, which is in maintenance: what replaces it has one place to go.
@@ -27,7 +33,7 @@ def over_devices(function, in_axes=0, donate=(), devices=None):
   return jax.pmap(function, axis_name=AXIS, in_axes=in_axes, donate_argnums=donate, devices=devices)
 
 
-def per_image(key, count, draw):
+def per_image(key: PRNGKey, count: int, draw: Callable[[PRNGKey], Any]) -> Any:
   """Draws for the `count` images of this device's share of a batch: [B, ...].
 
   `draw(key)` is called with one key an image, made from the image's position in the batch over all

@@ -45,9 +45,9 @@ def run(config, workdir, command):
   if jax.process_count() > 1:
     raise UserError('priors are fitted in one process; start --mode=prior without --coordinator')
   source = Source.read(config, workdir.absolute())
-  priors = {name: study.Run(source.variation(name), source.priors / name, noun='prior')
-            for name in (*names(config), *known(config))}
-  priors = [each for name, each in priors.items()
+  by_name = {name: study.Run(source.variation(name), source.priors / name, noun='prior')
+             for name in (*names(config), *known(config))}
+  priors = [each for name, each in by_name.items()
             if name in config.priors.names or each.status == 'done' and not changes(each)]   # the others, as they are
   for each in priors:
     check(each, config.priors[each.variation.name])
@@ -110,7 +110,8 @@ class Source:
                                  'prior': section.model})
     config.study.variations = ()
     config.checkpoints.best_metric = ''
-    return Variation(name, name, f'family={config.family} num_steps={config.num_steps}',
+    length = f'num_epochs={config.num_epochs:g}' if config.num_epochs else f'num_steps={config.num_steps}'
+    return Variation(name, name, f'family={config.family} {length}',
                      config.copy_and_resolve_references())
 
 

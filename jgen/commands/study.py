@@ -7,6 +7,7 @@ comparison, in the folder above, is drawn from the files of these runs alone (`j
 import dataclasses
 import gc
 import json
+import math
 from pathlib import Path
 
 import jax
@@ -68,7 +69,15 @@ class Run:
     """Whether the last step is saved, and all that is measured and drawn of the run is there."""
     steps = [int(path.name) for path in (self.folder / 'checkpoints').glob('*') if path.name.isdecimal()]
     last = max(steps, default=0)
-    return last >= self.variation.config.num_steps and outputs.are_complete(self.folder, last)
+    return bool(last) and last >= self.num_steps() and outputs.are_complete(self.folder, last)
+
+  def num_steps(self):
+    """Steps of the whole run; infinity for a run by epochs that has not begun with so many."""
+    config = self.variation.config
+    if not config.num_epochs:
+      return config.num_steps
+    stored = completed(run_folder.read_config(self.folder))
+    return stored['num_steps'] if stored['num_epochs'] == config.num_epochs else math.inf
 
   def check(self):
     """Raises UserError if the variation cannot work; prepares its images if they are not."""

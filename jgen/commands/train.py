@@ -18,6 +18,7 @@ from jgen.run.checkpoints import Checkpoints
 from jgen.run.folder import own_folder
 from jgen.run.images import check_images, store_images
 from jgen.run.records import read_record
+from jgen.training import length, profile
 from jgen.training.config import completed
 from jgen.training.loop import Trainer
 from jgen.training.setup import build, identities, load
@@ -26,7 +27,7 @@ _OF_A_HOST = ('data.dir', 'data.cache_dir')
 
 
 def run(config, workdir, command):
-  """Trains to `config.num_steps`, from the newest checkpoint in `workdir` if there is one.
+  """Trains to the last step of a config, from the newest checkpoint in `workdir` if there is one.
 
   Signals save and return (see `StopRequest`); `command` is shown then, to go on with.
 
@@ -34,13 +35,19 @@ def run(config, workdir, command):
     Whether a signal asked to stop.
 
   Raises:
-    UserError: the config cannot work, the folder holds another run, or the training diverged.
+    UserError: the config cannot work, the folder holds another or a longer run, or the training diverged.
   """
   check_agreement(facts(config, workdir))
   family, evaluators, augment = together(lambda: build(config))
   splits = together(lambda: load(config, family, evaluators))
+  of_run = len(splits.train.images), family.batches_per_step
+  config = length.resolved(config, *of_run)
+  together(lambda: length.check_not_passed(workdir, config))
+  profile.check(config)
   start = time.monotonic()
   tell_devices()
+  if jax.process_index() == 0:
+    terminal.say(length.text(config, *of_run))
   images = identities(splits)
   check_agreement({f'the digest of the images to {part}': entry['sha256'] for part, entry in images.items()})
   with contextlib.ExitStack() as stack:

@@ -6,7 +6,6 @@ p(codes | label) = prod_i p(code i | codes before i, label), by a causal transfo
 import dataclasses
 import math
 
-from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
@@ -26,15 +25,25 @@ from jgen.parallel import per_image
 class Autoregressive(Family):
   """Trained on the codes of images: its batches are {'codes': int32 [..., N], 'label': int32}, and it samples codes."""
 
-  network: nn.Module                    # jgen.networks.causal_transformer.CausalTransformer
+  network: CausalTransformer
   optimizer: optax.GradientTransformation
   temperature: float                    # that the logits are divided by in sampling
-  num_classes: int                      # Y; 0 is unconditional
   ema_decay: float = 0.
 
-  def init(self, key):
+  @property
+  def num_classes(self):
+    return self.network.num_classes
+
+  def inputs(self):
+    """Codes and label of an image, for their shapes."""
     codes = jnp.zeros((1, self.network.num_positions), jnp.int32)
-    return train_state.create(key, {'autoregressive': self.network}, {'autoregressive': (codes, codes[:, 0])},
+    return codes, codes[:, 0]
+
+  def passes(self):
+    return {'autoregressive': lambda: self.network.init_with_output(jax.random.key(0), *self.inputs(), train=True)}
+
+  def init(self, key):
+    return train_state.create(key, {'autoregressive': self.network}, {'autoregressive': self.inputs()},
                               {'autoregressive': self.optimizer},
                               averaged=('autoregressive',) if self.ema_decay else ())
 
@@ -105,7 +114,7 @@ def create(model, num_codes, num_positions, num_classes):
   network = CausalTransformer(
       num_codes=num_codes, num_positions=num_positions, num_classes=num_classes if model.conditional else 0,
       **keys.numbers(CausalTransformer, model))
-  return Autoregressive(network=network, optimizer=optimizers.create(model.optimizer), num_classes=network.num_classes,
+  return Autoregressive(network=network, optimizer=optimizers.create(model.optimizer),
                         **keys.numbers(Autoregressive, model))
 
 

@@ -9,11 +9,19 @@ import jax
 class Family:
   """A kind of model. Its methods are pure and see one device; `AXIS` is mapped around all but `init`."""
 
-  batches_per_step: int = 1             # K, fresh batches that one training step eats
-  num_classes: int = 0                  # Y, labels that its samples follow; 0 where they follow none
   ema_decay: float = 0.                 # decay a step of the averaged parameters, which are what is used after training
   statistics_need_images: bool = False  # whether `training_pass` reads the images of its batch, not the labels alone
   samples_note: str = ''                # what a reader has to know of its samples, as how they are drawn
+
+  @property
+  def batches_per_step(self) -> int:
+    """K, batches consumed by one training step."""
+    return 1
+
+  @property
+  def num_classes(self) -> int:
+    """Y, labels that its samples follow; 0 where they follow none."""
+    return 0
 
   def init(self, key):
     """The TrainState at step 0. Run once, on one device, outside of any mapped function."""
@@ -55,3 +63,11 @@ class Family:
   def networks(self):
     """{name: parameters as shapes}, computed without running anything."""
     return jax.eval_shape(self.init, jax.random.key(0)).params
+
+  def passes(self):
+    """{network: a function of no arguments that runs its module for one image, in training, with new parameters}.
+
+    What is traced of them lists the layers of a network: `jgen.networks.listing`. Networks without one are listed
+    parameter by parameter.
+    """
+    return {}

@@ -52,6 +52,11 @@ class VQVAE(Family):
 
   samples_note = 'codes drawn uniformly: no prior'
 
+  def passes(self):
+    images = jnp.zeros((1, *self.image_shape))
+    run = lambda: self.network.init_with_output(jax.random.key(0), images, train=True)[0]
+    return {'vqvae': lambda: sigmoid_mean(run()[-1])}
+
   def init(self, key):
     images = jnp.zeros((1, *self.image_shape))
     state = train_state.create(key, {'vqvae': self.network}, {'vqvae': (images,)}, {'vqvae': self.optimizer},

@@ -1,6 +1,7 @@
 """The process: its environment before the heavy imports, how it ends, and the processes beside it."""
 
 import collections
+from collections.abc import Iterator
 import contextlib
 import errno
 import functools
@@ -36,13 +37,14 @@ _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ER
                  errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.ESTALE)
 
 
-def prepare():
+def prepare() -> None:
   """Leaves out what TensorFlow and XLA log below warnings, tells XLA what is fast on a CPU, and has glibc keep memory.
 
   That last, on Linux with glibc, starts the process again. Call it before jax is imported. Variables that are set
   already are left alone; JGEN_MALLOC=0 in the environment keeps the process as it is.
   """
   terminal.prepare()
+  sys.unraisablehook = functools.partial(_show_unraisable, sys.unraisablehook)
   for name, value in _QUIET.items():
     os.environ.setdefault(name, value)
   _set_xla_flag()
@@ -54,6 +56,16 @@ def prepare():
   os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
+def _show_unraisable(usual, unraisable):
+  """Shows an error where Python can raise none, but for one that is none.
+
+  Orbax ends its event loop as soon as one of several reads has failed; the library that reads then finds it closed, in
+  its own thread, and prints so. What failed was raised in the main thread.
+  """
+  if str(unraisable.exc_value) != 'Event loop is closed':
+    usual(unraisable)
+
+
 def _set_xla_flag():
   flags = os.environ.get('XLA_FLAGS', '')
   if importlib.metadata.version('jaxlib').startswith(_FLAG_VERSIONS) and _CPU_FLAG not in flags:
@@ -61,7 +73,7 @@ def _set_xla_flag():
 
 
 @contextlib.contextmanager
-def exit_status():
+def exit_status() -> Iterator[None]:
   """Within it, an error that the user can mend ends the process with one line and status 2, Ctrl-C with 130."""
   try:
     yield
@@ -87,7 +99,7 @@ def _mendable(error):
   return str(error) if isinstance(error, UserError) or getattr(error, 'errno', None) in _DISK_TROUBLE else ''
 
 
-def start_jax(coordinator='', num_processes=1, process_id=0):
+def start_jax(coordinator: str = '', num_processes: int = 1, process_id: int = 0) -> None:
   """Has JAX run steps where they are fast, and connects this process to the others of a run over several hosts.
 
   On a CPU a step runs in the thread that asks for it: of all threads only the main one's memory can keep what is
@@ -126,7 +138,7 @@ def _check_platforms(jax, wanted):
 
 
 @functools.cache
-def tell_devices():
+def tell_devices() -> None:
   """Says once, on the first process, what the run computes on."""
   import jax
   names = collections.Counter(device.device_kind for device in jax.devices())
@@ -164,7 +176,7 @@ def _processor():
   return hashlib.sha256('\n'.join([platform.machine(), *features]).encode()).hexdigest()[:12]
 
 
-def delete_beyond(folder, limit):
+def delete_beyond(folder: Path, limit: int) -> None:
   """Deletes the files below `folder` that were read longest ago, until those that are left take `limit` bytes."""
   stats = sorted(((path.stat(), path) for path in folder.rglob('*') if path.is_file()),
                  key=lambda entry: max(entry[0].st_atime, entry[0].st_mtime))

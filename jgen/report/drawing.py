@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ from jgen.report.fonts import families_of, legible
 from jgen.run.scores import direction_of
 
 DPI = 150                 # of the PNG files: 17 cm on paper at 170 dots an inch
-REFERENCE_STYLE = {'color': '0.25', 'linestyle': '--', 'linewidth': 1}
+REFERENCE_STYLE: dict[str, Any] = {'color': '0.25', 'linestyle': '--', 'linewidth': 1}
 MAX_COLORS = 20           # values that are told apart by a colour each; of more, a colour bar tells the order
 _MAX_NAME = 24            # letters of a value's name
 _MAX_LABEL = 38           # letters of a curve's label, of which two fit side by side
@@ -48,7 +49,7 @@ def number_text(value):
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-  """Scalars against training steps, raw and smoothed."""
+  """Scalars against training steps, and epochs on a second axis, raw and smoothed."""
 
   file: str
   title: str
@@ -84,6 +85,7 @@ class Curves:
       level = record.series[self.reference][1][-1] if isinstance(self.reference, str) else self.reference
       axes.axhline(level, label=self.reference_label, **REFERENCE_STYLE)
     self.set_ranges(axes, shown.values())
+    add_epochs(axes, record.epochs_per_step)
     ncols = 2 if max(len(label(name)) for name in shown) <= _MAX_LABEL else 1
     axes.figure.legend(loc='outside lower center', ncols=ncols, frameon=False, title=smoothing_note(*windows))
 
@@ -258,6 +260,16 @@ def set_style(axes):
   axes.spines[['top', 'right']].set_visible(False)
 
 
+def add_epochs(axes, epochs_per_step):
+  """Adds the axis of epochs above that of training steps; none where `epochs_per_step` is None."""
+  if epochs_per_step:
+    above = axes.secondary_xaxis('top', functions=(lambda steps: steps * epochs_per_step,
+                                                   lambda epochs: epochs / epochs_per_step))
+    above.set_xlabel('epochs')
+    above.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=(1, 2, 2.5, 5, 10)))
+    above.spines['top'].set_visible(False)
+
+
 def draw_curve(axes, steps, values, window, label, color):
   """One curve: `values` [R] faint, their moving average bold; the values alone where the window is 1."""
   if window == 1:
@@ -291,7 +303,7 @@ def moving_average(values, window):
 
 def _draw_by_color(axes, x, y, values, names, title):
   """Points in the order stored, so that no value covers the others, and a legend of the values that there are."""
-  colors = matplotlib.colormaps['tab10' if len(names) <= 10 else 'tab20'].colors
+  colors = matplotlib.color_sequences['tab10' if len(names) <= 10 else 'tab20']
   axes.scatter(x, y, c=[colors[value] for value in values], s=_point_size(len(values)), linewidths=0)
   there = np.unique(values)
   marks = [Line2D([], [], color=colors[value], marker='o', linestyle='', markersize=6) for value in there]

@@ -226,7 +226,7 @@ def draw_figures(workdir, formats=('png',)):
 
 
 def save_figure(figure, path, formats):
-  """Writes a Figure to `path` with the suffix of each of the formats, whole or not at all."""
+  """Writes a Figure to `path` with the suffix of each of the formats, whole or not at all, without the time of day."""
   for kind in formats:
     with replacing(path.with_suffix(f'.{kind}')) as temporary:
-      figure.savefig(temporary, format=kind)
+      figure.savefig(temporary, format=kind, metadata={'CreationDate': None} if kind == 'pdf' else None)

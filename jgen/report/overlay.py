@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 import numpy as np
 
+from jgen.report import drawing
 from jgen.report.drawing import DPI, REFERENCE_STYLE, draw_curve, label, set_style, smoothing_note, smoothing_window
 
 
@@ -27,6 +28,8 @@ def overlay(row, records):
     axes.set_ylabel(ylabel if _differ(panels) else '')
     axes.label_outer()
   _share_steps(all_axes)
+  per_step = {record.epochs_per_step for name, record in records.items() if any(name in each for _, _, each in panels)}
+  drawing.add_epochs(all_axes[0], per_step.pop() if len(per_step) == 1 else None)   # runs may differ in it
   figure.suptitle(row.title)
   figure.supylabel('' if _differ(panels) else panels[0][1], fontsize='medium')
   lines = [Line2D([], [], color=colors[name], linewidth=1.8, label=textwrap.fill(name, 50))
@@ -42,7 +45,7 @@ def _panels(row, records):
   """[(title, y label, {run: (steps, values)})]: a panel for each series and, among the runs that have it, each unit."""
   panels = []
   for column in row.shown({column for record in records.values() for column in record.series}):
-    by_unit = {}
+    by_unit: dict[tuple[tuple[str, ...], str], dict] = {}
     for name, record in records.items():
       if column in record.series:
         unit = tuple(str(record.config[key]) for key in row.units if record.config.get(key))

@@ -3,6 +3,8 @@
 import math
 import shlex
 
+from jgen.host.progress import epochs_text
+from jgen.networks.listing import HEADER
 from jgen.report import captions, comparison
 from jgen.report.drawing import Curves, label, number_text
 from jgen.report.figures import FIGURES, draw_figures
@@ -96,7 +98,7 @@ def _facts(stored):
 
 def _epochs(stored):
   epochs = stored.epochs(stored.step)
-  return '' if epochs is None else f', {epochs:,.3g} epochs' if epochs < 1_000 else f', {epochs:,.0f} epochs'
+  return '' if epochs is None else f', {epochs_text(epochs)}'
 
 
 def _hardware(start):
@@ -137,7 +139,7 @@ def _changes(stored, numbers):
 
 def _scores(stored, numbers):
   """The last value of every score, and the best one where it is known which that is."""
-  history = {}
+  history: dict[str, dict[int, scores_lib.Score]] = {}
   for evaluation in stored.evaluations:
     for name, score in evaluation.scores().items():
       if not scores_lib.is_setting(name):
@@ -271,7 +273,11 @@ def _finding(row):
 
 
 def _networks(stored, numbers):
-  """A table a network: each parameter's shape and size."""
+  """A table a network: its layers; of runs of earlier versions, each parameter's shape and size."""
+  rows = stored.model.get('layers', [])
+  if rows:
+    return [_layers(name, [row for row in rows if row[0].startswith(f'{name}/')], numbers)
+            for name in dict.fromkeys(row[0].partition('/')[0] for row in rows)]
   tables = []
   for name, parameters in stored.model.get('networks', {}).items():
     sizes = {path: math.prod(shape) for path, shape in parameters.items()}
@@ -282,6 +288,15 @@ def _networks(stored, numbers):
     tables.append(numbers.table(f'Parameters of the {name}', f'{sum(sizes.values()):,} in all.', rows,
                                 ('parameter', 'shape', 'numbers'), numeric=True))
   return tables
+
+
+def _layers(name, rows, numbers):
+  """The table of a network's layers, without the columns that are empty."""
+  shown = [column for column in range(len(HEADER)) if any(row[column] for row in rows)]
+  return numbers.table(
+      f'Layers of the {name}', 'In the order of the data. Outputs are height x width x channels of one image; '
+      'parameters include those of the normalisation.',
+      [[row[column].removeprefix(f'{name}/') for column in shown] for row in rows], [HEADER[i] for i in shown])
 
 
 def _totals(stored, numbers):

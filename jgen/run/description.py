@@ -1,34 +1,50 @@
-"""model.json and origin.json: what a run folder knows of its model and of the config file that it came from."""
+"""model.json, networks.txt and origin.json: what a run folder knows of its model, and of its config file."""
 
 import json
+import math
 from pathlib import Path
 import shlex
+from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from jgen.files import write_text
+from jgen.networks import listing
 from jgen.run import config_file
 from jgen.run.config import flatten
 
-MODEL, ORIGIN = 'model.json', 'origin.json'
+MODEL, NETWORKS, ORIGIN = 'model.json', 'networks.txt', 'origin.json'
 
 
-def store_model(folder, family):
-  """Writes every parameter's shape, network by network, and what else a report says of the model.
+def text_of_networks(networks, layers):
+  """The table of layers, the number of parameters of each network and, in the last line, their total."""
+  totals = {name: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)) for name, params in networks.items()}
+  return '\n'.join([*listing.table(layers), '',
+                    *(f'{name}: {total:,} parameters' for name, total in totals.items()),
+                    f'total parameters: {sum(totals.values())}'])
+
+
+def store_model(folder: str | Path, family: Any) -> None:
+  """Writes networks.txt, and in model.json every layer, every parameter's shape and what else a report says.
 
   Args:
     folder: the run folder.
     family: the run's `jgen.families.base.Family`.
   """
-  networks = {name: {jax.tree_util.keystr(path, simple=True, separator='/'): list(leaf.shape)
-                     for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
-              for name, params in family.networks().items()}
+  networks = family.networks()
+  shapes = {name: {jax.tree_util.keystr(path, simple=True, separator='/'): list(leaf.shape)
+                   for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+            for name, params in networks.items()}
+  layers = listing.layers_of(family.passes(), networks)
   write_text(Path(folder) / MODEL, json.dumps(
       {'family': type(family).__name__, 'batches_per_step': family.batches_per_step,
-       'samples_note': family.samples_note, 'networks': networks}, indent=2) + '\n')
+       'samples_note': family.samples_note, 'networks': shapes, 'layers': [layer.row() for layer in layers]},
+      indent=2) + '\n')
+  write_text(Path(folder) / NETWORKS, text_of_networks(networks, layers) + '\n')
 
 
-def store_origin(folder, config, command):
+def store_origin(folder: str | Path, config: ConfigDict, command: str) -> None:
   """Writes the config file that the command names, and in which keys the run differs from it.
 
   A command without --config goes on with the run that is there, and what was written for it stays; for a new run it

@@ -7,7 +7,7 @@ import numpy as np
 
 from jgen.run.config import flatten
 from jgen.run.folder import read_config
-from jgen.run.metrics import read_rows
+from jgen.run.metrics import EPOCH, read_rows
 from jgen.run.scores import read_all
 
 
@@ -18,9 +18,10 @@ class Record:
   series: dict[str, tuple[np.ndarray, np.ndarray]]   # name: (rising training steps [R], values [R])
   latest: dict[str, object]                          # entries of each evaluator's last evaluation, lists too
   config: dict[str, object] = dataclasses.field(default_factory=dict)   # {dotted key: value} of config.json
+  epochs_per_step: float | None = None               # passes over the training images; None where not stored
 
 
-def read_record(workdir):
+def read_record(workdir: str | Path) -> Record:
   """The Record of a run folder; evaluations are named as in TensorBoard, `<evaluator>/<entry>`.
 
   Raises UserError, naming the file, where one of the files is damaged.
@@ -30,10 +31,11 @@ def read_record(workdir):
   for name in ('metrics.csv', 'speed.csv'):
     series |= read_rows(workdir / name).series()
   config = flatten(read_config(workdir)) if (workdir / 'config.json').exists() else {}
-  return Record(series, latest, config)
+  steps, epochs = series.pop(EPOCH, ((), ()))
+  return Record(series, latest, config, epochs[-1] / steps[-1] if len(steps) else None)
 
 
-def read_metrics(workdir):
+def read_metrics(workdir: str | Path) -> dict[str, np.ndarray]:
   """{column: float64 [R]} of a run's metrics.csv, 'step' among them; {} where it has not logged yet.
 
   Raises:
@@ -46,7 +48,8 @@ def read_metrics(workdir):
 
 def _read_evaluations(folder):
   """The series and the latest entries of a Record, from all evaluations in the order of their steps."""
-  scalars, latest = {}, {}
+  scalars: dict[str, list[tuple[int, float]]] = {}
+  latest: dict[str, object] = {}
   for evaluation in read_all(folder):
     for name, value in evaluation.numbers().items():
       scalars.setdefault(name, []).append((evaluation.step, value))

@@ -1,13 +1,16 @@
 """Labels as a person names them: by number, by the class's name, or as ATTRIBUTE=VALUE."""
 
 import difflib
+from typing import Any
 
+from jaxtyping import Int
 import numpy as np
 
+from jgen.data.spec import Spec
 from jgen.errors import UserError
 
 
-def numbers(wanted, spec, attribute=''):
+def numbers(wanted: Any, spec: Spec, attribute: str = '') -> Int[np.ndarray, ' k']:
   """Class numbers int32 [k] of labels as they were named.
 
   Args:

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -13,10 +14,13 @@ from jgen.keys import chosen, key, section, table
 from jgen.networks.products import PRECISIONS
 from jgen.run.checkpoints import Keys as CheckpointKeys
 from jgen.run.folder import read_config
-from jgen.training import profile
+from jgen.training import length, profile
 from jgen.training.doctor import Limits
 from jgen.training.loggers import LOGGERS
 
+# {family: the dataclass of its prior's section} of the families that are priors.
+_PRIORS = {name: prior.declarations[''] for name, declaration in families.KEYS.items()
+           if isinstance(prior := keys.declared(declaration).get('prior'), keys.Section)}
 _ALIGNED = ('num_steps', 'sample_every_steps', 'evaluate_every_steps', 'checkpoint_every_steps')
 
 
@@ -25,9 +29,12 @@ class Steps:
   """The keys of how long and how often, of a run and of a prior's."""
 
   family: str = key('', "the model family; '' with --mode=score alone",
-                    names=collections.ChainMap({'': None}, families.FAMILIES))
-  num_steps: int = key(10_000, "training steps in all (a GAN's: its critic's updates, then its generator's)",
-                       at_least=1)
+                    names=collections.ChainMap[str, Any]({'': None}, families.FAMILIES))
+  num_steps: int = key(10_000, "training steps in all (a GAN's: updates of the critic, or discriminator, then the "
+                               "generator's); 0 where num_epochs says how long", at_least=0)
+  num_epochs: float = key(0., 'passes over the training images, in the place of num_steps, as 20 or 0.5; a GAN that '
+                              'consumes several batches a step passes as often with fewer steps; 0 for num_steps',
+                          at_least=0)
   batch_size: int = key(64, 'images a batch, over all devices and processes', at_least=1)
   steps_per_dispatch: int = key(1, 'steps compiled into one call of the device', at_least=1)
   log_every_steps: int = key(100, 'steps between rows of metrics.csv and TensorBoard scalars', at_least=1)
@@ -47,9 +54,7 @@ class PriorSteps(Steps):
   batch_size: int = key(100, 'latents a batch, over all devices', at_least=1)
   evaluate_every_steps: int = key(1_000, 'steps between evaluations; 0 evaluates at the end only', at_least=0)
   evaluators: object = table(evaluation.EVALUATORS, 'what the prior is measured by, a section each', ('held_out',))
-  model: object = chosen('family', {
-      name: keys.declared(declaration)['prior'].declarations[''] for name, declaration in families.KEYS.items()
-      if 'prior' in keys.declared(declaration)}, 'the section of the family')
+  model: object = chosen('family', _PRIORS, 'the section of the family')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +115,7 @@ def completed(stored):
 
 def stored_config(folder):
   """The config that a run folder holds, a locked ConfigDict; raises UserError where there is none."""
-  return ConfigDict(_with_tuples(completed(read_config(folder)))).lock()
+  return ConfigDict(_with_tuples(length.as_asked(completed(read_config(folder))))).lock()
 
 
 def _with_tuples(value):
@@ -123,6 +128,7 @@ def _with_tuples(value):
 def check(config):
   """Raises UserError for a config that no run can work with: see `jgen.keys.check`, and what must hold between keys."""
   keys.check(Config, config, 'config')
+  length.check(config)
   per_dispatch = config.steps_per_dispatch
   for name in _ALIGNED:
     if config[name] % per_dispatch:

@@ -50,6 +50,9 @@ class Trainer:
                           quiet=jax.process_index() > 0 or first_step == self.config.num_steps)
       environment.record_start(self.folder, first_step, self.splits.train.source)
       description.store_model(self.folder, self.family)
+      compiled = Compiled(self.family)
+      if not first_step:                # before the step is compiled, which may take a minute
+        self.sheets(compiled, actions.NoWriter()).draw(0, state)
       dispatch = self.dispatch(state, progress.say) if first_step < self.config.num_steps else None
     with contextlib.ExitStack() as stack:
       opened = lambda closable: stack.enter_context(contextlib.closing(closable))
@@ -62,10 +65,12 @@ class Trainer:
       speed = opened(Speed(self.folder, first_step, images_per_step))
       figures = opened(actions.DrawFigures(
           self.config.evaluate_every_steps or self.config.sample_every_steps, self.folder))
-      monitor = Monitor(self.config.log_every_steps, metrics_file, writer, progress, doctor, speed)
-      todo = self.actions(writer, doctor, figures)
+      epochs_per_step = images_per_step / len(self.splits.train.images)
+      monitor = Monitor(
+          self.config.log_every_steps, epochs_per_step, metrics_file, writer, progress, doctor, speed)
+      todo = self.actions(compiled, writer, doctor, figures)
       if not first_step:
-        todo[0](0, state, {})
+        todo[0].show(0)
       self.complete(first_step, state, todo, stop)
       step = self.loop(dispatch, state, first_step, monitor, todo, stop)
       monitor.flush()
@@ -97,17 +102,22 @@ class Trainer:
     say(str(step_cost))
     return compiled
 
-  def actions(self, writer, doctor, figures):
-    """What is done between steps, in this order: what takes long at the end comes after the state is saved."""
-    config, compiled = self.config, Compiled(self.family)
+  def sheets(self, compiled, writer):
+    """The action that draws sheets of samples."""
+    config = self.config
     sheet = actions.sheet_of(self.family, self.splits.train.spec, config.samples_per_class, config.num_samples)
+    return actions.DrawSamples(config.sample_every_steps, compiled, self.folder, sheet, config.seed, writer,
+                               self.splits.train, config.steps_per_dispatch)
+
+  def actions(self, compiled, writer, doctor, figures):
+    """What is done between steps, in this order: what takes long at the end comes after the state is saved."""
+    config = self.config
     all_along, at_end = (
         actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder, config.seed, writer, doctor.add)
         for every_steps, evaluators in self.evaluations())
     return (
-        actions.DrawSamples(config.sample_every_steps, compiled, self.folder, sheet, config.seed, writer,
-                            self.splits.train, config.steps_per_dispatch),
-        all_along, figures, actions.Save(config.checkpoint_every_steps, self.checkpoints), at_end)
+        self.sheets(compiled, writer), all_along, figures,
+        actions.Save(config.checkpoint_every_steps, self.checkpoints), at_end)
 
   def evaluations(self):
     """(every how many steps, evaluators) of those that run all along and of those that run at the end."""
@@ -138,7 +148,8 @@ class Trainer:
 
   def act(self, step, state, todo, stop, stopping):
     """Does what is due after a step: where a stop is requested meanwhile, only the saving. Returns whether it saved."""
-    scores, saved = {}, False
+    scores: dict[str, float] = {}
+    saved = False
     for action in todo:
       if action.due(step, step == self.config.num_steps, stopping or stop.requested):
         call = functools.partial(action, step, state, scores)

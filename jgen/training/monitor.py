@@ -3,14 +3,15 @@
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.run.metrics import EPOCH
 
 
 class Monitor:
   """Checks every step's metrics, writes those that are due and shows them to the doctor, shows the progress."""
 
-  def __init__(self, log_every_steps, metrics_file, writer, progress, doctor, speed):
+  def __init__(self, log_every_steps, epochs_per_step, metrics_file, writer, progress, doctor, speed):
     """`writer` is a clu metric writer, `doctor` a `Doctor` and `speed` a `Speed` of jgen.training."""
-    self._log_every_steps = log_every_steps
+    self._log_every_steps, self._epochs_per_step = log_every_steps, epochs_per_step
     self._metrics_file, self._writer, self._progress, self._doctor = metrics_file, writer, progress, doctor
     self._speed, self._pending = speed, None
 
@@ -36,8 +37,9 @@ class Monitor:
       step, scalars = last - steps + 1 + i, {name: float(values[i]) for name, values in table.items()}
       check_finite(step, scalars)
       if step % self._log_every_steps == 0:
-        self._metrics_file.write(step, scalars)
-        self._writer.write_scalars(step, {**scalars, **self._speed.add(step)})
+        row = {EPOCH: step * self._epochs_per_step, **scalars}
+        self._metrics_file.write(step, row)
+        self._writer.write_scalars(step, {**row, **self._speed.add(step)})
         self._doctor.add(step, scalars)
     self._progress.update(last, scalars)
 

@@ -1,5 +1,7 @@
 """A trace of some training steps, for TensorBoard's profiler."""
 
+import math
+
 import jax
 
 from jgen.errors import UserError
@@ -10,9 +12,10 @@ def check(section):
   steps, per_dispatch = tuple(section.profile_steps), section.steps_per_dispatch
   if not steps:
     return
-  if len(steps) != 2 or not 0 <= steps[0] < steps[1] <= section.num_steps or any(s % per_dispatch for s in steps):
+  last = section.num_steps or math.inf   # of a run by epochs, known with its images
+  if len(steps) != 2 or not 0 <= steps[0] < steps[1] <= last or any(s % per_dispatch for s in steps):
     raise UserError(f'config.profile_steps is {steps}; expected (), or two multiples of config.steps_per_dispatch '
-                    f'({per_dispatch}), the first below the second, from 0 to config.num_steps ({section.num_steps})')
+                    f'({per_dispatch}), the first below the second, from 0 to the last step ({last})')
 
 
 class Profiler:

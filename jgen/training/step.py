@@ -39,7 +39,7 @@ def make_dispatch(family, augment=augmentation.unchanged, precision='float32', d
   def dispatch(state, batches, key):
     with products_in(precision):
       return lax.scan(functools.partial(step_on_device, family, augment, key), state, batches)
-  return over_devices(dispatch, in_axes=(0, 0, None), donate=0, devices=devices)
+  return over_devices(dispatch, in_axes=(0, 0, None), donate=(0,), devices=devices)
 
 
 def compiled_dispatch(dispatch, state, batches, key):

@@ -52,3 +52,10 @@ def test_every_command_names_keys_and_splits_that_are(arguments, files):
     data.describe(config.data)
   trains = not any(argument.startswith('--mode') for argument in arguments)
   assert not (trains and config.model.get('conditional')) or spec.num_classes
+
+
+def test_each_page_that_tells_of_a_critic_is_found_by_the_word_discriminator():
+  pages = {path.name: path.read_text('utf-8') for path in (ROOT / 'README.md', *(ROOT / 'docs').rglob('*.md'))}
+  prose = {name: re.sub(r'```.*?```|`[^`]*`', '', text, flags=re.DOTALL) for name, text in pages.items()}
+  telling = [name for name, text in prose.items() if re.search(r"\bcritic('s)?\b", text)]
+  assert 'gan.md' in telling and [name for name in telling if 'discriminator' not in pages[name]] == []

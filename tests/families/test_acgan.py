@@ -37,25 +37,10 @@ FORMS = {   # config: the critic's (features, kernel, stride, padding) and the p
         (101, (1024, 512, 256, 128)))}
 
 
-def as_jgen(twin, map_size):
-  """The parameters of a TwoHeadedCritic, in jgen's order of axes."""
-  kinds = [type(layer).__name__ for layer in twin.body]
-  number = lambda tensor: tensor.detach().numpy()
-  convolutions, norms = ([layer for layer, kind in zip(twin.body, kinds, strict=True) if kind == wanted]
-                         for wanted in ('Conv2d', 'BatchNorm2d'))
-  params = {f'layer_{i}': {'kernel': number(layer.weight).transpose(2, 3, 1, 0)}
-            for i, layer in enumerate(convolutions)}
-  params |= {f'BatchNorm_{i}': {'scale': number(norm.weight), 'bias': number(norm.bias)}
-             for i, norm in enumerate(norms)}
-  for name, head in ((f'layer_{len(convolutions)}', twin.head), ('class_head', twin.further)):
-    by_pixel = number(head.weight).reshape(len(head.weight), -1, map_size).transpose(2, 1, 0)
-    params[name] = {'kernel': by_pixel.reshape(-1, len(head.weight)), 'bias': number(head.bias)}
-  return params
-
-
 @pytest.mark.parametrize('name', list(FORMS))
 def test_networks_are_the_published_ones(name):
   torch = pytest.importorskip('torch', reason='the twins are written in PyTorch: pip install torch')
+  from helpers import from_torch
   twins, two_headed = (importlib.import_module(f'benchmarks.{name}') for name in ('twins', 'two_headed_twins'))
   layers, map_size, (inputs, features) = FORMS[name]
   config = importlib.import_module(f'configs.{name}').get_config()
@@ -68,7 +53,7 @@ def test_networks_are_the_published_ones(name):
   section.dropout = 0.                  # each side would drop others
   module = networks.critic(section, (64, 64, 3), dcgan.ClassifyingCritic, num_classes=2)
   images = np.random.default_rng().uniform(-1, 1, (4, 64, 64, 3)).astype(np.float32)
-  variables = {'params': as_jgen(twin, map_size)}
+  variables = {'params': from_torch.two_headed_critic(twin)}
   def forward(x):
     return module.apply(variables, x, train=True, mutable=['batch_stats'])[0]
   outputs = jax.pmap(forward, AXIS, devices=jax.devices()[:1])(images[None])

@@ -111,3 +111,23 @@ def test_warnings_of_other_libraries_are_shown():
   done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True)
   assert done.returncode == 0, done.stderr
   assert done.stderr.count('shown') == 2 and 'hidden' not in done.stderr
+
+
+def test_a_read_that_ends_after_its_event_loop_is_not_shown_as_an_error():
+  """Orbax closes its loop as soon as one of several reads fails. Other errors of such threads are still shown."""
+  program = '''
+from jgen.host import runtime
+runtime.prepare()
+import asyncio, threading, tensorstore
+loop = asyncio.new_event_loop()
+loop.close()
+def end(callback):
+  promise, future = tensorstore.Promise.new()
+  future.add_done_callback(callback)
+  thread = threading.Thread(target=promise.set_result, args=(1,))
+  thread.start(), thread.join(), future.result()
+end(lambda future: loop.call_soon_threadsafe(print))
+end(lambda future: {}["another error"])
+'''
+  done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True, check=True)
+  assert 'another error' in done.stderr and 'loop' not in done.stderr

@@ -163,6 +163,18 @@ def test_dropout_drops_at_its_rate_and_keeps_the_mean():
   assert np.abs(np.corrcoef(kept) - np.eye(50)).max() < 0.35   # another mask for each image
 
 
+def test_the_first_layer_of_a_generator_begins_as_pytorchs_transposed_convolution():
+  """PyTorch counts the outputs of a transposed convolution, and the kernel's pixels, as its fan-in."""
+  torch = pytest.importorskip('torch', reason='the reference is PyTorch')
+  section = recipes.model('gan').generator
+  section.features, section.normalization, section.kernel_init = (32, 16, 8), 'none', 'pytorch'
+  params = networks.generator(section, (32, 32, 3)).init(jax.random.key(0), np.zeros((1, 500)), train=True)['params']
+  kernel = next(leaf for leaf in jax.tree.leaves(params) if leaf.shape[0] == 500)
+  assert kernel.shape == (500, 32 * 16)
+  theirs = torch.nn.ConvTranspose2d(500, 32, 4).weight.detach().abs().max()
+  np.testing.assert_allclose(np.abs(kernel).max(), theirs, rtol=1e-3)
+
+
 def test_networks_drop_where_they_are_asked_to():
   latents = np.random.default_rng().normal(size=(4, 5)).astype(np.float32)
   def outputs(at_sampling, train):

@@ -16,6 +16,7 @@ from jgen.training import step
 
 torch = pytest.importorskip('torch', reason='the twins are written in PyTorch: pip install torch')
 twins = pytest.importorskip('benchmarks.twins')
+from_torch = pytest.importorskip('helpers.from_torch')
 nn = torch.nn
 
 CHANNELS = {'vae_celeba': 3, 'vae_celeba_small': 3, 'vae_celeba_fullyconv': 3, 'vae_celeba_gaussian': 3, 'vae_anime': 3,
@@ -44,39 +45,6 @@ def test_parameters_are_as_many_as_pytorch_counts(name):
   assert count(params) == expected == PUBLISHED.get(name, expected)
 
 
-def as_jgen(trainer, get):
-  """jgen's tree of what `get` gives of each of the twin's tensors, their axes in jgen's order."""
-  layers = [layer for layer in trainer.encoder if isinstance(layer, nn.Conv2d)]
-  encoder = {f'layer_{i}': convolution(layer, get) for i, layer in enumerate(layers)}
-  for name, head in zip(('mean', 'log_variance'), trainer.encoder[-1].heads, strict=True):
-    layer = next(child for child in head if isinstance(child, nn.Linear | nn.Conv2d))
-    channels = layers[-1].out_channels
-    maps = get(layer.weight).reshape(len(layer.weight), channels, *[int((layer.weight[0].numel() / channels)**0.5)] * 2)
-    encoder[name] = {'kernel': maps.transpose(2, 3, 1, 0).reshape(-1, len(maps)), 'bias': get(layer.bias)}
-  first, *rest = [layer for layer in trainer.decoder if isinstance(layer, nn.Linear | nn.ConvTranspose2d)]
-  decoder = first_of_decoder(first, rest[0].in_channels, get)
-  decoder |= {f'layer_{i}': convolution(layer, get) for i, layer in enumerate(rest, start=1)}
-  for network, twin in ((encoder, trainer.encoder), (decoder, trainer.decoder)):
-    norms = [layer for layer in twin if isinstance(layer, nn.BatchNorm2d)]
-    network |= {f'BatchNorm_{i}': {'scale': get(norm.weight), 'bias': get(norm.bias)} for i, norm in enumerate(norms)}
-  return {'encoder': encoder, 'decoder': decoder}
-
-
-def convolution(layer, get):
-  bias = {} if layer.bias is None else {'bias': get(layer.bias)}
-  return {'kernel': get(layer.weight).transpose(2, 3, 1, 0), **bias}   # [in, out] of a transposed one, else [out, in]
-
-
-def first_of_decoder(layer, channels, get):
-  weight, bias = get(layer.weight), get(layer.bias)
-  if isinstance(layer, nn.ConvTranspose2d):
-    return {'layer_0': {'kernel': weight.transpose(0, 2, 3, 1).reshape(len(weight), -1)}, 'layer_0_bias': bias}
-  side = int((len(weight) / channels)**0.5)
-  return {'layer_0': {
-      'kernel': weight.reshape(channels, side, side, -1).transpose(3, 1, 2, 0).reshape(weight.shape[1], -1),
-      'bias': bias.reshape(channels, side, side).transpose(1, 2, 0).ravel()}}
-
-
 def small(name):
   """A config of the same layers with few channels and latents, trained by plain descent at rate 1."""
   config = importlib.import_module(f'configs.{name}').get_config()
@@ -99,7 +67,7 @@ def test_one_step_is_pytorchs(name):
   config.model.optimizer.update(name='sgd', learning_rate=1., b1=0.5)   # b1, which it does not read, as by default
   family, first, key = families.create(config, dataset.spec), jax.devices()[:1], jax.random.key(5)
   state = family.init_from_data(family.init(key), dataset)
-  start = jax.tree.map(np.array, as_jgen(twin, lambda tensor: tensor.detach().numpy()))
+  start = jax.tree.map(np.array, from_torch.vae(twin))
   assert jax.tree.structure(start) == jax.tree.structure(dict(state.params['vae']))
   state = jax_utils.replicate(state.replace(params={'vae': start}), first)
   state, metrics = step.make_dispatch(family, devices=first)(
@@ -116,7 +84,7 @@ def test_one_step_is_pytorchs(name):
   np.testing.assert_allclose(measured['vae/loss'], loss.item(), rtol=1e-4)
   np.testing.assert_allclose(measured['vae/kl'], kl.mean().item(), rtol=1e-4)
   np.testing.assert_allclose(measured['vae/mse'], ((output - x)**2).mean().item(), rtol=1e-4)
-  expected = as_jgen(twin, lambda tensor: tensor.grad.numpy())
+  expected = from_torch.vae(twin, lambda tensor: tensor.grad.numpy())
   end = jax.tree.map(lambda x: np.asarray(x)[0], state.params['vae'])
   # A difference of parameters has their rounding; the gradient of a bias before BatchNorm is nothing else.
   floor = 1e-2 * max(np.abs(gradient).max() for gradient in jax.tree.leaves(expected))

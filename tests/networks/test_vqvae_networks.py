@@ -13,7 +13,7 @@ from jgen.training import step
 
 torch = pytest.importorskip('torch', reason='the twins are written in PyTorch: pip install torch')
 twins = pytest.importorskip('benchmarks.twins')
-nn = torch.nn
+from_torch = pytest.importorskip('helpers.from_torch')
 
 
 def count(params):
@@ -28,18 +28,6 @@ def test_parameters_are_as_many_as_pytorch_counts():
   assert count(family.networks()) == expected == 345_523
 
 
-def as_jgen(trainer, get):
-  """jgen's tree of what `get` gives of each of the twin's tensors, their axes in jgen's order."""
-  def network(twin, first):
-    layers = [layer for layer in twin if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
-    norms = [layer for layer in twin if isinstance(layer, nn.BatchNorm2d)]
-    return {f'layer_{i}': {'kernel': get(layer.weight).transpose(2, 3, 1, 0), 'bias': get(layer.bias)}
-            for i, layer in enumerate(layers, start=first)} | {
-                f'BatchNorm_{i}': {'scale': get(norm.weight), 'bias': get(norm.bias)} for i, norm in enumerate(norms)}
-  return {'encoder': network(trainer.encoder, 0), 'decoder': network(trainer.decoder, 1),
-          'quantizer': {'codebook': get(trainer.quantizer.codebook.weight)}}
-
-
 @pytest.mark.parametrize('grouping', ['positions', 'maps'])
 def test_one_step_is_pytorchs(grouping):
   config = vqvae_tiny_imagenet.get_config()
@@ -52,7 +40,7 @@ def test_one_step_is_pytorchs(grouping):
   model.optimizer.name, model.optimizer.learning_rate = 'sgd', 1.
   family, first, key = families.create(config, Spec('made', (64, 64, 3))), jax.devices()[:1], jax.random.key(5)
   state = jax.jit(family.init)(key)
-  start = jax.tree.map(np.array, as_jgen(twin, lambda tensor: tensor.detach().numpy()))
+  start = jax.tree.map(np.array, from_torch.vqvae(twin))
   assert jax.tree.structure(start) == jax.tree.structure(dict(state.params['vqvae']))
   state = jax_utils.replicate(state.replace(params={'vqvae': start}), first)
   state, metrics = step.make_dispatch(family, devices=first)(
@@ -61,7 +49,7 @@ def test_one_step_is_pytorchs(grouping):
   loss = twin.loss(torch.tensor(images.transpose(0, 3, 1, 2) / np.float32(127.5) - 1))
   loss.backward()
   np.testing.assert_allclose(metrics['vqvae/loss'][0, 0], loss.item(), rtol=1e-4)
-  expected = as_jgen(twin, lambda tensor: tensor.grad.numpy())
+  expected = from_torch.vqvae(twin, lambda tensor: tensor.grad.numpy())
   assert (codebook_of({'vqvae': expected}) != 0).any(1).sum() > 5   # codes that are in use
   end = jax.tree.map(lambda x: np.asarray(x)[0], state.params['vqvae'])
   # A difference of parameters has their rounding; the gradient of a bias before BatchNorm is nothing else.

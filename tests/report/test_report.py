@@ -183,6 +183,8 @@ def test_only_what_was_logged_is_drawn(tmp_path):
   write_metrics(tmp_path, [100, 200], {'critic/loss': [1., 2.], 'other/number': [3., 4.]})
   assert draw_figures(str(tmp_path)) == [tmp_path / 'figures' / 'losses.png']
   assert [path.name for path in (tmp_path / 'figures').iterdir()] == ['losses.png']
+  draw_figures(tmp_path, ('pdf',))      # the same numbers are the same bytes, whenever they are drawn
+  assert b'CreationDate' not in (tmp_path / 'figures' / 'losses.pdf').read_bytes()
 
 
 def test_curves_are_drawn_raw_and_smoothed(workdir):

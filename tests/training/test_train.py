@@ -16,8 +16,11 @@ from jgen.commands import evaluate, train
 from jgen.errors import UserError
 from jgen.evaluation.class_consistency import ClassConsistency
 from jgen.host import locks
+from jgen.run.metrics import read_rows
+from jgen.run.records import read_record
 from jgen.training import setup
 from jgen.training.config import check as check_config
+from jgen.training.config import stored_config
 
 
 def run(folder, config):
@@ -92,10 +95,26 @@ def test_the_summary_says_where_everything_is(copy, capsys):
   assert 'class_consistency: accuracy' in out
 
 
-def test_continued_to_more_steps_is_the_longer_run(copy, tmp_path):
-  run(copy, with_evaluator(tiny.wgan(num_steps=12, **BEST)))
+def by_epochs(epochs):
+  return with_evaluator(tiny.wgan(num_steps=0, num_epochs=epochs, **BEST))
+
+
+def test_continued_to_more_steps_or_epochs_is_the_longer_run(copy, tmp_path, capsys):
+  run(copy, by_epochs(0.39))            # of 1,468 images, by 3 batches of 16 a step: 11.93 steps
+  assert 'length: 12 steps of 48 images, 0.392 epochs of 1,468 training images' in capsys.readouterr().out
   run(tmp_path / 'whole', with_evaluator(tiny.wgan(num_steps=12, **BEST)))
   assert (copy / 'metrics.csv').read_bytes() == (tmp_path / 'whole/metrics.csv').read_bytes()
+  rows = read_rows(copy / 'metrics.csv')
+  np.testing.assert_allclose(rows.series()['epoch'][1], rows.steps * 48 / 1468, rtol=1e-12)
+  stored = json.loads((copy / 'config.json').read_text())
+  assert (stored['num_steps'], stored['num_epochs']) == (12, 0.39)
+  again = stored_config(copy)           # as it was asked for: the folder alone continues the run
+  assert (again.num_steps, again.num_epochs) == (0, 0.39)
+  assert 'epoch' not in read_record(copy).series and read_record(copy).epochs_per_step == pytest.approx(48 / 1468)
+  before = contents(copy)
+  with pytest.raises(UserError, match='is trained to step 12, and config.num_epochs=0.16 is step 5; ask for more'):
+    run(copy, by_epochs(0.16))
+  assert contents(copy) == before
 
 
 def test_evaluating_the_run_again_gives_its_numbers(copy, finished, capsys):
@@ -290,6 +309,9 @@ def test_a_batch_that_does_not_divide_over_the_devices_is_refused(tmp_path):
     ({'model.critic.normalization': 'bach'}, "did you mean 'batch'"),
     ({'model.generator_optimizer.name': 'adm'}, "did you mean 'adam'"),
     ({'family': 'gam'}, "did you mean 'gan'"),
+    ({'num_epochs': 2.}, 'config.num_steps is 8 and config.num_epochs is 2; a run has one length'),
+    ({'num_steps': 0}, 'config.num_steps and config.num_epochs are both 0; set one'),
+    ({'num_steps': 0, 'num_epochs': -0.5}, 'config.num_epochs is -0.5; expected a number, at least 0'),
     ({'data.name': 'digit'}, "did you mean 'digits'"),
     ({'model.critic_steps': 0}, 'at least 1'),
     ({'model.generator.features': (8, 8, 8, 8)}, 'do not divide by 16'),

@@ -1,0 +1,150 @@
+"""The layers of networks as reports print them: read off a traced forward pass of the modules themselves."""
+
+from collections.abc import Callable
+import dataclasses
+import math
+
+from flax import linen as nn
+import jax
+
+from jgen import activations
+from jgen.networks.convolution.layers import Conv, ConvTranspose
+from jgen.networks.convolution.resampling import Resampling
+from jgen.networks.layers import BatchNorm, Dense, Dropout
+from jgen.networks.quantizer import Quantizer
+from jgen.networks.spectral import SpectralNorm
+
+HEADER = ('layer', 'kind', 'channels', 'kernel', 'stride', 'padding', 'bias', 'normalisation', 'activation',
+          'output', 'parameters')
+_NORMALIZATIONS = {BatchNorm: 'batch', nn.InstanceNorm: 'instance', nn.LayerNorm: 'layer', SpectralNorm: 'spectral'}
+
+
+@dataclasses.dataclass
+class Layer:
+  """One row: a layer with parameters, with what normalises and activates its output."""
+
+  path: tuple[str, ...]                 # its name in the tree of parameters, the network's name first
+  kind: str
+  channels: str = ''
+  kernel: str = ''
+  stride: str = ''
+  padding: str = ''
+  bias: str = ''
+  normalization: str = ''
+  activation: str = ''                  # and the dropout after it
+  output: str = ''                      # the shape of the layer's output for one image, HxWxC
+  parameters: int = 0                   # those of its normalisation included
+
+  def row(self):
+    """The texts of its cells, as in HEADER."""
+    return ('/'.join(self.path), self.kind, self.channels, self.kernel, self.stride, self.padding, self.bias,
+            self.normalization, self.activation, self.output, f'{self.parameters:,}')
+
+
+def layers_of(passes: dict[str, Callable], networks: dict) -> list[Layer]:
+  """The layers of networks in the order of the data.
+
+  Args:
+    passes: {network: a function of no arguments that runs its module in training, with new parameters}.
+    networks: {network: its parameters as shapes}. What no layer has, as a table of embeddings, gets a row of its own.
+  """
+  layers = []
+  for name in (*passes, *(name for name in networks if name not in passes)):
+    found = _Listing(name)
+    if name in passes:
+      with nn.intercept_methods(found.intercept), activations.heard_by(found.activate):
+        jax.eval_shape(passes[name])
+    layers += found.with_parameters(networks[name])
+  return layers
+
+
+class _Listing:
+  """Layers of one network, while its forward pass is traced."""
+
+  def __init__(self, name):
+    self._name, self._layers, self._owners = name, [], {}   # _owners: {path of a module: the layer that counts it}
+
+  def intercept(self, call, arguments, keywords, context):
+    """What `nn.intercept_methods` calls in the place of every method of a module."""
+    module, path = context.module, (self._name, *context.module.path)
+    if context.method_name != '__call__' or path in self._owners:   # a layer that runs again
+      return call(*arguments, **keywords)
+    before, layer = len(self._layers), self.begin(module, path)
+    output = call(*arguments, **keywords)
+    if isinstance(module, Resampling):  # it is the layer, and its convolution a part of it
+      layer, self._layers[before:] = self._layers[before], self._layers[before:before + 1]
+      layer.path, layer.kind = path, type(module).__name__
+    if layer:
+      self._owners[path] = layer
+      self.describe(layer, arguments, output)
+    return output
+
+  def begin(self, module, path):
+    """The new Layer of a module that has its own row; None for others, which are told to the layer before."""
+    norm = next((name for kind, name in _NORMALIZATIONS.items() if isinstance(module, kind)), '')
+    last = self._layers[-1] if self._layers else None
+    if last and isinstance(module, SpectralNorm):
+      last.normalization = norm
+    elif isinstance(module, Dropout):
+      if last and module.rate:
+        last.activation = ', '.join(filter(None, (last.activation, f'dropout {module.rate:g}')))
+    elif norm and last and last.path[:-1] == path[:-1]:
+      last.normalization = ', '.join(filter(None, (last.normalization, norm)))
+      self._owners[path] = last
+    elif norm or isinstance(module, (Conv, ConvTranspose, Dense, nn.Dense, Quantizer)):
+      self._layers.append(_layer_of(module, path, norm))
+      return self._layers[-1]
+    return None
+
+  def describe(self, layer, arguments, output):
+    """Fills in the shapes of a layer's input and output."""
+    output = output[0] if isinstance(output, tuple) else output
+    layer.output = 'x'.join(map(str, output.shape[1:]))
+    if layer.kind != 'norm':
+      layer.channels = f'{arguments[0].shape[-1]} -> {output.shape[-1]}'
+
+  def activate(self, name):
+    if self._layers:
+      self._layers[-1].activation = ', '.join(filter(None, (self._layers[-1].activation, name)))
+
+  def with_parameters(self, params):
+    """The layers with their numbers of parameters, and a row for each parameter that belongs to none of them."""
+    others = []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+      names = (self._name, *(str(entry.key) for entry in path))
+      biased = self._owners.get((*names[:-1], names[-1].removesuffix('_bias')))   # a bias beside its layer
+      owner = biased or next((self._owners[names[:end]] for end in range(len(names), 0, -1)
+                              if names[:end] in self._owners), None)
+      if biased:
+        biased.bias = 'yes'
+      if owner:
+        owner.parameters += math.prod(leaf.shape)
+      else:
+        others.append(Layer(names, 'parameter', output='x'.join(map(str, leaf.shape)) or '1',
+                            parameters=math.prod(leaf.shape)))
+    return others + self._layers
+
+
+def _layer_of(module, path, norm):
+  """A Layer with what a module itself says: kernel, stride, padding, bias."""
+  if norm:
+    return Layer(path, 'norm', normalization=norm)
+  if isinstance(module, Quantizer):
+    return Layer(path, 'codebook', kernel=f'{module.codebook_size} codes of {module.code_size}')
+  layer = Layer(path, 'Linear' if isinstance(module, (Dense, nn.Dense)) else type(module).__name__,
+                bias='yes' if module.use_bias else 'no')
+  if isinstance(module, (Conv, ConvTranspose)):
+    layer.kernel, layer.stride = f'{module.kernel_size}x{module.kernel_size}', str(module.stride)
+    extra = getattr(module, 'output_padding', 0)
+    layer.padding = f'{module.padding}' + (f' (output {extra})' if extra else '')
+  return layer
+
+
+def table(layers):
+  """The rows of layers under HEADER as lines of text, in columns."""
+  rows = [HEADER, *(layer.row() for layer in layers)]
+  shown = [column for column in range(len(HEADER)) if any(row[column] for row in rows[1:])]
+  widths = [max(len(row[column]) for row in rows) for column in shown]
+  align = ['>' if HEADER[column] == 'parameters' else '<' for column in shown]
+  return [''.join(f'{row[column]:{side}{width}}  ' for column, width, side in zip(shown, widths, align, strict=True)
+                  ).rstrip() for row in rows]

@@ -1,0 +1,71 @@
+"""How long a run is: `num_steps` training steps, or `num_epochs` passes over its training images."""
+
+from fractions import Fraction
+import math
+from pathlib import Path
+
+from jgen.errors import UserError
+from jgen.host.progress import epochs_text
+
+
+def check(config):
+  """Raises UserError unless exactly one of `num_steps` and `num_epochs` is set; the other is 0."""
+  if config.num_steps and config.num_epochs:
+    raise UserError(f'config.num_steps is {config.num_steps} and config.num_epochs is {config.num_epochs:g}; a run has '
+                    'one length: set one of the two to 0')
+  if not config.num_steps and not config.num_epochs:
+    raise UserError('config.num_steps and config.num_epochs are both 0; set one of the two, as --config.num_epochs=20')
+
+
+def steps_of(epochs, num_images, images_per_step, multiple=1):
+  """The fewest steps, a multiple of `multiple`, in which `num_images` images are seen `epochs` times on average.
+
+  Computed in fractions, so that 0.1 epochs of 1,280 images are one step of 128.
+  """
+  steps = Fraction(repr(float(epochs))) * num_images / images_per_step
+  return math.ceil(steps / multiple) * multiple
+
+
+def resolved(config, num_images, batches_per_step):
+  """The config with the number of steps that its `num_epochs` are; the config itself where it has `num_steps`.
+
+  Args:
+    config: a ConfigDict that `check` accepts.
+    num_images: training images.
+    batches_per_step: batches of `config.batch_size` images that a training step consumes.
+  """
+  if not config.num_epochs:
+    return config
+  made = config.copy_and_resolve_references()
+  made.num_steps = steps_of(config.num_epochs, num_images, config.batch_size * batches_per_step,
+                            config.steps_per_dispatch)
+  return made
+
+
+def text(config, num_images, batches_per_step):
+  """One line on how long a run is: '25,433 steps of 128 images, 20 epochs of 162,770 training images'.
+
+  Where `num_images` is None, for they are not prepared yet, it says what the config says.
+  """
+  per_step = config.batch_size * batches_per_step
+  if num_images is None:
+    asked = f'{epochs_text(config.num_epochs)} in steps' if config.num_epochs else f'{config.num_steps:,} steps'
+    return f'length: {asked} of {per_step:,} images; the training images are not prepared, so their number is not known'
+  config = resolved(config, num_images, batches_per_step)
+  return (f'length: {config.num_steps:,} steps of {per_step:,} images, '
+          f'{epochs_text(config.num_steps * per_step / num_images)} of {num_images:,} training images')
+
+
+def as_asked(stored):
+  """A stored config, a dict, as it was asked for: a run by epochs has its number of steps from its images, and so 0."""
+  return {**stored, 'num_steps': 0} if stored.get('num_epochs') else stored
+
+
+def check_not_passed(folder, config):
+  """Raises UserError if the run in `folder` has a checkpoint of a step beyond `config.num_steps`."""
+  steps = [int(path.name) for path in (Path(folder) / 'checkpoints').glob('*') if path.name.isdecimal()]
+  if max(steps, default=0) > config.num_steps:
+    asked = f'config.num_epochs={config.num_epochs:g} is step {config.num_steps:,}' if config.num_epochs else (
+        f'config.num_steps is {config.num_steps:,}')
+    raise UserError(f'{folder} holds a run that is trained to step {max(steps):,}, and {asked}; ask for more, or name '
+                    'another --workdir')
