@@ -60,7 +60,7 @@ class Run(Trained):
     from jgen.report.figures import draw_figures  # here, for it imports Matplotlib
     return {path.stem: path for path in draw_figures(self.folder)}
 
-  def report(self):
+  def report(self) -> Path:
     """Writes report.html of the run, one page with its pictures inside, and its figures as PNG and PDF.
 
     Returns:
@@ -158,7 +158,7 @@ def _command(workdir):
   return shlex.join(['python', 'launch.py', f'--config=jgen/recipes/stored.py:{workdir}', f'--workdir={workdir}'])
 
 
-def compare(*runs, folder='runs/comparison'):
+def compare(*runs: 'Run | str | Path', folder: str | Path = 'runs/comparison') -> Path:
   """Lays runs beside each other on one page: curves, samples, scores and the keys in which their configs differ.
 
   Args:
@@ -178,20 +178,22 @@ def compare(*runs, folder='runs/comparison'):
   return comparison.compare(folders, files.folder(folder))
 
 
-def config(name: str | Path, **overrides: Any) -> ConfigDict:
+def config(name: str | Path, evaluators: str = '', **overrides: Any) -> ConfigDict:
   """A config of `configs/`, to be changed, trained or read.
 
   Args:
     name: of a file in `configs/`, as 'wgan_svhn', or the path of a config file.
+    evaluators: names, separated by commas, to measure by in the place of the config's own; with a + before the first,
+      beside them.
     **overrides: keys and their values, as num_steps=100 or **{'model.latent_size': 32}.
 
   Returns:
     A locked ConfigDict: its keys may be set, none may be added.
 
   Raises:
-    UserError: there is no such config, or no such key, or the value is of another type.
+    UserError: there is no such config, evaluator or key, or the value is of another type.
   """
-  made = config_file.load(str(name))
+  made = config_file.load(config_file.with_evaluators(str(name), evaluators))
   known = config_lib.flatten(made)
   for key, value in overrides.items():
     if key not in known:

@@ -13,9 +13,9 @@ from typing import Any
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from jgen.networks.convolution.forms import Form
+from jgen.shapes import Array
 
 PRECISIONS = ('float32', 'bfloat16')
 _precision = contextvars.ContextVar('precision of products', default='float32')

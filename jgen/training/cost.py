@@ -1,12 +1,15 @@
 """What a training step costs, as XLA's compiler tells before the first one is done."""
 
+from collections.abc import Callable
 import dataclasses
 import math
 import os
+from typing import Any
 
 import jax
 
 from jgen.errors import UserError
+from jgen.families.train_state import TrainState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Cost:
             f'{self.flops / 1e9:.3g} GFLOP')
 
 
-def of(dispatch, compiled, state, batches, key):
+def of(dispatch: Callable, compiled: Any, state: TrainState, batches: Any, key: Any) -> Cost:
   """The Cost of a step of `dispatch`, which was compiled for a replicated TrainState, batches [D, S, ...] and a key."""
   memory = compiled.memory_analysis()
   needed = (memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
@@ -33,7 +36,7 @@ def of(dispatch, compiled, state, batches, key):
   return Cost(parameters, flops, needed)
 
 
-def product_flops(jaxpr):
+def product_flops(jaxpr: Any) -> Any:
   """Floating-point operations of the matrix products and convolutions of a jaxpr: additions and multiplications.
 
   XLA's own count takes the body of a loop once, however often it runs. Here a scan counts as often as it is long; of
@@ -76,7 +79,7 @@ def _of_convolution(equation):
 _PRODUCTS = {'dot_general': _of_dot, 'conv_general_dilated': _of_convolution}
 
 
-def check_room(cost, batch_size):
+def check_room(cost: Cost, batch_size: int) -> None:
   """Raises UserError where a step needs more than a device's memory, or all of them more than the host's on a CPU."""
   devices = jax.local_devices()
   stats = devices[0].memory_stats()
@@ -88,6 +91,6 @@ def check_room(cost, batch_size):
         f'{max(len(devices), int(batch_size * 0.9 * room / cost.memory) // len(devices) * len(devices))} would fit')
 
 
-def in_bytes(count):
+def in_bytes(count: float) -> str:
   """'1.23 GB' or '45 MB'."""
   return f'{count / 1e9:.3g} GB' if count >= 1e9 else f'{count / 1e6:.3g} MB'

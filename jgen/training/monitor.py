@@ -1,5 +1,7 @@
 """Follows the metrics of a training, one dispatch behind it, so that the devices never wait for the host."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from jgen.errors import UserError
@@ -44,7 +46,7 @@ class Monitor:
     self._progress.update(last, scalars)
 
 
-def check_finite(step, scalars):
+def check_finite(step: int, scalars: Mapping[str, float]) -> None:
   """Raises UserError at the first step whose metrics hold NaN or infinity, naming them and their values."""
   bad = {name: value for name, value in scalars.items() if not np.isfinite(value)}
   if bad:

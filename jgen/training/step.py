@@ -1,6 +1,8 @@
 """The compiled training step: what every device computes, for any family."""
 
+from collections.abc import Callable, Sequence
 import functools
+from typing import Any
 
 import jax
 from jax import lax
@@ -9,11 +11,15 @@ import optax
 from jgen import images
 from jgen.augmentation import images as augmentation
 from jgen.families import optimizers, train_state
+from jgen.families.base import Family
+from jgen.families.train_state import TrainState
 from jgen.networks.products import products_in
 from jgen.parallel import AXIS, over_devices
+from jgen.shapes import PRNGKey
 
 
-def step_on_device(family, augment, key, state, batches):
+def step_on_device(family: Family, augment: Callable, key: PRNGKey, state: TrainState,
+                   batches: dict[str, Any]) -> tuple[TrainState, dict[str, Any]]:
   """One step on one device: (state, {name: [] mean over the devices}). Its key is a function of (seed, step)."""
   batches = {**batches, 'image': augment(key, state.step, images.to_float(batches['image']))}
   before = state
@@ -22,7 +28,7 @@ def step_on_device(family, augment, key, state, batches):
   return state.replace(step=state.step + 1), {**lax.pmean(metrics, AXIS), **of_updates(before, state)}
 
 
-def of_updates(before, after):
+def of_updates(before: TrainState, after: TrainState) -> dict[str, Any]:
   """{name: []} of each network: how far a step has moved its parameters, and the learning rate where it changes."""
   norms = {f'{name}/update_norm': optax.tree.norm(optax.tree.sub(params, before.params[name]))
            for name, params in after.params.items()}
@@ -31,7 +37,8 @@ def of_updates(before, after):
   return norms | rates
 
 
-def make_dispatch(family, augment=augmentation.unchanged, precision='float32', devices=None):
+def make_dispatch(family: Family, augment: Callable = augmentation.unchanged, precision: str = 'float32',
+                  devices: Sequence[jax.Device] | None = None) -> Callable:
   """The compiled function (state, {name: [D, S, K, B, ...]}, key) -> (state, {name: [D, S]}).
 
   `precision` is that of the products in training, one of `products.PRECISIONS`.
@@ -42,6 +49,6 @@ def make_dispatch(family, augment=augmentation.unchanged, precision='float32', d
   return over_devices(dispatch, in_axes=(0, 0, None), donate=(0,), devices=devices)
 
 
-def compiled_dispatch(dispatch, state, batches, key):
+def compiled_dispatch(dispatch: Any, state: Any, batches: Any, key: Any) -> Callable:
   """`dispatch` compiled for these arguments before the first batch is there; arrays may be ShapeDtypeStructs."""
   return dispatch.lower(state, batches, key).compile()
