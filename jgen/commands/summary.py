@@ -15,9 +15,8 @@ from jgen.training import length
 def run(config: ConfigDict, workdir: Path, command: str) -> None:
   """Prints how long the training is, each layer of every network and the total of their parameters.
 
-  It needs no run folder.
-
-  Nor does it need the data, unless the networks depend on the classes and the files alone say which these are.
+  It needs no run folder, and no data, unless the networks depend on the classes and the files alone say which these
+  are.
 
   Raises:
     UserError: the networks cannot be built; missing data on which they depend.

@@ -16,7 +16,7 @@ def duration(seconds: float) -> str:
   return f'{seconds // 60}m{seconds % 60:02d}s' if seconds >= 60 else f'{seconds}s'
 
 
-def epochs_text(epochs):
+def epochs_text(epochs: float) -> str:
   """'0.5 epochs', '20 epochs' or '1,234 epochs'."""
   return f'{epochs:,.0f} epochs' if epochs >= 100 else f'{epochs:.3g} epochs'
 

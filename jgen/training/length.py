@@ -4,11 +4,13 @@ from fractions import Fraction
 import math
 from pathlib import Path
 
+from ml_collections import ConfigDict
+
 from jgen.errors import UserError
 from jgen.host.progress import epochs_text
 
 
-def check(config):
+def check(config: ConfigDict) -> None:
   """Raises UserError unless exactly one of `num_steps` and `num_epochs` is set; the other is 0."""
   if config.num_steps and config.num_epochs:
     raise UserError(f'config.num_steps is {config.num_steps} and config.num_epochs is {config.num_epochs:g}; a run has '
@@ -17,7 +19,7 @@ def check(config):
     raise UserError('config.num_steps and config.num_epochs are both 0; set one of the two, as --config.num_epochs=20')
 
 
-def steps_of(epochs, num_images, images_per_step, multiple=1):
+def steps_of(epochs: float, num_images: int, images_per_step: int, multiple: int = 1) -> int:
   """The fewest steps, a multiple of `multiple`, in which `num_images` images are seen `epochs` times on average.
 
   Computed in fractions, so that 0.1 epochs of 1,280 images are one step of 128.
@@ -26,7 +28,7 @@ def steps_of(epochs, num_images, images_per_step, multiple=1):
   return math.ceil(steps / multiple) * multiple
 
 
-def resolved(config, num_images, batches_per_step):
+def resolved(config: ConfigDict, num_images: int, batches_per_step: int) -> ConfigDict:
   """The config with the number of steps that its `num_epochs` are; the config itself where it has `num_steps`.
 
   Args:
@@ -42,7 +44,7 @@ def resolved(config, num_images, batches_per_step):
   return made
 
 
-def text(config, num_images, batches_per_step):
+def text(config: ConfigDict, num_images: int | None, batches_per_step: int) -> str:
   """One line on how long a run is: '25,433 steps of 128 images, 20 epochs of 162,770 training images'.
 
   Where `num_images` is None, for they are not prepared yet, it says what the config says.
@@ -56,12 +58,12 @@ def text(config, num_images, batches_per_step):
           f'{epochs_text(config.num_steps * per_step / num_images)} of {num_images:,} training images')
 
 
-def as_asked(stored):
+def as_asked(stored: dict) -> dict:
   """A stored config, a dict, as it was asked for: a run by epochs has its number of steps from its images, and so 0."""
   return {**stored, 'num_steps': 0} if stored.get('num_epochs') else stored
 
 
-def check_not_passed(folder, config):
+def check_not_passed(folder: str | Path, config: ConfigDict) -> None:
   """Raises UserError if the run in `folder` has a checkpoint of a step beyond `config.num_steps`."""
   steps = [int(path.name) for path in (Path(folder) / 'checkpoints').glob('*') if path.name.isdecimal()]
   if max(steps, default=0) > config.num_steps:
