@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jgen.errors import UserError
 from jgen.host.terminal import say
-from jgen.report.report import write_report
+from jgen.report.seeds import write_report
 
 
 def run(paths, workdir=None):

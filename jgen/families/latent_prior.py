@@ -50,6 +50,10 @@ class LatentPrior(Family):
   def ema_decay(self):
     return self.prior.ema_decay
 
+  @property
+  def couples_batch(self):
+    return self.prior.couples_batch
+
   data = ''                             # the name of what the prior models in its batches
 
   def read(self, state, images):

@@ -13,6 +13,7 @@ from sklearn.cluster import kmeans_plusplus
 from jgen import keys, networks
 from jgen.errors import UserError, choose
 from jgen.families import optimizers, train_state
+from jgen.families.accumulation import over_microbatches
 from jgen.families.base import Family
 from jgen.families.optimizers import Optimizer
 from jgen.images import to_float
@@ -108,15 +109,17 @@ class VQVAE(Family):
             'quantization_error': sum_over_values(jnp.square(latents - quantized)) / latents[0].size}
 
   def train_step(self, state, batches, key):
-    images = batches['image'][0]
-    def loss(params):
+    def loss(params, images):
       (latents, quantized, codes, output), model_state = self.run(params, state.model_state, images, train=True)
       terms = self.terms(latents, quantized, output, images)
       total = sum(terms.values()).mean()
       values = {**terms, **self.errors(latents, quantized, output, images)}
       metrics = {'loss': total, **{name: value.mean() for name, value in values.items()}}
       return total, (metrics, model_state, latents, codes)
-    gradients, (metrics, model_state, latents, codes) = jax.grad(loss, has_aux=True)(state.params)
+    def of_part(images):
+      gradients, (metrics, model_state, *made) = jax.grad(loss, has_aux=True)(state.params, images)
+      return (gradients, metrics, model_state), made
+    (gradients, metrics, model_state), (latents, codes) = over_microbatches(of_part, batches['image'][0])
     state, gradients = train_state.apply_gradients(state, 'vqvae', gradients['vqvae'], self.optimizer)
     metrics['gradient_norm'] = optax.tree.norm(gradients)
     state, of_codebook = self.keep_up(state.replace(model_state=model_state), latents, codes, key)

@@ -55,16 +55,18 @@ class Progress:
     self._quiet = quiet
     self._num_steps, self._images_per_step = num_steps, images_per_step
     self._terminal = terminal.is_terminal()
-    self._start = None                  # (step, time) after the first, compiling, dispatch
+    self._start = None                  # (step, time) when the first dispatch was done
     self._shown = time.monotonic()
     if not quiet:
       self.write('compiling the training step, once', keep=False)
 
+  def begin(self, step):
+    """`step`, the last of the first dispatch, is done: speed is measured from now on."""
+    self._start = (step, time.monotonic())
+
   def update(self, step, scalars):
     """`scalars` are this step's metrics; those named `*/loss` are shown."""
     now = time.monotonic()
-    if self._start is None:
-      self._start = (step, now)
     last = step >= self._num_steps
     if self._quiet or not last and now - self._shown < (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
       return
@@ -73,7 +75,8 @@ class Progress:
 
   def _line(self, step, now, scalars):
     parts = [f'step {step:,} of {self._num_steps:,} ({step / self._num_steps:.0%})']
-    steps, seconds = step - self._start[0], now - self._start[1]
+    first, began = self._start or (step, now)
+    steps, seconds = step - first, now - began
     if steps and seconds:
       rate = steps / seconds
       parts += [f'{rate:.3g} steps/s', f'{rate * self._images_per_step:,.0f} images/s',

@@ -22,6 +22,7 @@ class AdversarialLoss:
   monitor: Callable[..., dict]          # (real logits, fake logits) -> {name: [B]}
   towards: Callable | None = None       # (logits, target [B]) -> [B], see `critic_towards`; None: no targets
   relativistic: bool = False            # whether the generator's loss depends on the logits of real images
+  couples_batch: bool = False           # whether an image's loss depends on more than its own pair of logits
 
   def critic_towards(self, real_logits: jax.Array, fake_logits: jax.Array, real_target: jax.Array,
                      fake_target: jax.Array) -> Pair:
@@ -163,7 +164,7 @@ ADVERSARIAL_LOSSES = {
     'wasserstein': image_by_image(negative, identity, negative, wasserstein_estimate),
     'relativistic_average': AdversarialLoss(
         relativistic_average_critic, relativistic_average_generator, relative_accuracies(relative_to_average),
-        relativistic=True),
+        relativistic=True, couples_batch=True),
     'relativistic_pairing': AdversarialLoss(
         relativistic_pairing_critic, relativistic_pairing_generator, relative_accuracies(paired), relativistic=True),
 }

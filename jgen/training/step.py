@@ -9,8 +9,14 @@ import optax
 from jgen import images
 from jgen.augmentation import images as augmentation
 from jgen.families import optimizers, train_state
+from jgen.families.accumulation import microbatches_of
 from jgen.networks.products import products_in
 from jgen.parallel import AXIS, over_devices
+
+
+def over_seeds(step, count):
+  """A step (key, state, batches) -> (state, metrics) of one seed, for those of `count` seeds."""
+  return step if count == 1 else jax.vmap(step)
 
 
 def step_on_device(family, augment, key, state, batches):
@@ -31,14 +37,23 @@ def of_updates(before, after):
   return norms | rates
 
 
-def make_dispatch(family, augment=augmentation.unchanged, precision='float32', devices=None):
+def make_dispatch(family, augment=augmentation.unchanged, precision=('float32',), microbatch=0, seeds=1, devices=None):
   """The compiled function (state, {name: [D, S, K, B, ...]}, key) -> (state, {name: [D, S]}).
 
-  `precision` is that of the products in training, one of `products.PRECISIONS`.
+  With several seeds it is (state [D, N, ...], {name: [D, S, N, K, B, ...]}, keys [N]) -> (state, {name: [D, S, N]}).
+
+  Args:
+    family: a Family.
+    augment: an augmentation, see `jgen.augmentation.images.create`.
+    precision: of the products in training, the arguments of `products_in`.
+    microbatch: images of a device that are differentiated at once, see `jgen.families.accumulation`; 0 for all.
+    seeds: N, how many are trained in one step.
+    devices: as of `over_devices`.
   """
   def dispatch(state, batches, key):
-    with products_in(precision):
-      return lax.scan(functools.partial(step_on_device, family, augment, key), state, batches)
+    with products_in(*precision), microbatches_of(microbatch):
+      step = over_seeds(functools.partial(step_on_device, family, augment), seeds)
+      return lax.scan(lambda state, batch: step(key, state, batch), state, batches)
   return over_devices(dispatch, in_axes=(0, 0, None), donate=0, devices=devices)
 
 
