@@ -5,13 +5,18 @@
   jgen.grid(images, columns=8)                     # a picture, which a notebook shows
 """
 
+from collections.abc import Sequence
 import functools
 from pathlib import Path
 import shlex
 import sys
 import tempfile
+from typing import Any
 
+from jaxtyping import UInt8
+from ml_collections import ConfigDict
 import numpy as np
+from PIL import Image
 
 from jgen import files
 from jgen.data import own_pictures
@@ -39,18 +44,18 @@ class Run(Trained):
     return f'<jgen run {self.folder}: {self.config.family} of {self.spec.name} at {shape}{classes}>'
 
   @property
-  def metrics(self):
+  def metrics(self) -> dict[str, np.ndarray]:
     """{column: float64 [R]} of metrics.csv, a row per logged step; 'step' is one of the columns. {} without any."""
     return records.read_metrics(self.folder)
 
   @property
-  def scores(self):
+  def scores(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """{'<evaluator>/<entry>': (steps [E], values [E])} of all stored evaluations."""
     metrics = self.metrics
     return {name: series for name, series in records.read_record(self.folder).series.items() if name not in metrics}
 
   @property
-  def figures(self):
+  def figures(self) -> dict[str, Path]:
     """{name: path} of the figures, redrawn from the stored numbers: curves, histograms, the samples as a film."""
     from jgen.report.figures import draw_figures  # here, for it imports Matplotlib
     return {path.stem: path for path in draw_figures(self.folder)}
@@ -68,11 +73,11 @@ class Run(Trained):
     return write_report(self.folder)
 
   @functools.cached_property
-  def priors(self):
+  def priors(self) -> dict[str, 'Run']:
     """{name: Run} of the priors that were fitted to this VQ-VAE."""
     return {path.parent.name: Run(path.parent) for path in sorted(self.folder.glob('priors/*/config.json'))}
 
-  def images_of(self, paths):
+  def images_of(self, paths: Any) -> UInt8[np.ndarray, 'n H W C']:
     """Pictures of image files as the model takes them: cropped to the middle, resized, grey where its are.
 
     Args:
@@ -86,7 +91,7 @@ class Run(Trained):
     """
     return own_pictures.read(paths, self.image_shape)[0]
 
-  def evaluate(self, name, **settings):
+  def evaluate(self, name: str, **settings: Any) -> dict[str, Any]:
     """Measures a score on the run's data set, which has to be there, and stores it in the run folder with its receipt.
 
     Without the averaged parameters (`averaged=False`) nothing is stored.
@@ -111,7 +116,7 @@ class Run(Trained):
     return {entry: value for entry, value in numbers.items() if name == evaluator or entry.startswith(name)}
 
 
-def load(folder, step=NEWEST, averaged=True, of_seed=None):
+def load(folder: str | Path, step: str | int = NEWEST, averaged: bool = True, of_seed: int | None = None) -> Run:
   """The Run in a folder, whatever devices it was trained on; its data set is not needed.
 
   Args:
@@ -127,7 +132,7 @@ def load(folder, step=NEWEST, averaged=True, of_seed=None):
   return Run(folder, step, averaged, of_seed)
 
 
-def train(config, workdir):
+def train(config: ConfigDict, workdir: str | Path) -> Run:
   """Trains a config in a run folder, from where it stopped if it was begun there; Ctrl-C saves.
 
   Args:
@@ -175,20 +180,22 @@ def compare(*runs, folder='runs/comparison'):
   return comparison.compare(folders, files.folder(folder))
 
 
-def config(name, **overrides):
+def config(name: str | Path, evaluators: str = '', **overrides: Any) -> ConfigDict:
   """A config of `configs/`, to be changed, trained or read.
 
   Args:
     name: of a file in `configs/`, as 'wgan_svhn', or the path of a config file.
+    evaluators: names, separated by commas, to measure by in the place of the config's own; with a + before the first,
+      beside them.
     **overrides: keys and their values, as num_steps=100 or **{'model.latent_size': 32}.
 
   Returns:
     A locked ConfigDict: its keys may be set, none may be added.
 
   Raises:
-    UserError: there is no such config, or no such key, or the value is of another type.
+    UserError: there is no such config, evaluator or key, or the value is of another type.
   """
-  made = config_file.load(str(name))
+  made = config_file.load(config_file.with_evaluators(str(name), evaluators))
   known = config_lib.flatten(made)
   for key, value in overrides.items():
     if key not in known:
@@ -201,7 +208,7 @@ def config(name, **overrides):
   return made
 
 
-def grid(images, columns=10, row_names=()):
+def grid(images: Any, columns: int = 10, row_names: Sequence[str] = ()) -> Image.Image:
   """Images in rows and columns as one `PIL.Image`, which notebooks show and `save` writes.
 
   Args:
@@ -209,8 +216,6 @@ def grid(images, columns=10, row_names=()):
     columns: of images [n, H, W, C]; the last row is filled up in grey.
     row_names: one a row, or none.
   """
-  from PIL import Image
-
   from jgen.report.grids import SEPARATOR_COLOR, compose_grid  # here, for it imports Matplotlib
   images = np.asarray(images)
   if images.ndim == 5:

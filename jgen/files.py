@@ -1,11 +1,13 @@
 """Files that are written whole or not at all, and the reader of JSON that refuses damaged ones."""
 
+from collections.abc import Iterator
 import contextlib
 import fnmatch
 import json
 import os
 from pathlib import Path
 import re
+from typing import Any
 
 import platformdirs
 
@@ -17,7 +19,7 @@ _SCHEME = re.compile(r'([A-Za-z][A-Za-z0-9+.-]*):/')   # one slash, too: a Path 
 _TEMPORARY = re.compile(r'\..+\.(\d+)\.tmp')
 
 
-def expanded(path):
+def expanded(path: str | os.PathLike) -> Path:
   """The Path that a user names, with a home in the place of `~` or `~name`.
 
   Every path from a flag, a config or the environment passes here.
@@ -38,7 +40,7 @@ def expanded(path):
     raise UserError(f'{path}: there is no such home; name the folder or file by its whole path') from error
 
 
-def folder(path):
+def folder(path: str | os.PathLike) -> Path:
   """The absolute path of a folder for a run that a user names, which is there or can be made.
 
   Raises:
@@ -70,13 +72,13 @@ def _check_name(path):
     raise UserError(f'{path} has a backslash or brackets, under which checkpoints would be lost; name another folder')
 
 
-def cache_folder():
+def cache_folder() -> Path:
   """The folder for what can be made again: $JGEN_CACHE, else the platform's: $XDG_CACHE_HOME/jgen, ~/.cache/jgen."""
   return expanded(os.environ.get('JGEN_CACHE') or platformdirs.user_cache_path('jgen', appauthor=False))
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
   """Gives a path beside `path` to write to, which takes its place at the end, or goes on an error."""
   path = Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,12 +90,12 @@ def replacing(path):
     temporary.unlink(missing_ok=True)
 
 
-def is_temporary(name):
+def is_temporary(name: str) -> bool:
   """Whether a file has the name of one that `replacing` writes to."""
   return bool(_TEMPORARY.fullmatch(name))
 
 
-def remove_temporaries(*folders):
+def remove_temporaries(*folders: Path) -> None:
   """Removes what killed processes have left half-written in the folders, not what a living process writes."""
   for path in (path for folder in folders if folder.is_dir() for path in folder.iterdir()):
     match = _TEMPORARY.fullmatch(path.name)
@@ -112,7 +114,7 @@ def _lives(number):
   return number != os.getpid()
 
 
-def write_text(path, text):
+def write_text(path: str | os.PathLike, text: str) -> None:
   """Writes a text file, whole or not at all, and brings it to the disk."""
   with replacing(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
     file.write(text)
@@ -123,7 +125,7 @@ def write_text(path, text):
 _KINDS = {int: 'a whole number', str: 'a text', dict: 'a mapping', list: 'a list'}
 
 
-def read_json(path, remedy, **kinds):
+def read_json(path: str | os.PathLike, remedy: str, **kinds: type) -> dict[str, Any]:
   """The JSON object that a file holds, as a dict.
 
   Args:
@@ -148,7 +150,7 @@ def read_json(path, remedy, **kinds):
   return value
 
 
-def mark_output(folder):
+def mark_output(folder: str | os.PathLike) -> None:
   """Marks a folder as this package's own output, if there is nothing in it yet."""
   folder = Path(folder)
   folder.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,21 @@
 """Between the pixels of files and the numbers that networks see."""
 
+from typing import overload
+
 import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
+import numpy as np
 
 
-def to_float(pixels):
-  """uint8 [0, 255] to float32 [-1, 1]."""
+@overload
+def to_float(pixels: UInt8[np.ndarray, '*shape']) -> Float[np.ndarray, '*shape']: ...
+@overload
+def to_float(pixels: UInt8[Array, '*shape']) -> Float[Array, '*shape']: ...
+def to_float(pixels: UInt8[Array | np.ndarray, '*shape']) -> Float[Array | np.ndarray, '*shape']:
+  """[0, 255] to float32 [-1, 1], on the host or on a device."""
   return pixels.astype(jnp.float32) / 127.5 - 1.
 
 
-def to_pixels(images):
-  """float32 [-1, 1] to uint8 [0, 255] by this fixed map; what lies outside is clipped."""
+def to_pixels(images: Float[Array, '*shape']) -> UInt8[Array, '*shape']:
+  """[-1, 1] to [0, 255] by this fixed map; what lies outside is clipped."""
   return jnp.clip(jnp.round((images + 1.) * 127.5), 0, 255).astype(jnp.uint8)

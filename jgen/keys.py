@@ -10,15 +10,17 @@
 one line that names the key, its value and what was expected; `read` makes the dataclass of a section.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 import dataclasses
 import math
 import typing
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from jgen.errors import UserError, nearest
 
+Values: typing.TypeAlias = Mapping[str, Any] | ConfigDict   # of a section
 _DECLARED = 'jgen key'                  # the entry of a field's metadata
 _WORDS = {int: 'a whole number', float: 'a number', str: 'a text', bool: 'True or False'}
 
@@ -27,7 +29,7 @@ _WORDS = {int: 'a whole number', float: 'a number', str: 'a text', bool: 'True o
 class Key:
   """What is declared of a key; bounds and names hold for each entry of a tuple."""
 
-  default: object
+  default: Any
   meaning: str
   at_least: float | None
   above: float | None
@@ -37,7 +39,7 @@ class Key:
   finite: bool
   read_with: Mapping[str, object]       # {key of the same section: values, or whether it is set}; else it is not read
 
-  def range(self):
+  def range(self) -> str:
     """The numbers that it may be, in words; '' for any."""
     high = ' to below {self.below:.10g}' if self.below is not None else ' to {self.at_most:.10g}'
     if self.below is None and self.at_most is None:
@@ -48,7 +50,7 @@ class Key:
         self.at_least is not None) else ''
     return (low + high.format(self=self)).strip()
 
-  def holds(self, entry):
+  def holds(self, entry: Any) -> bool:
     """Whether a number or text is within the range."""
     if isinstance(entry, str):
       return self.names is None or entry in self.names
@@ -72,7 +74,7 @@ class Section:
   read_with: Mapping[str, object]       # as of a Key
 
   @property
-  def is_table(self):
+  def is_table(self) -> bool:
     return not self.by and '' not in self.declarations
 
 
@@ -81,8 +83,9 @@ class _Nothing:
   """A section without keys."""
 
 
-def key(default, meaning, *, at_least=None, above=None, at_most=None, below=None, names=None, finite=True,
-        read_with=None):
+def key(default: Any, meaning: str, *, at_least: float | None = None, above: float | None = None,
+        at_most: float | None = None, below: float | None = None, names: Collection[str] | None = None,
+        finite: bool = True, read_with: Mapping[str, object] | None = None) -> Any:
   """A field of a dataclass that is a key of a config.
 
   Args:
@@ -99,17 +102,18 @@ def key(default, meaning, *, at_least=None, above=None, at_most=None, below=None
   return dataclasses.field(default=default, metadata={_DECLARED: declared})
 
 
-def section(declaration, meaning='', *, optional=False, read_with=None, **overrides):
+def section(declaration: type, meaning: str = '', *, optional: bool = False,
+            read_with: Mapping[str, object] | None = None, **overrides: Any) -> Any:
   """A field that is a section of its own, with the keys of a dataclass; `overrides` are other defaults of these."""
   return _field(Section(meaning, {'': declaration}, '', (), overrides, optional, read_with or {}))
 
 
-def chosen(by, declarations, meaning=''):
+def chosen(by: str, declarations: Mapping[str, type], meaning: str = '') -> Any:
   """A field that is the section of the dataclass `declarations[name]`, where the key `by` has that name."""
   return _field(Section(meaning, declarations, by, (), {}, False, {}))
 
 
-def table(declarations, meaning='', names=()):
+def table(declarations: Mapping[str, type], meaning: str = '', names: Sequence[str] = ()) -> Any:
   """A field that is any number of sections, {name: section of declarations[name]}; by default those of `names`."""
   return _field(Section(meaning, declarations, '', tuple(names), {}, False, {}))
 
@@ -118,15 +122,21 @@ def _field(declared):
   return dataclasses.field(default_factory=ConfigDict, metadata={_DECLARED: declared})
 
 
-def declared(declaration):
+def declared(declaration: type) -> dict[str, Key | Section]:
   """{name: Key or Section} of a dataclass, in its order; other fields are no keys."""
   return {field.name: field.metadata[_DECLARED] for field in dataclasses.fields(declaration)
           if _DECLARED in field.metadata}
 
 
-def places(declaration, name=''):
+def plain(declaration: type) -> dict[str, Key]:
+  """{name: Key} of a dataclass, without its sections."""
+  return {name: each for name, each in declared(declaration).items() if isinstance(each, Key)}
+
+
+def places(declaration: type, name: str = '') -> dict[type, set[str]]:
   """{dataclass: the names that its section has} of a dataclass, of its sections, and of theirs."""
-  found, left = {}, [(declaration, name)]
+  found: dict[type, set[str]] = {}
+  left = [(declaration, name)]
   while left:
     declaration, name = left.pop()
     if name not in found.setdefault(declaration, set()):
@@ -136,7 +146,7 @@ def places(declaration, name=''):
   return found
 
 
-def default(declaration, **overrides):
+def default(declaration: type, **overrides: Any) -> ConfigDict:
   """The section, a ConfigDict, of the defaults of a dataclass, with `overrides` {key: value}."""
   made = ConfigDict()
   for name, each in declared(declaration).items():
@@ -147,7 +157,8 @@ def default(declaration, **overrides):
   return made
 
 
-def completed(declaration, values, overrides=None):
+def completed(declaration: type, values: Values,
+              overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
   """A section, as a dict, with the defaults of the keys that it lacks; what is not declared stays as it is.
 
   Args:
@@ -182,19 +193,19 @@ def _default_section(each, made):
   return default(each.declarations[name], **each.overrides) if name in each.declarations else ConfigDict()
 
 
-def read(declaration, values, where):
+def read(declaration: type, values: Any, where: str) -> Any:
   """The dataclass `declaration` of a checked section `values`; raises UserError as `check`."""
   check(declaration, values, where)
   return declaration(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
-def numbers(declaration, values):
+def numbers(declaration: type, values: Values) -> dict[str, Any]:
   """{name: number or truth value} of those entries of a section that have the name of a field of a dataclass."""
   fields = {field.name for field in dataclasses.fields(declaration)}
   return {name: value for name, value in values.items() if name in fields and isinstance(value, (int, float))}
 
 
-def check(declaration, values, where, overrides=None):
+def check(declaration: type, values: Any, where: str, overrides: Mapping[str, Any] | None = None) -> None:
   """Raises UserError unless `values`, a section of a config, can be read by the dataclass `declaration`.
 
   That is: it has the keys that are declared and no others, each of the declared type and within its range, and none
@@ -288,7 +299,7 @@ def _same(value, usual):
   return (tuple(value) if isinstance(value, list) else value) == usual
 
 
-def shown(value):
+def shown(value: object) -> str:
   """A value as an error line shows it: on one line, at most 60 characters, none that a terminal obeys."""
   text = ascii(value) if not isinstance(value, str) else repr(value)
   text = ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

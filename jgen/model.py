@@ -1,20 +1,24 @@
 """A model as the evaluators see it: a family with the state that it has now, for any number of images."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import typing
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 import numpy as np
 
 from jgen.data.spec import Dataset
 from jgen.errors import UserError
 from jgen.families import averaging
 from jgen.families.base import Family
+from jgen.families.train_state import TrainState
 from jgen.images import to_float, to_pixels
 from jgen.parallel import EVALUATION, over_devices
+from jgen.shapes import HostLatents, Pixels, PRNGKey
 
 _CHUNK = 128                            # images a call; the next multiple of the devices is taken
 
@@ -25,19 +29,20 @@ class Compiled:
   The same (state, batch, seed) gives the same on any number of devices, where their number divides 128.
   """
 
-  def __init__(self, family, devices=None):
+  def __init__(self, family: Family, devices: Sequence[jax.Device] | None = None) -> None:
     """On the `devices`, or on all of this process."""
     self.family = family
     self._devices = devices or jax.local_devices()
     self._shape = (len(self._devices), -(-_CHUNK // len(self._devices)))
     self._mapped = functools.cache(self._map)
     self._recompute = over_devices(functools.partial(averaging.recompute, family), devices=self._devices)
-    self._used = None, None             # the last state that `used` was asked for, and what it gave
+    # The last state that `used` was asked for, and what it gave.
+    self._used: tuple[TrainState, TrainState] | None = None
 
   def _map(self, method):
     return over_devices(functools.partial(method, self.family), in_axes=(0, None, 0), devices=self._devices)
 
-  def used(self, state, dataset):
+  def used(self, state: TrainState, dataset: Dataset | None) -> TrainState:
     """What is used of a replicated TrainState: its averaged parameters, where it has them, with statistics of theirs.
 
     They are computed once for a state, from the training Dataset where the family needs its images: see
@@ -45,7 +50,7 @@ class Compiled:
     """
     if not averaging.needs_statistics(state):
       return averaging.with_averages(state)
-    if self._used[0] is not state:
+    if self._used is None or self._used[0] is not state:
       batches = jax.tree.map(self._split, averaging.batches_for(self.family, dataset))
       self._used = state, self._recompute(state, batches)
     return self._used[1]
@@ -59,11 +64,11 @@ class Compiled:
     kept = x[:, :x.shape[1] // devices * devices]
     return np.moveaxis(kept.reshape(len(x), devices, -1, *x.shape[2:]), 1, 0)
 
-  def __call__(self, method, state, batch, seed):
+  def __call__(self, method: Callable, state: TrainState, batch: Any, seed: int) -> Any:
     """`method(family, state, key, batch)` on arrays [n, ...], chunk by chunk; its arrays [n, ...], on the host."""
     return jax.tree.map(lambda *x: np.concatenate(x), *self.parts(method, state, batch, seed))
 
-  def parts(self, method, state, batch, seed):
+  def parts(self, method: Callable, state: TrainState, batch: Any, seed: int) -> Iterator[Any]:
     """The same, part by part as it is made: what is never joined needs no memory.
 
     The last chunk is filled up with zeros, and what comes of them is dropped.
@@ -112,14 +117,14 @@ class Border:
   gives_images: bool = False
   as_batch: bool = False                # whether it takes the arguments as one mapping, `batch`
 
-  def __call__(self, family, state, key, arrays):
+  def __call__(self, family: Family, state: TrainState, key: PRNGKey, arrays: Mapping[str, Array]) -> Any:
     """What the method gives for one device's share of the host's arrays."""
     inputs = {name: self.arguments[name].on_device(x) for name, x in arrays.items()}
     inputs = {'batch': inputs} if self.as_batch else inputs
     given = getattr(family, self.method)(state, **inputs, **({'key': key} if self.draws else {}))
     return pixels(given) if self.gives_images else given
 
-  def on_host(self, inputs):
+  def on_host(self, inputs: Sequence) -> dict[str, Any]:
     """{name: array} of the arguments in their order."""
     return {name: x if argument.dtype is None else np.asarray(x, argument.dtype)
             for (name, argument), x in zip(self.arguments.items(), inputs, strict=True)}
@@ -148,19 +153,20 @@ class Model:
   """
 
   compiled: Compiled
-  state: object                         # a replicated TrainState
+  state: TrainState                     # replicated
   dataset: Dataset | None = None        # the training images, which some averaged models need
 
   @property
-  def family(self) -> Family:
+  def family(self) -> Any:
+    """A Family, and what the protocols of an evaluator's `needs` promise of it."""
     return self.compiled.family
 
   @property
-  def used(self):
+  def used(self) -> TrainState:
     """The TrainState that all methods use: of averaged parameters where there are any."""
     return self.compiled.used(self.state, self.dataset)
 
-  def call(self, method: str, *inputs, seed: int = 0):
+  def call(self, method: str, *inputs: Any, seed: int = 0) -> Any:
     """What a method of BORDERS gives for its arguments, arrays [n, ...]: arrays on the host, images as uint8.
 
     Raises:
@@ -168,7 +174,7 @@ class Model:
     """
     return jax.tree.map(lambda *x: np.concatenate(x), *self.parts(method, *inputs, seed=seed))
 
-  def parts(self, method: str, *inputs, seed: int = 0):
+  def parts(self, method: str, *inputs: Any, seed: int = 0) -> Iterator[Any]:
     """The same part by part, as it is made."""
     border = BORDERS[method]
     for made in self.compiled.parts(border, self.used, border.on_host(inputs), seed):
@@ -177,59 +183,59 @@ class Model:
                         'learning rate, or evaluate an earlier checkpoint')
       yield made['image'] if border.gives_images else made
 
-  def sample(self, labels, seed: int) -> np.ndarray:
+  def sample(self, labels: Any, seed: int) -> Pixels:
     """Images for labels int [n], which a family without classes ignores, and a whole-number seed."""
     return self.call('sample', labels, seed=seed)
 
-  def sample_parts(self, labels, seed: int):
+  def sample_parts(self, labels: Any, seed: int) -> Iterator[Pixels]:
     """The same images part by part, uint8 [k, H, W, C], as they are made."""
     return self.parts('sample', labels, seed=seed)
 
-  def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  def encode(self, images: np.ndarray) -> tuple[HostLatents, HostLatents]:
     """(mean, log variance) of the latents, float32 [n, Z] each."""
     return self.call('encode', images)
 
-  def latents(self, images: np.ndarray) -> np.ndarray:
+  def latents(self, images: np.ndarray) -> Float[np.ndarray, 'n h w c']:
     """The encoder's maps, float32 [n, h, w, c]."""
     return self.call('latents', images)
 
-  def codes(self, images: np.ndarray) -> np.ndarray:
+  def codes(self, images: np.ndarray) -> Int[np.ndarray, 'n N']:
     """The codes of images, int32 [n, N]."""
     return self.call('codes', images)
 
-  def decode_codes(self, codes) -> np.ndarray:
+  def decode_codes(self, codes: Any) -> Pixels:
     """Images of codes int [n, N]."""
     return self.call('decode_codes', codes)
 
-  def decode(self, latents) -> np.ndarray:
+  def decode(self, latents: Any) -> Pixels:
     """Images of latents float32 [n, Z], or [n, h, w, c] where these are maps."""
     return self.call('decode', latents)
 
-  def reconstruct(self, images: np.ndarray) -> np.ndarray:
+  def reconstruct(self, images: np.ndarray) -> Pixels:
     """Images decoded from the latents of images."""
     return self.call('reconstruct', images)
 
-  def eval_step(self, images: np.ndarray, labels, seed: int) -> dict[str, np.ndarray]:
+  def eval_step(self, images: np.ndarray, labels: Any, seed: int) -> dict[str, Float[np.ndarray, ' n']]:
     """{name: float32 [n]}, the family's numbers for each image."""
     return self.call('eval_step', images, labels, seed=seed)
 
-  def log_weight(self, images: np.ndarray, seed: int) -> np.ndarray:
+  def log_weight(self, images: np.ndarray, seed: int) -> Float[np.ndarray, ' n']:
     """log p(x, z) - log q(z | x) in nats, float32 [n], for one sample z of each image's latents."""
     return self.call('log_weight', images, seed=seed)
 
-  def sample_at(self, latents, labels, seed: int) -> np.ndarray:
+  def sample_at(self, latents: Any, labels: Any, seed: int) -> Pixels:
     """Images of latents float32 [n, Z] with labels int [n], which a family without classes ignores."""
     return self.call('sample_at', latents, labels, seed=seed)
 
-  def sample_codes(self, codes, seed: int) -> np.ndarray:
+  def sample_codes(self, codes: Any, seed: int) -> Pixels:
     """Images of codes float32 [n, M + N]; for the same seed, noise is the same at the same place."""
     return self.call('sample_codes', codes, seed=seed)
 
-  def critic_logits(self, images: np.ndarray, labels) -> np.ndarray:
+  def critic_logits(self, images: np.ndarray, labels: Any) -> Float[np.ndarray, ' n']:
     """How real each image, of labels int [n], looks to the critic: float32 [n], higher is more real."""
     return self.call('critic_logits', images, labels)
 
   @property
-  def step(self):
+  def step(self) -> int:
     """Training steps that the state has seen."""
     return int(self.state.step.addressable_shards[0].data[0])

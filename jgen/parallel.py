@@ -1,12 +1,15 @@
 """The axis of the devices, and random numbers that do not depend on how many there are."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import contextvars
+from typing import Any
 
 import jax
 from jax import lax
 import jax.numpy as jnp
+
+from jgen.shapes import PRNGKey
 
 AXIS = 'devices'
 
@@ -16,7 +19,8 @@ INIT, AUGMENTATION, EVALUATION, STATISTICS = range(2**31, 2**31 + 4)
 _part = contextvars.ContextVar('(index, number) of the part of a share that is traced', default=(0, 1))
 
 
-def over_devices(function, in_axes=0, donate=(), devices=None):
+def over_devices(function: Callable, in_axes: int | None | tuple = 0, donate: tuple[int, ...] = (),
+                 devices: Sequence[jax.Device] | None = None) -> Callable:
   """`function` compiled to run on all devices of this process at once; across them and all processes, AXIS is named.
 
   The only call of `jax.pmap`, which is in maintenance: what replaces it has one place to go.
@@ -43,7 +47,7 @@ def part_of_share(part: jax.Array, parts: int) -> Iterator[None]:
     _part.reset(token)
 
 
-def per_image(key, count, draw):
+def per_image(key: PRNGKey, count: int, draw: Callable[[PRNGKey], Any]) -> Any:
   """Draws for the `count` images of this device's share of a batch: [B, ...].
 
   `draw(key)` is called with one key an image, made from the image's position in the batch over all

@@ -1,4 +1,7 @@
-"""Four CPU devices for every test, the convolution form that compiles fastest, and nothing compiled twice."""
+"""Four CPU devices for every test, the convolution form that compiles fastest, and nothing compiled twice.
+
+Calls of the functions of CHECKED are compared with their annotations: types, shapes, and that these agree.
+"""
 
 import atexit
 import gc
@@ -20,8 +23,18 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
   os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
   atexit.register(shutil.rmtree, os.environ['JAX_COMPILATION_CACHE_DIR'], ignore_errors=True)
 
+import helpers.checked  # noqa: E402, F401, the hook names it
 import jax  # noqa: E402, it reads the environment when it is imported
+import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
+
+# Before any of them is imported; programs that tests start check nothing.
+CHECKED = ('jgen.augmentation', 'jgen.images', 'jgen.losses', 'jgen.networks', 'jgen.parallel',
+           'jgen.evaluation.descriptors', 'jgen.evaluation.disentanglement', 'jgen.evaluation.features.frechet',
+           'jgen.evaluation.features.inception_score', 'jgen.evaluation.features.kernel_distance',
+           'jgen.evaluation.features.moments', 'jgen.evaluation.features.neighbours',
+           'jgen.evaluation.features.precision_recall', 'jgen.trained.latents')
+jaxtyping.install_import_hook(CHECKED, 'helpers.checked.checked')
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -127,3 +127,6 @@ def test_every_config_trains_from_the_published_files(name, files, tmp_path):
   measured = {path.name.split('_step_')[0] for path in (tmp_path / 'run/evaluation').glob('*.json')}
   stand_ins = {'random_features': 'inception_features'}   # there are no weights here
   assert {stand_ins.get(name, name) for name in measured} == set(config.evaluators)
+  header = (tmp_path / 'run/metrics.csv').read_text().splitlines()[0].split(',')
+  for files_of_row in PROMISED.get(name, ()):
+    assert reports.missing(files_of_row, tmp_path / 'run', config, header) == []

@@ -1,6 +1,6 @@
 """What the critic is shown in the place of images, real and generated: augmented and noisy, at random."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 
 import jax
@@ -8,11 +8,12 @@ import jax.numpy as jnp
 
 from jgen.augmentation.diff_augment import POLICIES
 from jgen.errors import choose
-from jgen.keys import key
+from jgen.keys import Values, key
 from jgen.parallel import per_image
+from jgen.shapes import Images, PRNGKey, Scalar, Step
 
 
-def unchanged(key, step, images):
+def unchanged(key: PRNGKey, step: Step, images: Images) -> Images:
   """The presentation that does nothing, and adds nothing to the step's program."""
   del key, step
   return images
@@ -33,7 +34,7 @@ class Presentation(InstanceNoise):
 
   policies: tuple[Callable, ...] = ()   # functions (key, image) -> image, one after the other
 
-  def __call__(self, key, step, images):
+  def __call__(self, key: PRNGKey, step: Step, images: Images) -> Images:
     """[B, H, W, C] as shown at a step. Call it inside a function mapped over `AXIS`."""
     keys = per_image(key, len(images), lambda key: jax.random.split(key, len(self.policies) + 1))
     for i, policy in enumerate(self.policies):
@@ -41,17 +42,17 @@ class Presentation(InstanceNoise):
     noise = lambda key: jax.random.normal(key, images.shape[1:])
     return images + self.stddev_at(step) * jax.vmap(noise)(keys[:, -1]) if self.stddev else images
 
-  def stddev_at(self, step):
+  def stddev_at(self, step: Step) -> Scalar | float:
     """Sigma at a step."""
     return self.stddev * jnp.maximum(0., 1. - step / self.decay_steps) if self.decay_steps else self.stddev
 
 
-def create(policies, noise):
+def create(policies: Sequence[str], noise: Values) -> Callable[[PRNGKey, Step, Images], Images]:
   """The function (key, step, images) -> images of `model.diff_augment` and `model.instance_noise`.
 
   Raises:
     UserError: an unknown policy.
   """
-  policies = tuple(choose('model.diff_augment', name, POLICIES) for name in policies)
-  presentation = Presentation(policies=policies, **noise)
+  chosen = tuple(choose('model.diff_augment', name, POLICIES) for name in policies)
+  presentation = Presentation(policies=chosen, **noise)
   return presentation if presentation.policies or presentation.stddev else unchanged

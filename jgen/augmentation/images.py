@@ -5,24 +5,28 @@ sampled once, bilinearly, whatever is asked for. What is drawn depends on the se
 position in the batch over all devices.
 """
 
+from collections.abc import Callable
 import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+from ml_collections import ConfigDict
 
 from jgen import keys
 from jgen.keys import key
 from jgen.parallel import AUGMENTATION, per_image
+from jgen.shapes import Image, PRNGKey, Scalar, Step
 
 
-def unchanged(key, step, images):
+def unchanged(key: PRNGKey, step: Step, images: Float[Array, 'K B H W C']) -> Float[Array, 'K B H W C']:
   """The augmentation that does nothing, and adds nothing to the step's program."""
   del key, step
   return images
 
 
-def create(section):
+def create(section: ConfigDict) -> Callable[[PRNGKey, Step, Array], Array]:
   """The function (key, step, images [K, B, H, W, C]) -> images that `config.augmentation` describes.
 
   Raises:
@@ -41,15 +45,15 @@ class Augmentation:
                              at_least=0.01, at_most=1)
   largest_rotation: float = key(0., 'degrees that an image is turned at most, either way', at_least=0, at_most=180)
 
-  def __call__(self, key, step, images):
+  def __call__(self, key: PRNGKey, step: Step, images: Float[Array, 'K B H W C']) -> Float[Array, 'K B H W C']:
     """Augments float32 [K, B, H, W, C]; `key` is that of the run. Call it inside a function mapped over `AXIS`."""
     keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, AUGMENTATION), step), len(images))
-    shape = images.shape[2:4]
-    draw = functools.partial(self.draw, shape=shape)
+    height, width = images.shape[2:4]
+    draw = functools.partial(self.draw, shape=(height, width))
     matrices, offsets = jax.vmap(lambda key: per_image(key, images.shape[1], draw))(keys)
     return jax.vmap(jax.vmap(sample_affine))(images, matrices, offsets)
 
-  def draw(self, key, shape):
+  def draw(self, key: PRNGKey, shape: tuple[int, int]) -> tuple[Float[Array, '2 2'], Float[Array, ' 2']]:
     """A random map for an image of `shape` (H, W): its matrix [2, 2] and offset [2], see `sample_affine`."""
     flip, crop, place, turn = jax.random.split(key, 4)
     flipped = jax.random.bernoulli(flip, self.horizontal_flip)
@@ -60,7 +64,7 @@ class Augmentation:
     return affine(flipped, scale, angle), offset
 
 
-def affine(flipped, scale, angle):
+def affine(flipped: Bool[Array, ''] | bool, scale: Scalar | float, angle: Scalar | float) -> Float[Array, '2 2']:
   """The matrix [2, 2], over (row, column), of a crop to `scale` of the side that is turned by `angle` and mirrored.
 
   The angle is in radians; the contents of the image turn clockwise as it is drawn, with row 0 at the top.
@@ -70,7 +74,7 @@ def affine(flipped, scale, angle):
   return scale * jnp.array([[cos, -sin * mirror], [sin, cos * mirror]])
 
 
-def sample_affine(image, matrix, offset):
+def sample_affine(image: Image, matrix: Float[Array, '2 2'], offset: Float[Array, ' 2']) -> Image:
   """Bilinear samples of `image` [H, W, C] at c + offset + matrix (p - c) for each pixel p, where c is the centre.
 
   Pixels are counted from 0 by their centres, so c is ((H - 1) / 2, (W - 1) / 2). Beyond the border the image goes on

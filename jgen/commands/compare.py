@@ -90,7 +90,7 @@ def read(path):
   path = Path(path)
   if not path.exists():
     raise NoScoresError(f'{path} is neither a run folder nor a file of scores')
-  stored = {}
+  stored: dict[str, list[Evaluation]] = {}
   for each in read_all(path) if path.is_dir() else [Evaluation.read(path)]:
     if each.receipt:
       stored.setdefault(each.evaluator, []).append(each)
@@ -137,7 +137,7 @@ def table(name, evaluations):
 
 def _ranked(values, better):
   """The keys of {key: number}, the best first."""
-  ranked = []
+  ranked: list = []
   while len(ranked) < len(values):
     left = {key: value for key, value in values.items() if key not in ranked}
     first = best(left, better)

@@ -18,7 +18,7 @@ def run(paths, workdir=None):
 
 def listing():
   """The table: for each data set what it needs, then a line a config with the first line of its docstring."""
-  by_data = {}
+  by_data: dict[str, list[tuple[str, str]]] = {}
   for file in sorted((config_file.ROOT / 'configs').glob('*.py')):
     config = config_file.load(str(file))
     by_data.setdefault(config.data.name, []).append((file.stem, abstract(file)))

@@ -39,7 +39,7 @@ OF_PATHS = {     # run(paths, workdir)
     'list': 'lists the configs, what each reproduces and what it needs',
 }
 MODES = {**OF_CONFIGS, **OF_RUNS, **OF_PATHS}
-FLAGS = {        # {name: (default, meaning)}; the type of a value is that of its default
+FLAGS: dict[str, tuple[str | int, str]] = {   # {name: (default, meaning)}; the type of a value is that of its default
     'config': ('', 'a file, or the name of one in configs/; by default that of the run in --workdir, else quickstart'),
     'workdir': ('', 'folder of the run; by default runs/NAME, of a study runs/NAME_study'),
     'mode': ('train', 'what to do, see above'),
@@ -88,7 +88,7 @@ def text_of_help(mode='train'):
   """What --help prints, with the flags that a mode alone has."""
   list_of = lambda entries, dashes='': '\n'.join(f'  {dashes}{name:<14} {told}' for name, told in entries.items())
   text = _HELP.format(modes=list_of(MODES), flags=list_of({name: told for name, (_, told) in FLAGS.items()}, '--'))
-  own = keys.declared(options.OPTIONS[mode]) if mode in OF_RUNS else {}
+  own = keys.plain(options.OPTIONS[mode]) if mode in OF_RUNS else {}
   of_mode = list_of({name: f'{each.meaning} ({each.default!r})' for name, each in own.items()}, '--')
   return text + (f'\nflags of --mode={mode}, with their defaults\n{of_mode}\n' if own else '')
 
@@ -105,10 +105,10 @@ def chosen_config(arguments):
   """(what names the config that arguments name or mean by default, the arguments without it)."""
   config, others = taken('config', arguments)
   workdir, mode = (taken(name, arguments)[0] for name in ('workdir', 'mode'))
-  default = config_file.RECIPES / 'score.py' if mode == 'score' else config_file.ROOT / 'configs/quickstart.py'
+  default = str(config_file.RECIPES / 'score.py' if mode == 'score' else config_file.ROOT / 'configs/quickstart.py')
   if workdir and (files.folder(workdir) / 'config.json').exists():
     default = f'{config_file.RECIPES}/stored.py:{files.folder(workdir)}'
-  return config or str(default), others
+  return config or default, others
 
 
 def parse(arguments):

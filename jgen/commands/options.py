@@ -3,6 +3,7 @@
   python launch.py --mode=sample --workdir=runs/quickstart --num_samples=100 --labels=3
 """
 
+from collections.abc import Callable
 import dataclasses
 import typing
 
@@ -70,17 +71,18 @@ class Export:
 
 
 OPTIONS = {'export': Export, 'sample': Sample}
-_DEFINE = {bool: flags.DEFINE_boolean, float: flags.DEFINE_float, int: flags.DEFINE_integer, str: flags.DEFINE_string}
+_DEFINE: dict[type, Callable[..., object]] = {
+    bool: flags.DEFINE_boolean, float: flags.DEFINE_float, int: flags.DEFINE_integer, str: flags.DEFINE_string}
 
 
 def define(mode, flag_values=flags.FLAGS):
   """Defines the flags of a mode that has some."""
   declaration = OPTIONS[mode]
   types = typing.get_type_hints(declaration)
-  for name, each in keys.declared(declaration).items():
+  for name, each in keys.plain(declaration).items():
     kind = types[name]
     if typing.get_origin(kind) is tuple:
-      flags.DEFINE_list(name, list(each.default), each.meaning, flag_values=flag_values)
+      flags.DEFINE_list(name, [*each.default], each.meaning, flag_values=flag_values)
     else:
       _DEFINE[kind](name, each.default, each.meaning, flag_values=flag_values)
 

@@ -22,14 +22,15 @@ _FRAMES = 16                            # pictures of a film from one end to the
 def sheet(request, folder):
   """grid.png: a row a class, or rows of `--columns` for a model that follows none."""
   trained, num, labels = request.trained, request.options.num_samples, request.labels()
+  names = tuple(trained.class_names[label] for label in labels) if trained.num_classes else ()
   if trained.num_classes:
     columns = -(-num // len(labels))
-    wanted, names = labels.repeat(columns), [trained.class_names[label] for label in labels]
+    wanted = labels.repeat(columns)
   else:
-    columns, wanted, names = min(request.options.columns, num), np.zeros(num, np.int32), ()
+    columns, wanted = min(request.options.columns, num), np.zeros(num, np.int32)
   made = np.concatenate([part for _, part in request.parts(len(wanted), wanted)])
   path = folder / 'grid.png'
-  save_grid(path, filled(made, columns), columns, tuple(names))
+  save_grid(path, filled(made, columns), columns, names)
   return [path]
 
 

@@ -48,9 +48,9 @@ def run(config, workdir, command):
     raise UserError(f'the run in {workdir} trained {config.num_seeds} seeds at once; priors are fitted to a run of '
                     'one: train it with config.num_seeds=1')
   source = Source.read(config, workdir.absolute())
-  priors = {name: study.Run(source.variation(name), source.priors / name, noun='prior')
-            for name in (*names(config), *known(config))}
-  priors = [each for name, each in priors.items()
+  by_name = {name: study.Run(source.variation(name), source.priors / name, noun='prior')
+             for name in (*names(config), *known(config))}
+  priors = [each for name, each in by_name.items()
             if name in config.priors.names or each.status == 'done' and not changes(each)]   # the others, as they are
   for each in priors:
     check(each, config.priors[each.variation.name])

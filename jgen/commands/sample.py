@@ -63,7 +63,10 @@ def output_folder(output, parent, name):
     folder = expanded(output)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
       raise UserError(f'--output: {folder} is no empty folder; name another one, for nothing is overwritten')
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+      folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+      raise UserError(f'--output: {folder} cannot be made ({error.strerror}); name another folder') from error
     return folder
   number = 1
   while True:

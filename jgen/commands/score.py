@@ -9,6 +9,7 @@ from jgen import data, evaluation
 from jgen.data import cache
 from jgen.data.spec import Splits
 from jgen.errors import UserError
+from jgen.families.base import Family
 from jgen.host import terminal
 from jgen.run import receipt
 from jgen.run.scores import Evaluation
@@ -76,7 +77,7 @@ def _evaluators(sections, spec, count):
       known = [name for name, evaluator in evaluation.EVALUATORS.items() if evaluator.of_images]
       raise UserError(f'config.evaluators.{name} needs a model, not images alone; name others: '
                       f'--evaluators={",".join(known)}')
-  return evaluation.create(sections, spec, family=None)
+  return evaluation.create(sections, spec, family=Family())   # which can do nothing
 
 
 def _evaluation(name, measured, evaluator, generated, real, seed):

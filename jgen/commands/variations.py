@@ -40,7 +40,7 @@ def read(config, command):
   if not config.study.variations:
     raise UserError('the config has no study (config.study.variations is empty); name variations, as '
                     '--config.study.variations="(\'seed=0\', \'seed=1\')", or take a config that has one')
-  found = {}
+  found: dict[str, Variation] = {}
   for text in config.study.variations:
     variation = _read_one(text, config, command)
     other = found.setdefault(variation.folder.casefold(), variation)
@@ -51,7 +51,9 @@ def read(config, command):
 
 
 def _read_one(text, config, command):
-  name, settings = re.fullmatch(r'\s*(?:([^=:]+):)?\s*(.*)', text, re.DOTALL).groups()
+  match = re.fullmatch(r'\s*(?:([^=:]+):)?\s*(.*)', text, re.DOTALL)
+  assert match is not None              # any text is
+  name, settings = match.groups()
   try:
     assignments = _assignments(settings)
     name = (name or _short(assignments)).strip()

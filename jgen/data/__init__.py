@@ -1,16 +1,14 @@
 """Data sets: one module each, named in one table, served as uint8 arrays at the working size.
 
-A reader is a module or an object with
-  SPLITS                        the splits that the data set is published in; () where they are known with the data
-  NEEDS                         what has to be there before it can be read, for --mode=list
-  describe(section) -> Spec     reads no image, and needs no data unless the files alone say what the classes are
-  load(section) -> Dataset      reads, resizes and, where that takes long, keeps the result (cache.py)
-where `section` is `config.data`, with the `Keys` below. Which annotation serves as the label is decided here, for all
-of them: the reader's own choice, unless config.data.label names another.
+Each is a `Reader`. Which annotation serves as the label is decided here, for all of them: the reader's own choice,
+unless config.data.label names another.
 """
 
 import copy
 import dataclasses
+from typing import Protocol
+
+from ml_collections import ConfigDict
 
 from jgen.data import cache
 from jgen.data.files.archive import MissingDataError
@@ -24,7 +22,25 @@ from jgen.keys import section as subsection
 _TFDS = 'tfds:'                         # begins the name of any other set of tensorflow_datasets
 
 
-class _Readers(dict):
+class Reader(Protocol):
+  """What is asked of a data set's module, or of the object in its place; `section` is config.data, of the `Keys`."""
+
+  @property
+  def SPLITS(self) -> tuple[str, ...]:  # noqa: N802, a constant of a module
+    """The splits that the data set is published in; () where they are known with the data."""
+
+  @property
+  def NEEDS(self) -> str:  # noqa: N802
+    """What has to be there before it can be read, for --mode=list."""
+
+  def describe(self, section: ConfigDict) -> Spec:
+    """Reads no image, and needs no data unless the files alone say what the classes are."""
+
+  def load(self, section: ConfigDict) -> Dataset:
+    """Reads, resizes and, where that takes long, keeps the result (cache.py)."""
+
+
+class _Readers(dict[str, Reader]):
   """{name: reader}, and for each name 'tfds:NAME' the reader of that set."""
 
   def __contains__(self, name):
@@ -84,7 +100,7 @@ class Keys:
   sprites: SpritesKeys = subsection(SpritesKeys, read_with={'name': ('sprites',)})
 
 
-def describe(section) -> Spec:
+def describe(section: ConfigDict) -> Spec:
   """What `section` names, without reading an image.
 
   Raises:
@@ -93,7 +109,7 @@ def describe(section) -> Spec:
   return with_label(_reader(section).describe(section), section.label)
 
 
-def outline(section) -> tuple[Spec, UserError | None]:
+def outline(section: ConfigDict) -> tuple[Spec, UserError | None]:
   """As `describe`, and where the data is not there its shape without classes, and the error that says so.
 
   Raises:
@@ -106,7 +122,7 @@ def outline(section) -> tuple[Spec, UserError | None]:
     return Spec(section.name, served_shape(section, channels)), error
 
 
-def load(section) -> Dataset:
+def load(section: ConfigDict) -> Dataset:
   """The images and labels that `section` names, at its image size.
 
   Raises:
@@ -128,7 +144,7 @@ def count(section) -> int | None:
     return None
 
 
-def load_splits(section) -> Splits:
+def load_splits(section: ConfigDict) -> Splits:
   """The images to train on and, from `section.test_splits`, those to measure on.
 
   Raises:

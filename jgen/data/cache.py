@@ -14,7 +14,7 @@ waits for the first.
 
 import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 import contextlib
 import contextvars
 import dataclasses
@@ -28,12 +28,14 @@ import shutil
 import time
 from typing import Any
 
+from jaxtyping import Int32, UInt8
+from ml_collections import ConfigDict
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from jgen.data import verification
 from jgen.data.files.resizing import served
-from jgen.data.spec import Dataset
+from jgen.data.spec import Dataset, Spec
 from jgen.data.unfinished import Piece, Unfinished
 from jgen.errors import UserError
 from jgen.files import cache_folder, expanded
@@ -60,7 +62,7 @@ class Original:
   max_bad_share: float = 0.             # of the images, that may turn out bad
   chosen: Callable[[np.ndarray], Any] = lambda annotations: slice(None)   # which of [n, M] the splits hold, an index
 
-  def pieces(self, shape) -> Iterator[Callable[[], Piece]]:
+  def pieces(self, shape: tuple[int, int, int]) -> Iterator[Callable[[], Piece]]:
     """The work, in order; each can be done in a thread of its own."""
     found = 0
     for images, annotations in self.parts():
@@ -89,7 +91,8 @@ def preparing_nothing():
     _preparing_nothing.reset(token)
 
 
-def prepared(section, spec, original):
+def prepared(section: ConfigDict, spec: Spec,
+             original: Any) -> tuple[UInt8[np.ndarray, 'N H W C'], Int32[np.ndarray, 'N M']]:
   """The images at `spec.image_shape`, prepared now unless they have been before.
 
   Args:
@@ -124,14 +127,14 @@ def _size(shape):
   return 'x'.join(map(str, dict.fromkeys(shape[:2])))
 
 
-def root_of(cache_dir=''):
+def root_of(cache_dir: str = '') -> Path:
   """The folder of everything prepared: `cache_dir`, a config.data.cache_dir; for '' that of `cache_folder`."""
   return expanded(cache_dir) if cache_dir else cache_folder()
 
 
-def folder_of(images):
+def folder_of(images: np.ndarray) -> Path | None:
   """The prepared folder in which memory-mapped images lie, None for images that are in memory."""
-  return Path(images.filename).parent if isinstance(images, np.memmap) else None
+  return Path(images.filename).parent if isinstance(images, np.memmap) and images.filename else None
 
 
 def _contents(section, spec, original):
@@ -230,8 +233,8 @@ def _first_few(skipped):
 
 def _in_order(work):
   """The results of functions, in their order, made in a thread a core."""
-  cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-  waiting = collections.deque()
+  cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+  waiting: collections.deque[Future] = collections.deque()
   with threadpool_limits(1, 'blas'), ThreadPoolExecutor(cores) as pool:
     try:
       for make in work:
@@ -258,7 +261,8 @@ class _Progress:
 
   def __init__(self, what, total):
     self._what, self._total, self.done = what, total, 0
-    self._first = None                  # (images, time) after the first piece, before which TensorFlow may be imported
+    # (images, time) after the first piece, before which TensorFlow may be imported
+    self._first: tuple[int, float] | None = None
     self._next = time.monotonic() + 2
 
   def found(self, count):
@@ -268,13 +272,13 @@ class _Progress:
   def add(self, count):
     self.done += count
     now = time.monotonic()
-    self._first = self._first or (self.done, now)
+    first = self._first = self._first or (self.done, now)
     if now > self._next:
       self._next = now + 10
-      terminal.tell(f'{self._what}: {self.done:,} of {self._total:,} images{self._speed(now)}')
+      terminal.tell(f'{self._what}: {self.done:,} of {self._total:,} images{self._speed(first, now)}')
 
-  def _speed(self, now):
-    images, seconds = self.done - self._first[0], now - self._first[1]
+  def _speed(self, first, now):
+    images, seconds = self.done - first[0], now - first[1]
     if not images or not seconds:
       return ''
     return f', {images / seconds:,.0f} images/s, {duration((self._total - self.done) * seconds / images)} to go'
@@ -321,7 +325,8 @@ def digest(dataset: Dataset) -> str:
     manifest = read_manifest(folder)
     parts = [manifest[entry].encode() for entry in verification.FILES.values()]
   else:
-    parts = [f'{dataset.images.shape}'.encode(), np.ascontiguousarray(dataset.images), dataset.labels]
+    arrays = dataset.images, dataset.labels
+    parts = [f'{dataset.images.shape}'.encode(), *(np.ascontiguousarray(array).data for array in arrays)]
   hashed = hashlib.sha256()
   for part in parts:
     hashed.update(part)

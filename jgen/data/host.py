@@ -5,10 +5,11 @@ import functools
 import gc
 import os
 import threading
+from types import ModuleType
 
 
 @functools.cache
-def tensorflow():
+def tensorflow() -> ModuleType:
   """The module, quiet and with the GPUs left to JAX; imported when first needed, for it takes seconds."""
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')   # unused here, and it announces itself on stderr

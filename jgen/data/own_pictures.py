@@ -1,7 +1,9 @@
 """A person's own pictures, as a trained model takes them."""
 
 from pathlib import Path
+from typing import Any
 
+from jaxtyping import UInt8
 import numpy as np
 
 from jgen.data.files.decoding import SUFFIXES, BadImageError, decode
@@ -10,7 +12,7 @@ from jgen.errors import UserError
 from jgen.files import expanded
 
 
-def read(paths, image_shape):
+def read(paths: Any, image_shape: tuple[int, int, int]) -> tuple[UInt8[np.ndarray, 'n H W C'], list[Path]]:
   """Pictures cropped to the middle, of the proportions of the model's images, and resized.
 
   Args:

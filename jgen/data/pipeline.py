@@ -6,9 +6,14 @@ at any step at no cost, and neither the devices nor the processes nor the steps 
 what a step is fed with.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
+from jaxtyping import Int, UInt8
 import numpy as np
 
 from jgen.data.host import tensorflow
+from jgen.data.spec import Dataset
 from jgen.errors import UserError
 
 # tf.random.experimental.index_shuffle stops after 4 rounds of its cipher. Measured with 604,420 images in
@@ -18,8 +23,9 @@ _ROUNDS = 12
 _READY = 2                              # dispatches that are gathered ahead
 
 
-def batches(dataset, *, seed, first_step, num_steps, steps_per_dispatch, batches_per_step, batch_size,
-            num_devices, process_index=0, process_count=1, indices_only=False):
+def batches(dataset: Dataset, *, seed: int, first_step: int, num_steps: int, steps_per_dispatch: int,
+            batches_per_step: int, batch_size: int, num_devices: int, process_index: int = 0, process_count: int = 1,
+            indices_only: bool = False) -> Iterator[dict[str, np.ndarray]]:
   """The input of every dispatch from `first_step` on, in order.
 
   Device d of all devices is fed rows d B to (d + 1) B - 1 of every global batch; process p has devices
@@ -64,7 +70,7 @@ def batches(dataset, *, seed, first_step, num_steps, steps_per_dispatch, batches
   return steps.map(dispatch).prefetch(_READY).with_options(_options(tf)).as_numpy_iterator()
 
 
-def take(dataset, count, seed):
+def take(dataset: Dataset, count: int, seed: int) -> tuple[UInt8[np.ndarray, 'n H W C'], Int[np.ndarray, ' n']]:
   """A random sample without replacement, the same at every call; all images, shuffled, if there are fewer.
 
   Returns:
@@ -76,7 +82,7 @@ def take(dataset, count, seed):
   return np.asarray(dataset.images)[rows], dataset.labels[rows]
 
 
-def stream_indices(positions, *, seed, size):
+def stream_indices(positions: np.ndarray, *, seed: int, size: int) -> Any:
   """Which image is at each position of the endless stream.
 
   Epoch e has the positions e N to (e + 1) N - 1, and every image once. Its order is a bijection of [0, N)

@@ -1,8 +1,11 @@
 """What a data set is, told once, so that no code compares data set names."""
 
+from collections.abc import Mapping
 import dataclasses
 from pathlib import Path
+from typing import Any
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen.errors import UserError, nearest
@@ -27,12 +30,12 @@ class Spec:
   annotations: tuple[Annotation, ...] = ()   # M of them; the label is one of them, or there is none
   has_factors: bool = False             # whether the annotations are all the factors that images were made from
 
-  def to_json(self):
+  def to_json(self) -> dict[str, Any]:
     """A dict that JSON can hold."""
     return dataclasses.asdict(self)
 
   @classmethod
-  def from_json(cls, stored):
+  def from_json(cls, stored: Mapping[str, Any]) -> 'Spec':
     """The Spec of which `to_json` gave `stored`; raises TypeError, KeyError or ValueError where that is damaged."""
     annotations = tuple(Annotation(str(entry['name']), tuple(map(str, entry['values'])))
                         for entry in stored['annotations'])
@@ -61,8 +64,16 @@ class Splits:
   test: Dataset | None = None           # which the model is measured on; None where config.data.test_splits names none
   cache_dir: Path | None = None         # where what is computed of them is kept for other runs; None keeps nothing
 
+  @property
+  def held_out(self) -> Dataset:
+    """The test images, for what cannot do without them; raises UserError where there are none."""
+    if self.test is None:
+      raise UserError('config.data.test_splits names no test images; name some, as '
+                      '--config.data.test_splits=\'("test",)\'')
+    return self.test
 
-def served_shape(section, channels):
+
+def served_shape(section: ConfigDict, channels: int) -> tuple[int, int, int]:
   """(H, W, C) of the images of `section`, config.data; `channels` are the data set's own.
 
   Raises:
@@ -78,7 +89,7 @@ def served_shape(section, channels):
   return height, width, section.channels or channels
 
 
-def with_label(spec, label):
+def with_label(spec: Spec, label: str) -> Spec:
   """The spec with the annotation of the name `label` as its classes; as it is for ''.
 
   Raises:
@@ -93,11 +104,12 @@ def with_label(spec, label):
   return dataclasses.replace(spec, num_classes=len(values), label_names=values)
 
 
-def relabelled(dataset, label):
+def relabelled(dataset: Dataset, label: str) -> Dataset:
   """The data set with the annotation of the name `label` as its labels; as it is for ''."""
   if not label:
     return dataset
   column = _column(dataset.spec, label)
+  assert dataset.annotations is not None   # they have a column for each of the Spec's
   return dataclasses.replace(dataset, spec=with_label(dataset.spec, label), labels=dataset.annotations[:, column])
 
 
@@ -108,7 +120,7 @@ def _column(spec, label):
   return names.index(label)
 
 
-def checked(dataset):
+def checked(dataset: Dataset) -> Dataset:
   """The data set itself, if its arrays are what its spec and `Dataset` promise.
 
   Raises:

@@ -6,7 +6,7 @@
 A process that is killed leaves a torn piece at most, which the journal does not name or whose checksum is wrong.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 import contextlib
 import dataclasses
@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import os
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Piece:
   others: int = 0                       # that were looked at and belong to another split
 
   @property
-  def considered(self):
+  def considered(self) -> int:
     return len(self.images) + len(tuple(self.skipped)) + self.others
 
 
@@ -61,7 +62,7 @@ class Unfinished:
   def __exit__(self, *exception):
     self._close()
 
-  def kept(self):
+  def kept(self) -> Iterator[Piece]:
     """Takes over the sound pieces that an earlier process left, one by one, and drops the rest."""
     self._images.seek(len(self._header(0)))
     end = 0
@@ -98,9 +99,9 @@ class Unfinished:
   def _sums(self, piece):
     """(the digest of all images up to this piece's last, a checksum of these and of the piece's annotations)."""
     digest = self._digest.copy()
-    digest.update(np.ascontiguousarray(piece.images))   # on the way, while other threads make the next pieces
+    digest.update(np.ascontiguousarray(piece.images).data)   # on the way, while other threads make the next pieces
     both = digest.copy()
-    both.update(np.ascontiguousarray(piece.annotations))
+    both.update(np.ascontiguousarray(piece.annotations).data)
     return digest, both.hexdigest()
 
   def _counted(self, piece, digest):
@@ -108,10 +109,10 @@ class Unfinished:
     self.count += len(piece.images)
     self.num_pieces += 1
 
-  def add(self, piece):
+  def add(self, piece: Piece) -> None:
     """Writes a piece, then its line."""
-    self._images.write(np.ascontiguousarray(piece.images))
-    self._annotations.write(np.ascontiguousarray(piece.annotations))
+    self._images.write(np.ascontiguousarray(piece.images).data)
+    self._annotations.write(np.ascontiguousarray(piece.annotations).data)
     self._images.flush()
     self._annotations.flush()
     digest, checksum = self._sums(piece)
@@ -133,7 +134,7 @@ class Unfinished:
     if self._sync is not None:
       self._sync.result()
 
-  def finish(self, contents):
+  def finish(self, contents: dict[str, Any]) -> None:
     """Makes the three published files of it and brings them to the disk."""
     self._images.seek(0)
     self._images.write(self._header(self.count))

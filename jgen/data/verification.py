@@ -46,7 +46,7 @@ def verify(folder: Path, manifest: dict, again: bool = False) -> int:
   return num_bytes
 
 
-def stamp(folder: Path):
+def stamp(folder: Path) -> None:
   """Remembers that the files as they are now were verified; where the folder cannot be written, nothing is kept."""
   with contextlib.suppress(OSError, UserError):   # of a shared, read-only cache: it is read again next time
     write_text(folder / _STAMP, json.dumps(_stats(folder)) + '\n')

@@ -3,8 +3,13 @@
 The contract is `jgen.evaluation.base.Evaluator`.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from jgen import keys
+from jgen.data.spec import Spec, Splits
 from jgen.errors import UserError, choose
+from jgen.evaluation.base import Evaluator
 from jgen.evaluation.class_consistency import ClassConsistency
 from jgen.evaluation.code_classes import CodeClasses
 from jgen.evaluation.codebook import Codebook
@@ -24,8 +29,9 @@ from jgen.evaluation.pictures.traversals import Traversals
 from jgen.evaluation.reconstruction_quality import ReconstructionQuality
 from jgen.evaluation.tsne import Tsne
 from jgen.families import contracts
+from jgen.families.base import Family
 
-EVALUATORS = {
+EVALUATORS: dict[str, type[Evaluator]] = {
     'attribute_pairs': AttributePairs,
     'class_consistency': ClassConsistency,
     'code_classes': CodeClasses,
@@ -49,13 +55,14 @@ EVALUATORS = {
 }
 
 
-def create(sections, spec, family, has_test=False):
+def create(sections: Mapping[str, Any], spec: Spec, family: Family,
+           has_test: bool = False) -> dict[str, Evaluator]:
   """The evaluators {name: evaluator} of the config `sections` {name: section} for a data set and a model.
 
   Raises UserError on an unknown evaluator, on keys that are not the evaluator's, and where an evaluator
   cannot serve the data set of `spec`, which has test images or not, or the Family.
   """
-  evaluators = {}
+  evaluators: dict[str, Evaluator] = {}
   for name, section in sections.items():
     evaluator = _build(name, section)
     evaluators |= evaluator.stand_ins() or {name: evaluator}
@@ -65,13 +72,13 @@ def create(sections, spec, family, has_test=False):
   return evaluators
 
 
-def scores_of(evaluators, spec, family):
+def scores_of(evaluators: Mapping[str, Evaluator], spec: Spec, family: Family) -> list[str]:
   """The scores '<evaluator>/<entry>' that the evaluators {name: evaluator} give and by which models can be ranked."""
   return [f'{name}/{entry}' for name, evaluator in evaluators.items()
           for entry in evaluator.scores(spec, family)]
 
 
-def check_data(evaluators, splits):
+def check_data(evaluators: Mapping[str, Evaluator], splits: Splits) -> None:
   """Raises UserError where the images are such that one of the evaluators {name: evaluator} cannot serve."""
   for evaluator in evaluators.values():
     evaluator.check_data(splits)

@@ -16,8 +16,12 @@ class Evaluator:
   """
 
   needs: typing.ClassVar[tuple[type, ...]] = ()   # protocols of `jgen.families.contracts` that the family must follow
-  needs_test = False                    # whether it measures on test images
-  of_images = False                     # whether it calls nothing but `sample_parts`, so that it can measure any images
+  of_images: typing.ClassVar[bool] = False   # whether it calls nothing but `sample_parts`, so can measure any images
+
+  @property
+  def needs_test(self) -> bool:
+    """Whether it measures on test images; a subclass that always does says `needs_test = True`."""
+    return False
 
   def check(self, spec: Spec, family: Family) -> None:
     """Raises UserError where it cannot serve the data set or the family; called before anything is trained."""

@@ -11,11 +11,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
+from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.descriptors import describe
 from jgen.evaluation.measured import Measured
+from jgen.families.base import Family
 from jgen.keys import key
+from jgen.model import Model
 
 DRAW_SEED = 0             # the same real images whatever a run's seed, so that two runs' scores compare
 HELD_OUT = 5              # one in so many real images tests the classifier
@@ -40,7 +43,7 @@ class ClassConsistency(Evaluator):
   num_real: int = key(5_000, 'real labelled images, at most; 4/5 train the classifier, 1/5 test it', at_least=1)
   num_generated: int = key(1_000, 'generated images, the same number of each class', at_least=1)
 
-  def check(self, spec, family):
+  def check(self, spec: Spec, family: Family) -> None:
     """Raises UserError where `spec` has no classes, the model heeds none, or real images are too few."""
     if spec.num_classes < 2:
       raise UserError(f"config.evaluators.class_consistency: data set '{spec.name}' has no labels to tell "
@@ -52,16 +55,16 @@ class ClassConsistency(Evaluator):
       raise UserError(f'config.evaluators.class_consistency.num_real is {self.num_real}, too few for 2 '
                       f'images of each of {spec.num_classes} classes; set {2 * spec.num_classes} or more')
 
-  def check_data(self, splits):
+  def check_data(self, splits: Splits) -> None:
     """Raises UserError where a class has too few images."""
     _draw(splits.train, self.num_real)
 
-  def scores(self, spec, family):
+  def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
     """Names of the numbers that rank models."""
     del spec, family
     return ('accuracy',)
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: the shares in [0, 1] of generated and of held-out real images that the classifier gives their class.
 
     Every class is generated equally often: `num_generated` is rounded up to a multiple of the number of
@@ -83,7 +86,7 @@ class ClassConsistency(Evaluator):
         'classifier': classifier.description,
     })
 
-  def classifier(self, dataset):
+  def classifier(self, dataset: Dataset) -> Classifier:
     """The classifier of `dataset`'s images, fitted once in the evaluator's life.
 
     Raises UserError where a class has too few images, so that a caller may ask before training.

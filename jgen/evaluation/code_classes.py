@@ -2,18 +2,22 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import normalized_mutual_info_score
 
+from jgen.data.spec import Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.class_consistency import ClassConsistency
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.pictures.code_grid import random_codes
 from jgen.evaluation.shared import check_at_least
+from jgen.families.base import Family
 from jgen.families.contracts import SamplesCodes
 from jgen.keys import key
+from jgen.model import Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +29,7 @@ class CodeClasses(Evaluator):
 
   needs = (SamplesCodes,)
 
-  def check(self, spec, family):
+  def check(self, spec: Spec, family: Any) -> None:
     """Raises UserError where there are no classes, no categorical code, or too few images."""
     check_at_least('code_classes', self, num_real=2 * max(spec.num_classes, 1))
     if spec.num_classes < 2:
@@ -35,21 +39,21 @@ class CodeClasses(Evaluator):
       raise UserError('config.evaluators.code_classes: the model has no categorical code; set '
                       'config.model.codes.categorical to 1 or more, or remove the evaluator')
 
-  def check_data(self, splits):
+  def check_data(self, splits: Splits) -> None:
     """Raises UserError where a class has too few images."""
     self.classes.check_data(splits)
 
   @functools.cached_property
-  def classes(self):
+  def classes(self) -> ClassConsistency:
     """The evaluator whose classifier this one asks."""
     return ClassConsistency(self.num_real, self.num_generated)
 
-  def scores(self, spec, family):
+  def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
     """Names of the numbers that rank models."""
     del spec, family
     return ('nmi',)
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: the information in [0, 1] of the code that has the most, and of each; 1 is another class a value.
 
     It is divided by the mean of the two entropies (scikit-learn's). `class_shares` are of the generated images.

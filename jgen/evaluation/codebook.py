@@ -2,15 +2,19 @@
 
 import dataclasses
 
+from jaxtyping import Int
 import numpy as np
 from scipy import stats
 
+from jgen.data.spec import Spec, Splits
 from jgen.evaluation import reconstruction_quality
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import per_image_scores
+from jgen.families.base import Family
 from jgen.families.contracts import HasCodes, MeasuresImages, Reconstructs
 from jgen.keys import key
+from jgen.model import Model
 
 _SMALLEST_FOR_SSIM = 11                 # pixels of a side
 
@@ -25,17 +29,17 @@ class Codebook(Evaluator):
   needs = (HasCodes, Reconstructs, MeasuresImages)
   needs_test = True
 
-  def scores(self, spec, family):
+  def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
     """Names of the numbers that rank models."""
     of_images = per_image_scores('codebook', spec, family)
     return (*of_images, 'psnr', *(['ssim'] if min(spec.image_shape[:2]) >= _SMALLEST_FOR_SSIM else []))
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: of the test images, the means of what the model tells of each; `psnr` in dB and `ssim`, their means.
 
     `mse` is per pixel in [-1, 1]. Of the codes of all these images, and of training images as `train_...`: see `use`.
     """
-    images, labels = splits.test.images, splits.test.labels
+    images, labels = splits.held_out.images, splits.held_out.labels
     if self.num_images:
       images, labels = images[:self.num_images], labels[:self.num_images]
     table = model.eval_step(images, labels, seed)
@@ -55,7 +59,7 @@ class Codebook(Evaluator):
     return images[np.arange(count) * len(images) // count]
 
 
-def use(codes, size):
+def use(codes: Int[np.ndarray, 'n N'], size: int) -> dict[str, float]:
   """How codes int [n, N] use a codebook of `size`, over all n images at once, not batch by batch.
 
   Returns:

@@ -1,14 +1,19 @@
 """What the critic says of real and of generated images, and which of these it trusts least and most."""
 
+from collections.abc import Mapping
 import dataclasses
 
+from jaxtyping import Float
 import numpy as np
 
+from jgen.data.spec import Spec, Splits
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, check_at_least, spread
+from jgen.families.base import Family
 from jgen.families.contracts import HasCritic
 from jgen.keys import key
+from jgen.model import Model
 from jgen.report.grids import Grid
 
 _COLUMNS = 10             # images side by side, at most
@@ -24,11 +29,11 @@ class CriticOutputs(Evaluator):
 
   needs = (HasCritic,)
 
-  def check(self, spec, family):
+  def check(self, spec: Spec, family: Family) -> None:
     """Raises UserError where more samples are shown than drawn."""
     check_at_least('critic_outputs', self, num_images=2 * self.num_shown)
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: counts of the outputs in bins that all kinds of images share, means and shares; and the picture.
 
     `auc` is the probability that a real training image has a higher output than a generated one (the area
@@ -59,13 +64,14 @@ class CriticOutputs(Evaluator):
                 f"critic's output {outputs[order[0]]:.3g} to {outputs[order[-1]]:.3g}, of {len(samples):,} samples")
 
 
-def histograms(outputs, num_bins):
+def histograms(outputs: Mapping[str, Float[np.ndarray, ' _']],
+               num_bins: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
   """(edges [num_bins + 1], {name: counts [num_bins]}) of outputs {name: [n]}, over all that there are."""
   edges = np.histogram_bin_edges(np.concatenate(list(outputs.values())).astype(np.float64), num_bins)
   return edges, {name: np.histogram(values, edges)[0] for name, values in outputs.items()}
 
 
-def auc(real, generated):
+def auc(real: Float[np.ndarray, ' n'], generated: Float[np.ndarray, ' m']) -> float:
   """The share of pairs of a real and a generated image where the real one's output [n] is above the other's [m].
 
   Equal outputs count half.

@@ -1,6 +1,9 @@
 """What a classical classifier sees of an image: its shapes and its coarse colours, a few thousand numbers."""
 
+from jaxtyping import Float
 import numpy as np
+
+from jgen.shapes import Features, Pixels
 
 ORIENTATIONS = 9          # bins of the gradient's direction, over half a turn
 MAX_SIDE = 32             # pixels; larger images are averaged down before the gradients are taken
@@ -8,20 +11,20 @@ CELLS = 8                 # cells along the longer side
 COLOR_SIDE = 8            # pixels of the coarse colour image
 
 
-def describe(images):
+def describe(images: Pixels) -> Features:
   """Shapes and coarse colours, float32 [N, F], of uint8 images [N, H, W, C]; F depends on H, W and C."""
   shapes = oriented_gradients(shrink(images, MAX_SIDE))
   colors = shrink(images, COLOR_SIDE)
   return np.concatenate([shapes.reshape(len(images), -1), colors.reshape(len(images), -1)], axis=1)
 
 
-def shrink(images, max_side):
+def shrink(images: Pixels, max_side: int) -> Float[np.ndarray, 'n h w C']:
   """Area averages in [0, 1], float32 [N, H', W', C], no side above `max_side`; a ragged edge is cut off."""
   height, width = images.shape[1:3]
   return _block_mean(images, -(-max(height, width) // max_side)) / np.float32(255)
 
 
-def oriented_gradients(images):
+def oriented_gradients(images: Float[np.ndarray, 'n H W C']) -> Float[np.ndarray, 'n rows columns _']:
   """Histograms of oriented gradients (Dalal and Triggs, 2005), float32 [N, rows, columns, 4 * ORIENTATIONS].
 
   `images` are float32 [N, H, W, C]; each pixel counts with the colour of the strongest gradient. Light on

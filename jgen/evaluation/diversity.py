@@ -2,13 +2,18 @@
 
 import dataclasses
 
+from jaxtyping import Integer
 import numpy as np
 
+from jgen.data.spec import Spec, Splits
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.features.neighbours import distances
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import check_at_least, spread
+from jgen.families.base import Family
 from jgen.keys import key
+from jgen.model import Model
+from jgen.shapes import Pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,11 +22,11 @@ class Diversity(Evaluator):
 
   num_images: int = key(256, 'generated images, and real ones', at_least=2)
 
-  def check(self, spec, family):
+  def check(self, spec: Spec, family: Family) -> None:
     """Raises UserError where there are too few images for a pair in every class."""
     check_at_least('diversity', self, num_images=2 * max(1, family.num_classes))
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: mean distances as in `jgen.evaluation.features.neighbours`, and their ratio, samples to real images.
 
     'pair' is of all pairs: near 0 where all samples are one picture. 'nearest' is of each image to the nearest other
@@ -38,7 +43,7 @@ class Diversity(Evaluator):
     return Measured({**ratios, **numbers, 'num_images': len(indices)})
 
 
-def between(images, classes):
+def between(images: Pixels, classes: Integer[np.ndarray, ' n']) -> dict[str, float]:
   """{'pair', 'nearest'}: mean distances within the classes [n] of uint8 images [n, H, W, C].
 
   Of all pairs, and of each image to its nearest neighbour; images alone in their class count for nothing.

@@ -2,14 +2,18 @@
 
 import dataclasses
 
+from jaxtyping import Float
 import numpy as np
 
+from jgen.data.spec import Dataset, Spec, Splits
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.ledger import standard_error
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import per_image_scores, spread
+from jgen.families.base import Family
 from jgen.families.contracts import MeasuresImages
 from jgen.keys import key
+from jgen.model import Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,13 +25,13 @@ class HeldOut(Evaluator):
   needs = (MeasuresImages,)
   needs_test = True
 
-  def scores(self, spec, family):
+  def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
     """Names of the numbers that rank models."""
     return per_image_scores('held_out', spec, family)
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Numbers: {name: mean over the test images}, each with its standard error; of training images as `train_...`."""
-    test = self.table(model, splits.test, self.num_images or len(splits.test.images), seed)
+    test = self.table(model, splits.held_out, self.num_images or len(splits.held_out.images), seed)
     count = len(next(iter(test.values())))
     train = self.table(model, splits.train, count, seed)
     mean = lambda values: float(values.mean(dtype=np.float64))
@@ -36,7 +40,7 @@ class HeldOut(Evaluator):
         **{f'{name}_standard_error': standard_error(values) for name, values in test.items()},
         **{f'train_{name}': mean(values) for name, values in train.items()}, 'num_images': count})
 
-  def table(self, model, dataset, count, seed):
+  def table(self, model: Model, dataset: Dataset, count: int, seed: int) -> dict[str, Float[np.ndarray, ' n']]:
     """{name: [n]} of `count` images, evenly spread over the data set, or of all if there are fewer."""
     rows = spread(count, dataset)
     return model.eval_step(dataset.images[rows], dataset.labels[rows], seed)

@@ -3,14 +3,19 @@
 import dataclasses
 import math
 
+from jaxtyping import Float
 import numpy as np
 
+from jgen.data.spec import Spec, Splits
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import per_image_scores
+from jgen.families.base import Family
 from jgen.families.contracts import BoundsLikelihood, Encodes, MeasuresImages
 from jgen.keys import key
 from jgen.losses.regularizers import ACTIVE_VARIANCE, kl_per_latent
+from jgen.model import Model
+from jgen.shapes import Pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,19 +29,19 @@ class Ledger(Evaluator):
   needs = (Encodes, MeasuresImages, BoundsLikelihood)
   needs_test = True
 
-  def scores(self, spec, family):
+  def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
     """Names of the numbers that rank models."""
     of_images = per_image_scores('ledger', spec, family)
     return (*of_images, 'mse_sampled', 'loss', *(['importance_bound'] if self.importance_samples else []))
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Means over the test images, each of which counts once whatever the batch size.
 
     Numbers: `loss`, the training objective; `mse` per pixel, images in [-1, 1], of the reconstruction from the
     latents' mean and `mse_sampled` from one sample, as in training; `elbo`, `reconstruction_nats` and `kl` in nats an
     image; `importance_bound` (Burda et al. 2016, eq. 8); standard errors of the means over the images.
     """
-    images, labels = splits.test.images, splits.test.labels
+    images, labels = splits.held_out.images, splits.held_out.labels
     if self.num_images:
       images, labels = images[:self.num_images], labels[:self.num_images]
     table = model.eval_step(images, labels, seed)
@@ -55,7 +60,7 @@ class Ledger(Evaluator):
         'active_units': int((mean.var(axis=0, dtype=np.float64) > ACTIVE_VARIANCE).sum()), 'num_latents': len(kl),
         'kl_per_latent': [round(float(value), 6) for value in kl]})
 
-  def importance_bounds(self, model, images, seed):
+  def importance_bounds(self, model: Model, images: Pixels, seed: int) -> Float[np.ndarray, ' n']:
     """log of the mean of p(x, z) / q(z | x) over samples of q, in nats, [N]; no lower than the ELBO on average."""
     total = np.full(len(images), -np.inf)
     for sample in range(self.importance_samples):
@@ -63,6 +68,6 @@ class Ledger(Evaluator):
     return total - math.log(self.importance_samples)
 
 
-def standard_error(values):
+def standard_error(values: Float[np.ndarray, ' n']) -> float:
   """Of the mean of values [N]; 0 for a single one."""
   return float(values.std(ddof=1, dtype=np.float64) / math.sqrt(len(values))) if len(values) > 1 else 0.

@@ -5,14 +5,19 @@ Each measure takes uint8 [N, H, W, C] twice and gives float64 [N].
 
 import dataclasses
 
+from jaxtyping import Float
 import numpy as np
 
+from jgen.data.spec import Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
+from jgen.families.base import Family
 from jgen.families.contracts import Reconstructs
 from jgen.keys import key
+from jgen.model import Model
 from jgen.run.receipt import digest_of
+from jgen.shapes import Pixels
 
 _PEAK = 255.                            # the largest pixel
 _WINDOW, _SIGMA = 11, 1.5               # pixels: side and standard deviation of the Gaussian window
@@ -30,14 +35,14 @@ class ReconstructionQuality(Evaluator):
   needs = (Reconstructs,)
   needs_test = True
 
-  def scores(self, spec, family):
+  def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
     """Names of the numbers that rank models."""
     del family
     return ('mse', 'psnr', *(['ssim'] if min(spec.image_shape[:2]) >= _WINDOW else []))
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: means over the test images, pixels in [0, 1], and the receipt; no `ssim` of images below 11 pixels."""
-    images = splits.test.images[:self.num_images or None]
+    images = splits.held_out.images[:self.num_images or None]
     measures = {'mse': mean_squared_error, 'psnr': psnr} | (
         {'ssim': ssim} if min(images.shape[1:3]) >= _WINDOW else {})
     totals = dict.fromkeys(measures, 0.)
@@ -48,22 +53,22 @@ class ReconstructionQuality(Evaluator):
         totals[name] += float(measure(part, made).sum())
     numbers = {name: total / len(images) for name, total in totals.items()} | {'num_images': len(images)}
     return Measured(numbers, receipt={
-        'reference': splits.test.spec.name, 'reference_split': 'test', 'reference_sha256': digest_of(images),
-        'num_reference': len(images), 'image_shape': list(splits.test.spec.image_shape)})
+        'reference': splits.held_out.spec.name, 'reference_split': 'test', 'reference_sha256': digest_of(images),
+        'num_reference': len(images), 'image_shape': list(splits.held_out.spec.image_shape)})
 
 
-def mean_squared_error(first, second):
+def mean_squared_error(first: Pixels, second: Pixels) -> Float[np.ndarray, ' n']:
   """Mean over pixels and channels of the squared difference of values in [0, 1]."""
   return _by_chunk(lambda a, b: np.square(a - b).mean(axis=(1, 2, 3)) / _PEAK**2, first, second)
 
 
-def psnr(first, second):
+def psnr(first: Pixels, second: Pixels) -> Float[np.ndarray, ' n']:
   """Peak signal-to-noise ratio in dB, 10 log10(1 / mean squared error); infinite for equal images."""
   with np.errstate(divide='ignore'):
     return -10 * np.log10(mean_squared_error(first, second))
 
 
-def ssim(first, second):
+def ssim(first: Pixels, second: Pixels) -> Float[np.ndarray, ' n']:
   """Structural similarity, at most 1: Wang et al. 2004, eq. 13 to 17, with their Gaussian window and constants.
 
   Averaged over the positions where the 11x11 window fits, and over the channels.

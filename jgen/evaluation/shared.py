@@ -1,18 +1,24 @@
 """What several evaluators have in common: which test images they show, and how they refuse a key."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+from jaxtyping import Integer
 import numpy as np
 
+from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError
 from jgen.parallel import AXIS
 from jgen.report.grids import SEPARATOR_COLOR
 from jgen.run.scores import kind
+from jgen.shapes import Pixels
 
 _DRAW_SEED = 0            # the same images at every step and in every run, so that pictures compare
 
 
-def spread(num_images, dataset):
+def spread(num_images: int, dataset: Dataset) -> Integer[np.ndarray, ' n']:
   """Rising indices of `num_images` images of the data set, or of all if there are fewer: one out of each equal part.
 
   Where in its part is drawn with a fixed seed: a regular distance may agree with a period of the data set's order.
@@ -22,12 +28,12 @@ def spread(num_images, dataset):
   return np.random.default_rng(_DRAW_SEED).integers(bounds[:-1], bounds[1:])
 
 
-def blanks(num_images, shape):
+def blanks(num_images: int, shape: Sequence[int]) -> Pixels:
   """Images uint8 [num_images, H, W, C] that in a Grid look like nothing, being of its separators' colour."""
   return np.full((num_images, *shape), SEPARATOR_COLOR, np.uint8)
 
 
-def per_image_scores(evaluator, spec, family):
+def per_image_scores(evaluator: str, spec: Spec, family: Any) -> tuple[str, ...]:
   """The entries of the family's `eval_step` that rank models when `evaluator` averages them. Computes nothing."""
   key = jax.random.key(0)
   batch = {'image': jax.ShapeDtypeStruct((1, 1, *spec.image_shape), jnp.float32),
@@ -37,7 +43,7 @@ def per_image_scores(evaluator, spec, family):
   return tuple(entry for entry in entries if kind(f'{evaluator}/{entry}').better)
 
 
-def check_at_least(name, evaluator, **least):
+def check_at_least(name: str, evaluator: object, **least: int) -> None:
   """Raises UserError if one of these keys of the evaluator `name` is below its least value."""
   for key, bound in least.items():
     if getattr(evaluator, key) < bound:

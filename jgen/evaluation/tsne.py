@@ -5,6 +5,7 @@ The plane is for looking at; the classifier sees all entries of the latents.
 
 import dataclasses
 
+from jaxtyping import Float, Integer
 import numpy as np
 import sklearn
 from sklearn.linear_model import LogisticRegression
@@ -16,13 +17,15 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from jgen.data.files.tables import few
-from jgen.data.spec import Annotation
+from jgen.data.spec import Annotation, Spec, Splits
 from jgen.errors import UserError, nearest
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import spread
+from jgen.families.base import Family
 from jgen.families.contracts import Encodes
 from jgen.keys import key
+from jgen.model import Model
 
 FOLDS = 5
 _SECTION = 'config.evaluators.tsne'
@@ -39,36 +42,36 @@ class Tsne(Evaluator):
   needs = (Encodes,)
   needs_test = True
 
-  def check(self, spec, family):
+  def check(self, spec: Spec, family: Family) -> None:
     """Raises UserError where the data set lacks the annotation, or images are too few."""
     annotation_of(spec, self.annotation)
     if self.num_images <= self.perplexity:
       raise UserError(f'{_SECTION}.num_images is {self.num_images}, but a perplexity of {self.perplexity:g} '
                       'needs more images than that; raise it or lower the perplexity')
 
-  def check_data(self, splits):
+  def check_data(self, splits: Splits) -> None:
     """Raises UserError where the test images are too few for the perplexity, or those of one value for the folds."""
-    self._codes(splits.test)
+    self._codes(splits.held_out)
 
-  def scores(self, spec, family):
+  def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
     """Names of the numbers that rank models."""
     del spec, family
     return ('linear_accuracy', 'linear_balanced_accuracy')
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured, without a picture: the figure is drawn from `x`, `y` and `values`, one entry an image.
 
     `linear_accuracy` and `linear_balanced_accuracy`, in [0, 1], are of images that the classifier was not fitted on;
     `majority_share` is what naming the commonest value would get, 1 / the number of values what it would get balanced.
     Raises UserError as `check_data`.
     """
-    indices, codes = self._codes(splits.test)
-    means, _ = model.encode(splits.test.images[indices])
+    indices, codes = self._codes(splits.held_out)
+    means, _ = model.encode(splits.held_out.images[indices])
     # One thread: several that wait for each other beside a training process took three times as long.
     with threadpool_limits(1):
       points, divergence = embed(means, self.perplexity)
       accuracy, balanced = separability(means, codes)
-    annotation = annotation_of(splits.test.spec, self.annotation)
+    annotation = annotation_of(splits.held_out.spec, self.annotation)
     return Measured({
         'linear_accuracy': accuracy,
         'linear_balanced_accuracy': balanced,
@@ -104,7 +107,7 @@ class Tsne(Evaluator):
     return indices, codes
 
 
-def annotation_of(spec, name):
+def annotation_of(spec: Spec, name: str) -> Annotation:
   """The Annotation of this name; for '' the data set's classes, as one of the name 'class'.
 
   Raises:
@@ -132,7 +135,7 @@ def _column(dataset, name):
   return dataset.annotations[:, [annotation.name for annotation in dataset.spec.annotations].index(name)]
 
 
-def embed(means, perplexity):
+def embed(means: Float[np.ndarray, 'n Z'], perplexity: float) -> tuple[Float[np.ndarray, 'n 2'], float]:
   """(points [n, 2], the divergence that they leave, in nats) of latent means [n, Z]."""
   centred = means - means.mean(axis=0, dtype=np.float64)
   scale = centred.std()
@@ -145,7 +148,7 @@ def embed(means, perplexity):
   return fitted.embedding_.astype(np.float64), float(fitted.kl_divergence_)
 
 
-def separability(means, codes):
+def separability(means: Float[np.ndarray, 'n Z'], codes: Integer[np.ndarray, ' n']) -> tuple[float, float]:
   """(accuracy, balanced accuracy) of predicting values [n] from latent means [n, Z] that were held out of the fit."""
   classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
   folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)

@@ -15,7 +15,7 @@ class Kind(NamedTuple):
   create: Callable                      # (section, Spec) -> Family
 
 
-FAMILIES = {
+FAMILIES: dict[str, Kind] = {
     'acgan': Kind(acgan.Keys, acgan.create),
     'autoregressive_prior': Kind(latent_prior.AutoregressivePriorKeys, latent_prior.create_autoregressive),
     'gan': Kind(gan.Keys, gan.create),

@@ -61,7 +61,7 @@ def create(model, spec):
                     f'{spec.num_classes or "none"}; name an annotation of two values or more with config.data.label, '
                     'or choose a labelled data set')
   label_input = choose('model.label_input', model.label_input, LABEL_INPUTS)
-  parts = {'critic': networks.critic(
+  parts: dict[str, dcgan.Network] = {'critic': networks.critic(
       model.critic, spec.image_shape, dcgan.ClassifyingCritic, num_classes=spec.num_classes)}
   if label_input.learned:
     parts['generator'] = networks.generator(model.generator, spec.image_shape, dcgan.EmbeddingGenerator,

@@ -6,7 +6,6 @@ p(codes | label) = prod_i p(code i | codes before i, label), by a causal transfo
 import dataclasses
 import math
 
-from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
@@ -27,11 +26,14 @@ from jgen.parallel import per_image
 class Autoregressive(Family):
   """Trained on the codes of images: its batches are {'codes': int32 [..., N], 'label': int32}, and it samples codes."""
 
-  network: nn.Module                    # jgen.networks.causal_transformer.CausalTransformer
+  network: CausalTransformer
   optimizer: optax.GradientTransformation
   temperature: float                    # that the logits are divided by in sampling
-  num_classes: int                      # Y; 0 is unconditional
   ema_decay: float = 0.
+
+  @property
+  def num_classes(self):
+    return self.network.num_classes
 
   def inputs(self):
     """Codes and label of an image, for their shapes."""
@@ -114,7 +116,7 @@ def create(model, num_codes, num_positions, num_classes):
   network = CausalTransformer(
       num_codes=num_codes, num_positions=num_positions, num_classes=num_classes if model.conditional else 0,
       **keys.numbers(CausalTransformer, model))
-  return Autoregressive(network=network, optimizer=optimizers.create(model.optimizer), num_classes=network.num_classes,
+  return Autoregressive(network=network, optimizer=optimizers.create(model.optimizer),
                         **keys.numbers(Autoregressive, model))
 
 

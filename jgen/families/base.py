@@ -9,12 +9,20 @@ import jax
 class Family:
   """A kind of model. Its methods are pure and see one device; `AXIS` is mapped around all but `init`."""
 
-  batches_per_step: int = 1             # K, fresh batches that one training step eats
-  num_classes: int = 0                  # Y, labels that its samples follow; 0 where they follow none
   ema_decay: float = 0.                 # decay a step of the averaged parameters, which are what is used after training
   statistics_need_images: bool = False  # whether `training_pass` reads the images of its batch, not the labels alone
   couples_batch: str = ''               # what of its objective is of a batch as a whole, not of each image; '' for none
   samples_note: str = ''                # what a reader has to know of its samples, as how they are drawn
+
+  @property
+  def batches_per_step(self) -> int:
+    """K, batches consumed by one training step."""
+    return 1
+
+  @property
+  def num_classes(self) -> int:
+    """Y, labels that its samples follow; 0 where they follow none."""
+    return 0
 
   def init(self, key):
     """The TrainState at step 0. Run once, on one device, outside of any mapped function."""

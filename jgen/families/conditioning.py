@@ -18,6 +18,8 @@ _CODES = 2**31 + 32                     # folded into keys; images' positions ar
 class Condition:
   """The base of all kinds: labels that neither network gets."""
 
+  num_classes: int                      # Y, classes that samples follow; 0 where they follow none
+
   def draw(self, key: jax.Array, labels: jax.Array) -> jax.Array:
     """The conditions of generated images, for the labels int32 [B] of as many real images."""
     del key
@@ -46,7 +48,7 @@ class Condition:
 class Unconditional(Condition):
   """Noise alone."""
 
-  num_classes = 0                       # Y, classes that samples follow
+  num_classes = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,6 +64,18 @@ class HasCodes(typing.Protocol):
 
 
 @typing.runtime_checkable
+class DecodesCodes(typing.Protocol):
+  """Makes images of N discrete codes, or of the map that stands behind them."""
+
+  codebook_size: int                    # K
+  codes_per_image: int                  # N
+  latent_shape: tuple[int, int, int]    # (h, w, c) of the map
+
+  def decode_codes(self, state: TrainState, codes: jax.Array) -> jax.Array:
+    """Images for codes int32 [B, N]."""
+
+
+@typing.runtime_checkable
 class SamplesLatents(typing.Protocol):
   """Draws images at given latents from the standard normal distribution, of `latent_size` entries."""
 

@@ -64,9 +64,13 @@ class GAN(Family):
   augment_for_critic: Callable          # (key, step, images) -> the critic's input images
   image_shape: tuple[int, int, int]
   latent_size: int                      # Z
-  batches_per_step: int                 # critic updates a step
+  critic_steps: int                     # critic updates a step, each of a batch of its own
   generator_steps: int                  # generator updates a step
   ema_decay: float
+
+  @property
+  def batches_per_step(self):
+    return self.critic_steps
 
   @property
   def num_classes(self):
@@ -129,11 +133,11 @@ class GAN(Family):
     terms = {'adversarial': real_loss + fake_loss, **head_terms}
     metrics = {'real_loss': real_loss, 'fake_loss': fake_loss, 'real_logit': real_logits, 'fake_logit': fake_logits,
                **self.loss.monitor(real_logits, fake_logits), **head_metrics}
-    if self.penalty:
+    if penalty := self.penalty:
       score = lambda x: run(model_state, x, _CRITIC_POINTS)[0]
-      drawn = per_image(key, len(fake), lambda k: self.penalty.draw(k, self.image_shape))
+      drawn = per_image(key, len(fake), lambda k: penalty.draw(k, self.image_shape))
       with products_in('float32'):      # its second derivatives need more than 8 bits
-        metrics['penalty'], slopes = self.penalty.function(score, real, fake, drawn)
+        metrics['penalty'], slopes = penalty.function(score, real, fake, drawn)
       metrics.update(slopes)
       terms['weighted_penalty'] = self.penalty_weight * metrics['penalty']
     return terms, metrics, model_state
@@ -206,7 +210,7 @@ class GAN(Family):
     generator does not change in between. Each further one has latents of its own, with the conditions of that batch.
     Metrics are means over the updates of a network.
     """
-    count = self.batches_per_step
+    count = self.critic_steps
     conditions = jax.vmap(self.condition.draw)(jax.random.split(key, count), batches['label'])
     batches = {'image': batches['image'], 'condition': conditions}
     keys = jax.random.split(key, (count, 2))   # [K, 2]: latents, all else
@@ -265,6 +269,8 @@ class GAN(Family):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodeGAN(GAN):
   """A GAN whose images follow latent codes, which can be given (Chen et al. 2016)."""
+
+  condition: conditioning.Codes
 
   @property
   def latent_codes(self):
@@ -370,7 +376,7 @@ def build(model, spec, condition, head, kind=GAN, **parts):
       condition=condition, head=head, generator_optimizer=optimizers.create(model.generator_optimizer),
       critic_optimizer=optimizers.create(model.critic_optimizer), loss=loss, targets=targets, penalty=penalty,
       augment_for_critic=critic_inputs.create(model.diff_augment, model.instance_noise),
-      image_shape=spec.image_shape, batches_per_step=model.critic_steps, **parts, **keys.numbers(GAN, model))
+      image_shape=spec.image_shape, **parts, **keys.numbers(GAN, model))
 
 
 def check(model, penalty, loss, targets):

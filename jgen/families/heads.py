@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jgen.families import train_state
 from jgen.losses.information import LatentCodes
 
 Terms = dict[str, jax.Array]
@@ -97,8 +98,8 @@ class CodeHead(NoHead):
 
   def information(self, params, features, codes):
     """The negative weighted bound, and the bound in nats with the most that it can be."""
-    outputs, latent_codes, metrics = self.network.apply({'params': params['q_head']}, features, train=True), (
-        self.latent_codes), {}
+    outputs, _ = train_state.apply(self.network, params['q_head'], {}, features, train=True)
+    latent_codes, metrics = self.latent_codes, {}
     cost = jnp.zeros(len(codes))
     if latent_codes.categorical:
       metrics = {'information': latent_codes.categorical_information(outputs, codes),

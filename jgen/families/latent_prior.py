@@ -14,6 +14,7 @@ from jgen import networks
 from jgen.errors import UserError
 from jgen.families import autoregressive, averaging, mixture, vae, vqvae
 from jgen.families.base import Family
+from jgen.families.contracts import MeasuresImages
 from jgen.families.optimizers import Optimizer
 from jgen.families.train_state import TrainState
 from jgen.families.vqvae import Keys as VQVAEKeys
@@ -37,6 +38,7 @@ class LatentPrior(Family):
   prior: Family                         # its batches carry what `read` gives, by the name `data`
   folder: str                           # the run folder of the VQ-VAE, read before the first step alone
   step: int                             # that its checkpoint must have
+  ema_decay: float                      # the prior's
 
   @property
   def num_classes(self):
@@ -46,9 +48,6 @@ class LatentPrior(Family):
   def batches_per_step(self):
     return self.prior.batches_per_step
 
-  @property
-  def ema_decay(self):
-    return self.prior.ema_decay
 
   @property
   def couples_batch(self):
@@ -104,6 +103,7 @@ class LatentPrior(Family):
 
   def eval_step(self, state, batch, key):
     """{name: [B]}, what the prior tells of images."""
+    assert isinstance(self.prior, MeasuresImages)   # as all families do that can be one
     return self.prior.eval_step(state, {self.data: self.read(state, batch['image']), 'label': batch['label']}, key)
 
   def reconstruct(self, state, images):
@@ -240,8 +240,7 @@ def create_mixture(model, spec):
   """The LatentPrior of MixturePriorKeys for a VQ-VAE of images of a Spec."""
   autoencoder = vqvae.create(model.vqvae, spec)
   prior = mixture.create(model.prior, autoencoder.latent_shape)
-  return VectorPrior(vqvae=autoencoder, prior=prior, folder=model.vqvae_dir, step=model.vqvae_step,
-                     num_points=model.prior.num_points)
+  return _create(VectorPrior, model, autoencoder, prior, num_points=model.prior.num_points)
 
 
 def create_vae(model, spec):
@@ -249,12 +248,16 @@ def create_vae(model, spec):
   autoencoder = vqvae.create(model.vqvae, spec)
   of_latents = dataclasses.replace(spec, image_shape=autoencoder.latent_shape)
   prior = vae.create(model.prior, of_latents, network=networks.dense_vae, family=LatentVAE)
-  return VectorPrior(vqvae=autoencoder, prior=prior, folder=model.vqvae_dir, step=model.vqvae_step,
-                     num_points=model.prior.num_points)
+  return _create(VectorPrior, model, autoencoder, prior, num_points=model.prior.num_points)
 
 
 def create_autoregressive(model, spec):
   """The same of AutoregressivePriorKeys."""
   autoencoder = vqvae.create(model.vqvae, spec)
   prior = autoregressive.create(model.prior, autoencoder.codebook_size, autoencoder.codes_per_image, spec.num_classes)
-  return CodePrior(vqvae=autoencoder, prior=prior, folder=model.vqvae_dir, step=model.vqvae_step)
+  return _create(CodePrior, model, autoencoder, prior)
+
+
+def _create(kind, model, autoencoder, prior, **more):
+  return kind(vqvae=autoencoder, prior=prior, folder=model.vqvae_dir, step=model.vqvae_step, ema_decay=prior.ema_decay,
+              **more)

@@ -18,7 +18,7 @@ PyTree = Any
 class TrainState:
   """Everything that a resumed run needs. Arrays only, each mapping with one entry a network."""
 
-  step: jax.Array                       # [] int32, training steps so far
+  step: Any                             # [] int32, training steps so far; anything as a leaf of a tree
   params: Mapping[str, PyTree]
   opt_state: Mapping[str, PyTree]
   model_state: Mapping[str, PyTree]     # batch statistics and whatever else is not learned by gradient

@@ -1,6 +1,7 @@
 """Variational autoencoders (Kingma & Welling 2014): one family with values for network, likelihood and regulariser."""
 
 import dataclasses
+import math
 
 from flax import linen as nn
 import jax
@@ -100,7 +101,7 @@ class VAE(Family):
   def weights(self, step, variance):
     """{name: []}: the weight of the KL at a step, beside the mean error per pixel and the summed error."""
     of_pixel, of_image = self.likelihood.weights(
-        self.regularizer.weight_at(step), variance, np.prod(self.image_shape))
+        self.regularizer.weight_at(step), variance, math.prod(self.image_shape))
     return {'kl_weight_per_pixel': of_pixel, 'kl_weight_per_image': of_image, 'pixel_variance': variance}
 
   def train_step(self, state, batches, key):
@@ -199,9 +200,9 @@ class Keys:
   variance: float = key(0., 'variance of a pixel in [-1, 1] at the start; 0 for that of the training pixels',
                         at_least=0, read_with={'likelihood': _OF_THE_DATA})
   regularizer: Regularizer = section(Regularizer)
-  encoder: sections.Encoder = section(
+  encoder: sections.Encoder | sections.DenseLayers = section(
       sections.Encoder, features=(32, 64, 128, 256), normalization='batch', kernel_init='pytorch')
-  decoder: sections.Decoder = section(
+  decoder: sections.Decoder | sections.DenseLayers = section(
       sections.Decoder, features=(256, 128, 64, 32), normalization='batch', kernel_init='pytorch')
   ema_decay: float = key(0., 'decay a step of the averaged parameters, which are drawn and measured; 0 for none',
                          at_least=0, below=1)

@@ -1,7 +1,9 @@
 """Locks between processes, by files. A process that dies, however it does, leaves none held."""
 
+from collections.abc import Iterator
 import contextlib
 import errno
+from pathlib import Path
 
 import filelock
 
@@ -13,7 +15,7 @@ _NO_FILE = {errno.ELOOP: 'a link', errno.EISDIR: 'a folder'}
 
 
 @contextlib.contextmanager
-def held(path, waiting=''):
+def held(path: Path, waiting: str = '') -> Iterator[None]:
   """Holds the lock that the file `path` stands for.
 
   Where the file system has no locks (as some of Lustre and FUSE), a file beside `path` names the process that holds

@@ -1,16 +1,20 @@
 """Several processes that train one run: they agree before anything is done, and end together."""
 
+from collections.abc import Callable
 import hashlib
 import json
 from pathlib import Path
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
 from jgen.errors import UserError
 
+T = TypeVar('T')
 
-def gathered(text):
+
+def gathered(text: str) -> list[str]:
   """The texts of all processes, in their order. All have to call it, each at the same place of the program."""
   if jax.process_count() == 1:
     return [text]
@@ -23,15 +27,15 @@ def gathered(text):
   return [bytes(row[:length]).decode() for row, length in zip(rows, lengths, strict=True)]
 
 
-def together(call):
+def together(call: Callable[[], T]) -> T:
   """`call()`, on every process.
 
   Raises:
     UserError: it raised one, on this process or another. A process that went on alone would wait for ever.
   """
-  result, trouble = None, ''
+  results, trouble = [], ''
   try:
-    result = call()
+    results.append(call())
   except UserError as error:
     if jax.process_count() == 1:
       raise
@@ -39,10 +43,10 @@ def together(call):
   for number, told in enumerate(gathered(trouble)):
     if told:
       raise UserError(f'process {number}: {told}')
-  return result
+  return results[0]
 
 
-def check_agreement(facts):
+def check_agreement(facts: dict[str, Any]) -> None:
   """Raises UserError on every process unless all have the same facts, {name: value} ready for JSON, and code."""
   first, *others = [json.loads(text) for text in gathered(json.dumps(facts | {'the code of jgen': _code_digest()}))]
   for number, other in enumerate(others, start=1):

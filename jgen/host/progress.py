@@ -1,5 +1,6 @@
 """One line about how far the training is: rewritten in place on a terminal, now and then elsewhere."""
 
+from collections.abc import Mapping
 import time
 
 from jgen.host import terminal
@@ -7,7 +8,7 @@ from jgen.host import terminal
 _TERMINAL_SECONDS, _PLAIN_SECONDS = 0.5, 15.
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
   """'1h02m', '3m20s' or '12s'."""
   seconds = round(seconds)
   if seconds >= 3600:
@@ -23,12 +24,12 @@ def epochs_text(epochs):
 class Counter:
   """Shows how many of many images are done, how fast, and the time to go; nothing where it takes a moment."""
 
-  def __init__(self, total, noun='images'):
+  def __init__(self, total: int, noun: str = 'images') -> None:
     self._total, self._noun = total, noun
     self._start = self._shown = time.monotonic()
     self._terminal = terminal.is_terminal()
 
-  def update(self, done):
+  def update(self, done: int) -> None:
     """`done` of the images are there."""
     now = time.monotonic()
     if done >= self._total or now - self._shown < (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
@@ -42,7 +43,7 @@ class Counter:
     else:
       terminal.say(line)
 
-  def close(self):
+  def close(self) -> None:
     """Clears the line."""
     if self._terminal:
       terminal.rewrite('', keep=False)
@@ -51,32 +52,32 @@ class Counter:
 class Progress:
   """Shows step, share, speed, time to go and the losses."""
 
-  def __init__(self, num_steps, images_per_step, quiet=False):
+  def __init__(self, num_steps: int, images_per_step: int, quiet: bool = False) -> None:
     self._quiet = quiet
     self._num_steps, self._images_per_step = num_steps, images_per_step
     self._terminal = terminal.is_terminal()
-    self._start = None                  # (step, time) when the first dispatch was done
+    self._start: tuple[int, float] | None = None   # (step, time) when the first dispatch was done
     self._shown = time.monotonic()
     if not quiet:
       self.write('compiling the training step, once', keep=False)
 
-  def begin(self, step):
+  def begin(self, step: int) -> None:
     """`step`, the last of the first dispatch, is done: speed is measured from now on."""
     self._start = (step, time.monotonic())
 
-  def update(self, step, scalars):
+  def update(self, step: int, scalars: Mapping[str, float]) -> None:
     """`scalars` are this step's metrics; those named `*/loss` are shown."""
     now = time.monotonic()
+    start = self._start or (step, now)
     last = step >= self._num_steps
     if self._quiet or not last and now - self._shown < (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
       return
     self._shown = now
-    self.write(self._line(step, now, scalars), keep=last)
+    self.write(self._line(start, step, now, scalars), keep=last)
 
-  def _line(self, step, now, scalars):
+  def _line(self, start, step, now, scalars):
     parts = [f'step {step:,} of {self._num_steps:,} ({step / self._num_steps:.0%})']
-    first, began = self._start or (step, now)
-    steps, seconds = step - first, now - began
+    steps, seconds = step - start[0], now - start[1]
     if steps and seconds:
       rate = steps / seconds
       parts += [f'{rate:.3g} steps/s', f'{rate * self._images_per_step:,.0f} images/s',
@@ -84,12 +85,12 @@ class Progress:
     parts += [f'{name} {value:.4g}' for name, value in scalars.items() if name.endswith('/loss')]
     return '  '.join(parts)
 
-  def say(self, line):
+  def say(self, line: str) -> None:
     """Writes a line that stays, unless quiet."""
     if not self._quiet:
       self.write(line)
 
-  def write(self, line, keep=True):
+  def write(self, line: str, keep: bool = True) -> None:
     """Writes a line; on a terminal one that is not kept is overwritten by the next."""
     if self._terminal:
       terminal.rewrite(line, keep)

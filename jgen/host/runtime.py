@@ -1,6 +1,7 @@
 """The process: its environment before the heavy imports, how it ends, and the processes beside it."""
 
 import collections
+from collections.abc import Iterator
 import contextlib
 import errno
 import functools
@@ -37,7 +38,7 @@ _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ER
                  errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.ESTALE)
 
 
-def prepare():
+def prepare() -> None:
   """Leaves out what TensorFlow and XLA log below warnings, tells XLA what is fast on a CPU, and has glibc keep memory.
 
   That last, on Linux with glibc, starts the process again. Call it before jax is imported. Variables that are set
@@ -73,7 +74,7 @@ def _set_xla_flag():
 
 
 @contextlib.contextmanager
-def exit_status():
+def exit_status() -> Iterator[None]:
   """Within it, an error that the user can mend ends the process with one line and status 2, Ctrl-C with 130."""
   try:
     yield
@@ -99,7 +100,8 @@ def _mendable(error):
   return str(error) if isinstance(error, UserError) or getattr(error, 'errno', None) in _DISK_TROUBLE else ''
 
 
-def start_jax(coordinator='', num_processes=1, process_id=0, deterministic=False):
+def start_jax(coordinator: str = '', num_processes: int = 1, process_id: int = 0,
+              deterministic: bool = False) -> None:
   """Has JAX run steps where they are fast, and connects this process to the others of a run over several hosts.
 
   On a CPU a step runs in the thread that asks for it: of all threads only the main one's memory can keep what is
@@ -141,7 +143,7 @@ def _check_platforms(jax, wanted):
 
 
 @functools.cache
-def tell_devices():
+def tell_devices() -> None:
   """Says once, on the first process, what the run computes on."""
   import jax
   names = collections.Counter(device.device_kind for device in jax.devices())
@@ -179,7 +181,7 @@ def _processor():
   return hashlib.sha256('\n'.join([platform.machine(), *features]).encode()).hexdigest()[:12]
 
 
-def delete_beyond(folder, limit):
+def delete_beyond(folder: Path, limit: int) -> None:
   """Deletes the files below `folder` that were read longest ago, until those that are left take `limit` bytes."""
   stats = sorted(((path.stat(), path) for path in folder.rglob('*') if path.is_file()),
                  key=lambda entry: max(entry[0].st_atime, entry[0].st_mtime))

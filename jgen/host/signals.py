@@ -1,11 +1,15 @@
 """Signals that ask a training to stop: it saves first, promptly, and can be continued."""
 
+from collections.abc import Callable
 import os
 import signal
 import threading
 import time
+from typing import TypeVar
 
 from jgen.host import terminal
+
+T = TypeVar('T')
 
 # Ctrl-C; kill, `timeout`, Kubernetes and schedulers; a terminal or connection that is closed; what schedulers send some
 # time before they kill (SLURM's --signal, Grid Engine, LSF); the limit of processor time.
@@ -46,7 +50,7 @@ class StopRequest:
     return [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)
             and (self._alone or number != signal.SIGTERM)]
 
-  def requested_at(self, dispatch):
+  def requested_at(self, dispatch: int) -> bool:
     """Whether to stop after the dispatch of this number, which rises by one at each call.
 
     All processes of a run agree: they stop at a number just ahead of all of them, so none may be left out.
@@ -54,7 +58,7 @@ class StopRequest:
     from jax.experimental import multihost_utils
     return self.requested if self._alone else multihost_utils.reached_preemption_sync_point(dispatch)
 
-  def interruptible(self, call, otherwise):
+  def interruptible(self, call: Callable[[], T], otherwise: T) -> T:
     """`call()`, or `otherwise` where a stop is requested, before or meanwhile: what takes long must not delay the save.
 
     Of several processes, which have to agree, none is interrupted.
@@ -68,7 +72,7 @@ class StopRequest:
     except _Interrupted:
       return otherwise
 
-  def saved(self):
+  def saved(self) -> None:
     """To be called once the state is saved; raises KeyboardInterrupt if Ctrl-C was pressed again meanwhile."""
     self._saved = True
     if self._presses > 1:

@@ -15,32 +15,32 @@ import sys
 _CONTROL = re.compile('[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]')
 
 
-def escaped(text):
+def escaped(text: object) -> str:
   """The text with control characters other than the newline in the place of which stands their escape, as `\\x1b`."""
   return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], str(text))
 
 
-def one_line(text):
+def one_line(text: object) -> str:
   """The text on one line, control characters escaped: line breaks and runs of spaces become a space."""
   return escaped(' '.join(str(text).split()))
 
 
-def say(text, end='\n'):
+def say(text: str, end: str = '\n') -> None:
   """Writes lines to standard output."""
   _write('stdout', escaped(text) + end)
 
 
-def tell(text):
+def tell(text: str) -> None:
   """Writes one line to standard error."""
   _write('stderr', one_line(text) + '\n')
 
 
-def warn(text):
+def warn(text: str) -> None:
   """Writes one line to standard error that begins with 'warning: '."""
   tell(f'warning: {text}')
 
 
-def is_terminal():
+def is_terminal() -> bool:
   """Whether standard output is a terminal."""
   try:
     return sys.stdout.isatty()
@@ -48,20 +48,20 @@ def is_terminal():
     return False
 
 
-def rewrite(line, keep):
+def rewrite(line: str, keep: bool) -> None:
   """Writes over the line that was last rewritten, on a terminal; one that is not kept is cut to the width."""
   width = shutil.get_terminal_size().columns - 1
   line = one_line(line)
   _write('stdout', f'\r\033[K{line if keep else line[:width]}' + ('\n' if keep else ''))
 
 
-def tell_from_signal(text):
+def tell_from_signal(text: str) -> None:
   """Writes one line to standard error from a signal handler, which must not enter a stream that is being written."""
   with contextlib.suppress(OSError):
     os.write(2, f'{one_line(text)}\n'.encode(errors='backslashreplace'))
 
 
-def prepare():
+def prepare() -> None:
   """Gives the process its three standard streams where some are closed, and shows what no encoding has as escapes.
 
   A file that is opened later would else take the number of a closed stream, and what a library prints would go there.
@@ -78,7 +78,7 @@ def prepare():
       getattr(sys, name).reconfigure(errors='backslashreplace')
 
 
-def finish():
+def finish() -> None:
   """Writes out what libraries left in the streams, so that Python's own attempt at exit cannot fail."""
   for name in ('stdout', 'stderr'):
     _write(name, '')

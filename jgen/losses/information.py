@@ -4,7 +4,10 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 import numpy as np
+
+from jgen.shapes import PerImage, PRNGKey
 
 # Below it Q's log variance of a continuous code is taken for it: a standard deviation of 0.05 of a code in [-1, 1]. A
 # generator that shows the code exactly would raise the bound, and Q's gradients, without end.
@@ -20,46 +23,46 @@ class LatentCodes:
   continuous: int                       # N
 
   @property
-  def size(self):
+  def size(self) -> int:
     return self.categorical + self.continuous
 
   @property
-  def num_outputs(self):
+  def num_outputs(self) -> int:
     """Numbers that Q gives: logits [M, V], means [N] and log variances [N], in this order."""
     return self.categorical * self.values + 2 * self.continuous
 
   @property
-  def entropy(self):
+  def entropy(self) -> float:
     """Of all categorical codes together, in nats: what images can tell of them at most."""
     return self.categorical * float(np.log(self.values))
 
-  def draw(self, key):
+  def draw(self, key: PRNGKey) -> Float[Array, ' codes']:
     """Codes [M + N] from their prior."""
     categorical_key, continuous_key = jax.random.split(key)
     return jnp.concatenate([
         jax.random.randint(categorical_key, (self.categorical,), 0, self.values).astype(jnp.float32),
         jax.random.uniform(continuous_key, (self.continuous,), minval=-1., maxval=1.)])
 
-  def as_input(self, codes):
+  def as_input(self, codes: Float[Array, 'B codes']) -> Float[Array, 'B inputs']:
     """What a generator is given for codes [B, M + N]: [B, M V + N], the categorical ones as one-hot."""
     numbers, continuous = self.split(codes)
     return jnp.concatenate([jax.nn.one_hot(numbers, self.values).reshape(codes.shape[0], -1), continuous], axis=-1)
 
-  def split(self, codes):
+  def split(self, codes: Float[Array, 'B codes']) -> tuple[Int[Array, 'B M'], Float[Array, 'B N']]:
     """(int32 [B, M], float32 [B, N])."""
     return codes[:, :self.categorical].astype(jnp.int32), codes[:, self.categorical:]
 
-  def logits(self, outputs):
+  def logits(self, outputs: Float[Array, 'B outputs']) -> Float[Array, 'B M V']:
     """[B, M, V] of Q's outputs."""
     return outputs[:, :self.categorical * self.values].reshape(len(outputs), self.categorical, self.values)
 
-  def categorical_information(self, outputs, codes):
+  def categorical_information(self, outputs: Float[Array, 'B outputs'], codes: Float[Array, 'B codes']) -> PerImage:
     """H(c) + log q(c | x) in nats, [B], over all categorical codes together; eq. 5 is its expectation."""
     numbers, _ = self.split(codes)
     log_q = jnp.take_along_axis(jax.nn.log_softmax(self.logits(outputs)), numbers[..., None], axis=-1)
     return self.entropy + log_q.sum((1, 2))
 
-  def continuous_information(self, outputs, codes):
+  def continuous_information(self, outputs: Float[Array, 'B outputs'], codes: Float[Array, 'B codes']) -> PerImage:
     """The same over all continuous codes, [B], with the differential entropy log 2 of each; q is a Gaussian."""
     _, continuous = self.split(codes)
     mean, log_variance = jnp.split(outputs[:, self.categorical * self.values:], 2, axis=1)
@@ -67,7 +70,7 @@ class LatentCodes:
     log_q = -(jnp.log(2 * jnp.pi) + log_variance + (continuous - mean)**2 * jnp.exp(-log_variance)) / 2
     return (jnp.log(2.) + log_q).sum(1)
 
-  def accuracy(self, outputs, codes):
+  def accuracy(self, outputs: Float[Array, 'B outputs'], codes: Float[Array, 'B codes']) -> PerImage:
     """The share [B] of an image's categorical codes that are Q's likeliest."""
     numbers, _ = self.split(codes)
     return (self.logits(outputs).argmax(-1) == numbers).mean(1, dtype=jnp.float32)

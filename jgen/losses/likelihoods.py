@@ -10,36 +10,41 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jgen import activations
+from jgen.shapes import PerImage, Scalar, Values
+
+Variance = Scalar | float
 
 
-def tanh_mean(output):
+
+def tanh_mean(output: Float[Array, '*B']) -> Float[Array, '*B']:
   """Images in [-1, 1]: a network that ends in tanh."""
   return activations.tanh(output)
 
 
-def sigmoid_mean(output):
+def sigmoid_mean(output: Float[Array, '*B']) -> Float[Array, '*B']:
   """Images in [-1, 1] where the output is the logit of white."""
   return 2 * activations.sigmoid(output) - 1
 
 
-def unbounded_mean(output):
+def unbounded_mean(output: Float[Array, '*B']) -> Float[Array, '*B']:
   """The output itself, for what is no image."""
   return output
 
 
-def unbounded_squared_error(output, values):
+def unbounded_squared_error(output: Values, values: Values) -> PerImage:
   """Sum over the values of (x - x')^2, [B]."""
   return sum_over_values(jnp.square(values - output))
 
 
-def squared_error(output, images):
+def squared_error(output: Values, images: Values) -> PerImage:
   """Sum over the pixels of (x - x')^2, [B]."""
   return sum_over_values(jnp.square(images - tanh_mean(output)))
 
 
-def cross_entropy(output, images):
+def cross_entropy(output: Values, images: Values) -> PerImage:
   """Sum over the pixels of the binary cross-entropy in nats, [B], of images mapped to [0, 1].
 
   Between black and white it is no density of grey: the number serves as a loss and compares with itself alone.
@@ -48,7 +53,7 @@ def cross_entropy(output, images):
   return sum_over_values(jax.nn.softplus(output) - white * output)
 
 
-def sum_over_values(pixels: jax.Array) -> jax.Array:
+def sum_over_values(pixels: Values) -> PerImage:
   """[B], the sum over all axes but the first."""
   return pixels.sum(axis=tuple(range(1, pixels.ndim)))
 
@@ -66,23 +71,23 @@ class Likelihood:
   continuous: bool = True               # whether p is a density, of a Gaussian
   step: float = 1 / 127.5               # between neighbouring values of an image; 1 where bits are of the density
 
-  def reconstruction(self, output, images, variance):
+  def reconstruction(self, output: Values, images: Values, variance: Variance) -> PerImage:
     """The objective's term [B]."""
     size = images[0].size
     return self.scale(variance, size) * self.error(output, images) + self.offset(variance, size)
 
-  def nats(self, output, images, variance):
+  def nats(self, output: Values, images: Values, variance: Variance) -> PerImage:
     """-log p(x | z), [B]: of the density where pixels are continuous, D/2 log(2 pi variance) included."""
     if not self.continuous:
       return self.error(output, images)
     return (self.error(output, images) / variance + images[0].size * jnp.log(2 * math.pi * variance)) / 2
 
   @property
-  def bits_of_a_value(self):
+  def bits_of_a_value(self) -> float:
     """Added to -log2 p for one of 256 values: in [-1, 1] they are 1 / 127.5 apart, so that P(x) = p(x) / 127.5."""
     return -math.log2(self.step) if self.continuous else 0.
 
-  def weights(self, weight, variance, size):
+  def weights(self, weight: Variance, variance: Variance, size: int) -> tuple[Variance, Variance]:
     """A KL weight of the objective in the two forms in which papers give it.
 
     Returns:
@@ -92,27 +97,27 @@ class Likelihood:
     return per_image_weight / size, per_image_weight
 
 
-def inverse_size(variance, size):
+def inverse_size(variance: Variance, size: int) -> float:
   del variance
   return 1 / size
 
 
-def inverse_variance(variance, size):
+def inverse_variance(variance: Variance, size: int) -> Variance:
   del size
   return 1 / (2 * variance)
 
 
-def nothing(variance, size):
+def nothing(variance: Variance, size: int) -> float:
   del variance, size
   return 0.
 
 
-def normalizer(variance, size):
+def normalizer(variance: Variance, size: int) -> Variance:
   """That of a Gaussian, in nats."""
   return size / 2 * jnp.log(2 * math.pi * variance)
 
 
-def of_the_data(weight, size):
+def of_the_data(weight: float, size: int) -> None:
   del weight, size
 
 

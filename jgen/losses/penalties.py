@@ -13,8 +13,12 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from jgen.shapes import Images, PerImage
 
-def gradient_penalty(score, real, fake, drawn):
+Score = Callable[[Images], PerImage]
+
+
+def gradient_penalty(score: Score, real: Images, fake: Images, drawn: PerImage) -> tuple[PerImage, dict[str, PerImage]]:
   """(|grad D(x)| - 1)^2 at x between a real and a generated image; Gulrajani et al. 2017, eq. 3.
 
   drawn: [B], uniform in [0, 1); 0 is the real image, 1 the generated one.
@@ -23,14 +27,14 @@ def gradient_penalty(score, real, fake, drawn):
   return jnp.square(slope - 1.), {'slope': slope}
 
 
-def r1(score, real, fake, drawn):
+def r1(score: Score, real: Images, fake: Images, drawn: object) -> tuple[PerImage, dict[str, PerImage]]:
   """|grad D(x)|^2 / 2 at real images, so that the weight is gamma of Mescheder et al. 2018, eq. 9."""
   del fake, drawn
   slope = slopes(score, real)
   return jnp.square(slope) / 2., {'slope_at_real': slope}
 
 
-def dragan(score, real, fake, drawn):
+def dragan(score: Score, real: Images, fake: Images, drawn: Images) -> tuple[PerImage, dict[str, PerImage]]:
   """(|grad D(x)| - 1)^2 at x near a real image; Kodali et al. 2017, sec. 3.2.
 
   drawn: [B, H, W, C], uniform in [0, 1); half the standard deviation of each image's own values is its unit.
@@ -41,7 +45,7 @@ def dragan(score, real, fake, drawn):
   return jnp.square(slope - 1.), {'slope': slope}
 
 
-def slopes(score, points):
+def slopes(score: Score, points: Images) -> PerImage:
   """|grad D(x)| [B] at points [B, H, W, C]."""
   gradient = jax.grad(lambda x: jnp.sum(score(x)))(points)
   # The root's derivative is infinite at 0, where a dead critic starts: 1e-12 keeps it finite there.

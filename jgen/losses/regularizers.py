@@ -7,30 +7,34 @@ and of a `Regularizer`.
 import dataclasses
 
 import jax.numpy as jnp
+from jaxtyping import Array, Float
+import numpy as np
 
 from jgen.keys import key
+from jgen.shapes import Scalar, Step
 
 ACTIVE_VARIANCE = 0.01                  # a latent is active where its mean has a variance above this; Burda et al. 2016
 
 
-def kl_per_latent(mean, log_variance):
+def kl_per_latent(mean: Float[Array | np.ndarray, '*B'],
+                  log_variance: Float[Array | np.ndarray, '*B']) -> Float[Array, '*B']:
   """KL(N(mean, exp(log variance)) || N(0, 1)) in nats, elementwise; Kingma & Welling 2014, appendix B."""
   return 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance)
 
 
-def total(kl, step, settings):
+def total(kl: Float[Array, ' Z'], step: Step, settings: 'Regularizer') -> Scalar:
   """Their sum: the ELBO's term, and with a weight beta the beta-VAE's (Higgins et al. 2017, eq. 4)."""
   del step, settings
   return kl.sum()
 
 
-def free_bits(kl, step, settings):
+def free_bits(kl: Float[Array, ' Z'], step: Step, settings: 'Regularizer') -> Scalar:
   """A latent pays for `free_nats` even where it carries less (Kingma et al. 2016, eq. 15, one latent a group)."""
   del step
   return jnp.maximum(kl, settings.free_nats).sum()
 
 
-def capacity(kl, step, settings):
+def capacity(kl: Float[Array, ' Z'], step: Step, settings: 'Regularizer') -> Scalar:
   """The distance of the sum from a capacity that grows to `capacity_nats` (Burgess et al. 2018, eq. 8)."""
   return jnp.abs(kl.sum() - settings.capacity_nats * ramp(step, settings.capacity_steps))
 
@@ -38,7 +42,7 @@ def capacity(kl, step, settings):
 REGULARIZERS = {'kl': total, 'free_bits': free_bits, 'capacity': capacity}
 
 
-def ramp(step, steps):
+def ramp(step: Step, steps: int) -> Scalar | float:
   """From 0 at step 0 evenly to 1 after `steps`; 1 where `steps` is 0."""
   return jnp.minimum(1., step / max(steps, 1)) if steps else 1.
 
@@ -58,10 +62,10 @@ class Regularizer:
   capacity_steps: int = key(100_000, 'steps over which the capacity rises from 0', at_least=0,
                             read_with={'name': ('capacity',)})
 
-  def weight_at(self, step):
+  def weight_at(self, step: Step) -> Scalar | float:
     """The weight rises evenly from 0 over the warm-up (Sonderby et al. 2016, sec. 2.3)."""
     return self.weight * ramp(step, self.warmup_steps)
 
-  def __call__(self, kl, step):
+  def __call__(self, kl: Float[Array, ' Z'], step: Step) -> Scalar:
     """The weighted term of the objective, [], for kl [Z]."""
     return self.weight_at(step) * REGULARIZERS[self.name](kl, step, self)

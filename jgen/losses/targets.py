@@ -4,8 +4,10 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jgen.keys import key
+from jgen.shapes import PRNGKey
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Targets:
                      at_most=1)
   flip_probability: float = key(0., "probability with which an image's target t becomes 1 - t", at_least=0, at_most=1)
 
-  def draw(self, key):
+  def draw(self, key: PRNGKey) -> Float[Array, ' 2']:
     """[2], in [0, 1]: the targets of one real and one generated image."""
     noise, flip = jax.random.split(key)
     shifts = self.noise * jax.random.uniform(noise, (2,), minval=-1., maxval=1.)

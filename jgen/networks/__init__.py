@@ -1,6 +1,7 @@
 """Linen modules from their sections of the config."""
 
 import functools
+from typing import Any
 
 from jgen.errors import UserError, choose
 from jgen.networks import dcgan
@@ -11,9 +12,11 @@ from jgen.networks.convolution.resampling import DOWNSAMPLINGS, UPSAMPLINGS
 from jgen.networks.dense import DenseDecoder, DenseEncoder
 from jgen.networks.layers import FROM_ONE_PIXEL_INITS, KERNEL_INITS, NORMALIZATIONS
 from jgen.networks.quantizer import GROUPINGS, Quantizer
+from jgen.shapes import Shape
 
 
-def generator(section, image_shape, kind=dcgan.Generator, **fields):
+def generator(section: Any, image_shape: Shape, kind: type[dcgan.Generator] = dcgan.Generator,
+              **fields: Any) -> dcgan.Generator:
   """The generator of a `sections.Generator` for images (H, W, C), with the `fields` of its kind."""
   return kind(
       image_shape=image_shape, dropout_at_sampling=section.dropout_at_sampling,
@@ -22,14 +25,14 @@ def generator(section, image_shape, kind=dcgan.Generator, **fields):
       **_adversarial(section), **_common(section, image_shape), **fields)
 
 
-def critic(section, image_shape, kind=dcgan.Critic, **fields):
+def critic(section: Any, image_shape: Shape, kind: type[dcgan.Critic] = dcgan.Critic, **fields: Any) -> dcgan.Critic:
   """The critic of a `sections.Critic` for images (H, W, C), with the `fields` of its kind."""
   layers = _layers(section) if section.strides else _common(section, image_shape)
   return kind(resampling=_critic_layers(section), head_bias=section.head_bias, **_adversarial(section), **layers,
               **fields)
 
 
-def head(section, outputs):
+def head(section: Any, outputs: int) -> dcgan.Head:
   """A linear head beside that of the critic of a `sections.Critic`."""
   return dcgan.Head(outputs, _layers(section)['kernel_init'])
 
@@ -46,7 +49,7 @@ def _critic_layers(section):
                for stride, padding in zip(section.strides, section.paddings, strict=True))
 
 
-def vae(section, image_shape, learns_variance):
+def vae(section: Any, image_shape: Shape, learns_variance: bool) -> vae_networks.VAE:
   """The VAE of a section of `families.vae.Keys` for images (H, W, C)."""
   if not section.decoder.features:
     raise UserError('config.model.decoder.features is empty; name those of each layer, the first layer included')
@@ -60,7 +63,7 @@ def vae(section, image_shape, learns_variance):
       learns_variance=learns_variance)
 
 
-def dense_vae(section, shape, learns_variance):
+def dense_vae(section: Any, shape: tuple[int, ...], learns_variance: bool) -> vae_networks.VAE:
   """The VAE of a section of `families.latent_prior.LatentVAEKeys` for arrays of a shape."""
   layers = lambda section: dict(
       features=tuple(section.features), negative_slope=section.negative_slope,
@@ -69,7 +72,7 @@ def dense_vae(section, shape, learns_variance):
                           decoder=DenseDecoder(shape=shape, **layers(section.decoder)), learns_variance=learns_variance)
 
 
-def vqvae(section, image_shape):
+def vqvae(section: Any, image_shape: Shape) -> vqvae_networks.VQVAE:
   """The VQ-VAE of a section of `families.vqvae.Keys` for images (H, W, C).
 
   Raises:
@@ -92,7 +95,7 @@ def vqvae(section, image_shape):
       decoder=vae_networks.MapDecoder(**decoder))
 
 
-def latent_shape(section, image_shape):
+def latent_shape(section: Any, image_shape: Shape) -> Shape:
   """(h, w, c) of the encoder's output for a section of `families.vqvae.Keys`."""
   features = _map_encoder(section.encoder, image_shape)['features']
   return *(side >> len(features) for side in image_shape[:2]), features[-1]

@@ -6,10 +6,15 @@ M is the width, A the attention heads. What stands for place i knows the codes b
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from jgen.activations import gelu
 from jgen.networks import products
 from jgen.networks.layers import Dropout
+from jgen.shapes import Codes, Labels, Step
+
+Rows = Float[Array, 'B n M']
+Cache = tuple[Float[Array, 'B N A _'], Float[Array, 'B N A _']]   # keys and values of the places before
 
 _embedding = nn.initializers.normal(0.02)
 
@@ -24,7 +29,7 @@ class Attention(nn.Module):
   num_heads: int                        # A
 
   @nn.compact
-  def __call__(self, x, cache=None, position=None):
+  def __call__(self, x: Rows, cache: Cache | None = None, position: Step | None = None) -> tuple[Rows, Cache]:
     """[B, n, M] for x [B, n, M]: all places at once, or one (n = 1) at `position` with those before in the cache.
 
     Args:
@@ -39,7 +44,7 @@ class Attention(nn.Module):
     split = lambda y: y.reshape(*y.shape[:2], self.num_heads, width // self.num_heads)
     queries, keys, values = map(split, jnp.split(_linear(3 * width, 'queries_keys_values')(x), 3, axis=-1))
     seen = jnp.tril(jnp.ones((count, count), bool))
-    if cache is not None:
+    if cache is not None and position is not None:
       keys, values = (jax.lax.dynamic_update_slice_in_dim(old, new, position, axis=1)
                       for old, new in zip(cache, (keys, values), strict=True))
       seen = (jnp.arange(keys.shape[1]) <= position)[None]
@@ -56,12 +61,13 @@ class Block(nn.Module):
   dropout: float
 
   @nn.compact
-  def __call__(self, x, train, cache=None, position=None):
+  def __call__(self, x: Rows, train: bool, cache: Cache | None = None,
+               position: Step | None = None) -> tuple[Rows, Cache]:
     drop = Dropout(self.dropout if train else 0.)
-    y, cache = Attention(self.num_heads, name='attention')(nn.LayerNorm(name='norm_0')(x), cache, position)
+    y, filled = Attention(self.num_heads, name='attention')(nn.LayerNorm(name='norm_0')(x), cache, position)
     x = x + drop(y)
     y = _linear(4 * x.shape[-1], 'layer_0')(nn.LayerNorm(name='norm_1')(x))
-    return x + drop(_linear(x.shape[-1], 'layer_1')(gelu(y))), cache
+    return x + drop(_linear(x.shape[-1], 'layer_1')(gelu(y))), filled
 
 
 class CausalTransformer(nn.Module):
@@ -75,7 +81,7 @@ class CausalTransformer(nn.Module):
   num_heads: int                        # A
   dropout: float                        # probability that a value in a residual branch is dropped in training
 
-  def setup(self):
+  def setup(self) -> None:
     self.code_embedding = self.param('code_embedding', _embedding, (self.num_codes, self.width))
     self.start = self.param('start', _embedding, (self.width,))   # in the place of the code before the first
     self.position_embedding = self.param('position_embedding', _embedding, (self.num_positions, self.width))
@@ -85,7 +91,7 @@ class CausalTransformer(nn.Module):
     self.norm = nn.LayerNorm()
     self.head = nn.Dense(self.num_codes, dot_general=products.dot_general)
 
-  def __call__(self, codes, labels, train):
+  def __call__(self, codes: Codes, labels: Labels, train: bool) -> Float[Array, 'B N K']:
     before = self.code_embedding[codes[:, :-1]]
     start = jnp.broadcast_to(self.start, (len(codes), 1, self.width))
     x = jnp.concatenate([start, before], axis=1) + self.position_embedding + self.of_labels(labels)
@@ -93,11 +99,12 @@ class CausalTransformer(nn.Module):
       x, _ = block(x, train)
     return self.head(self.norm(x))
 
-  def of_labels(self, labels):
+  def of_labels(self, labels: Labels) -> Float[Array, 'B 1 M'] | float:
     """[B, 1, M], or 0 where labels are not heeded."""
     return self.label_embedding[labels][:, None] if self.num_classes else 0.
 
-  def step(self, code, position, labels, caches):
+  def step(self, code: Int[Array, ' B'], position: Step, labels: Labels,
+           caches: list[Cache]) -> tuple[Float[Array, 'B K'], list[Cache]]:
     """(logits [B, K] at one place, the caches with it): what `__call__` gives there, at a fraction of the cost.
 
     Args:
@@ -114,7 +121,7 @@ class CausalTransformer(nn.Module):
       filled.append(cache)
     return self.head(self.norm(x))[:, 0], filled
 
-  def empty_caches(self, count):
+  def empty_caches(self, count: int) -> list[Cache]:
     """Keys and values of each block before the first of the places, for `count` rows of codes."""
     shape = (count, self.num_positions, self.num_heads, self.width // self.num_heads)
     return [(jnp.zeros(shape), jnp.zeros(shape)) for _ in range(self.num_layers)]

@@ -5,13 +5,16 @@ device.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
 
 from jgen.networks.quantizer import totals
 from jgen.parallel import AXIS
+from jgen.shapes import PRNGKey
 
 _NEVER = 1e-20                          # a share that has fallen below it stands for no vector at all
 
@@ -29,12 +32,13 @@ class Upkeep:
   dead_below: float                     # share of the even use, 1 / K, below which a code is dead
   revive_every_steps: int               # 0 for never
 
-  def begin(self, codebook):
+  def begin(self, codebook: Float[Array, 'K D']) -> dict[str, Array]:
     """The averages of a codebook as if its codes had been in even use."""
     shares = jnp.full(len(codebook), 1 / len(codebook))
     return {'shares': shares, **({'sums': shares[:, None] * codebook} if self.by_average else {})}
 
-  def follow(self, codebook, averages, codes, vectors):
+  def follow(self, codebook: Float[Array, 'K D'], averages: dict[str, Array], codes: Int[Array, 'B N'],
+             vectors: Float[Array, 'B N D']) -> tuple[Float[Array, 'K D'], dict[str, Array], Float[Array, ' K']]:
     """(codebook, averages, shares [K] in this batch) after a batch's vectors [B, N, D] got their codes [B, N].
 
     Van den Oord et al. 2017, eq. 6 to 8, divided by the number of vectors. A code without any vector stays.
@@ -49,14 +53,15 @@ class Upkeep:
       codebook = jnp.where(used, moved['sums'] / jnp.where(used, moved['shares'][:, None], 1.), codebook)
     return codebook, moved, shares
 
-  def mix(self, average, new):
+  def mix(self, average: Float[Array, '*K'], new: Float[Array, '*K']) -> Float[Array, '*K']:
     return self.decay * average + (1 - self.decay) * new
 
-  def dead(self, averages):
+  def dead(self, averages: dict[str, Array]) -> Bool[Array, ' K']:
     """bool [K]: which codes are as good as unused."""
     return averages['shares'] * len(averages['shares']) < self.dead_below
 
-  def revive(self, codebook, averages, revived, vectors, key):
+  def revive(self, codebook: Float[Array, 'K D'], averages: dict[str, Array], revived: Bool[Array, ' K'],
+             vectors: Float[Array, 'B N D'], key: PRNGKey) -> tuple[Float[Array, 'K D'], dict[str, Array]]:
     """(codebook, averages) with the revived codes at vectors of the batch over all devices, as if in even use."""
     drawn = draw_vectors(key, vectors, len(codebook))
     codebook = jnp.where(revived[:, None], drawn, codebook)
@@ -65,7 +70,7 @@ class Upkeep:
     return codebook, jax.tree.map(keep, fresh, averages)
 
 
-def draw_vectors(key, vectors, count):
+def draw_vectors(key: PRNGKey, vectors: Float[Array, 'B N D'], count: int) -> Float[Array, 'count D']:
   """[count, D] out of the vectors [B, N, D] of all devices: one at random out of each of `count` equal parts of them.
 
   With the same key on all devices these are the same vectors on any number of devices.
@@ -78,7 +83,7 @@ def draw_vectors(key, vectors, count):
   return lax.psum(jnp.where(mine[:, None], vectors[jnp.clip(here, 0, len(vectors) - 1)], 0.), AXIS)
 
 
-def reset_moments(opt_state, revived):
+def reset_moments(opt_state: Any, revived: Bool[Array, ' K']) -> Any:
   """An optimizer's state without what it has averaged of the gradients of revived codes."""
   def reset(path, leaf):
     of_codebook = any(getattr(entry, 'key', None) == 'codebook' for entry in path)

@@ -7,13 +7,16 @@ the same function with the same number of parameters, and faster.
 from collections.abc import Callable
 import functools
 import math
+from typing import Any
 
 from flax import linen as nn
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jgen.activations import leaky_relu, tanh
 from jgen.networks.layers import Dense, Dropout
 from jgen.networks.spectral import SpectralNorm
+from jgen.shapes import Images, PerImage
 
 # The first layer of a network, in the order of the data: its gradient tells whether learning reaches it.
 FIRST_LAYER = 'layer_0'
@@ -30,7 +33,7 @@ class Network(nn.Module):
   spectral_norm: bool                   # whether all kernels are divided by their largest singular value
   dropout: float                        # probability with which a value after a (leaky) ReLU is dropped
 
-  def options(self, train):
+  def options(self, train: bool) -> dict[str, Any]:
     """What the layers with kernels are told."""
     return dict(use_bias=self.use_bias, kernel_init=self.kernel_init,
                 kernel_norm=functools.partial(SpectralNorm, train) if self.spectral_norm else None)
@@ -45,10 +48,10 @@ class Generator(Network):
   dropout_at_sampling: bool             # whether values are dropped in evaluation as in training
 
   @nn.compact
-  def __call__(self, latents, train):
+  def __call__(self, latents: Float[Array, 'B inputs'], train: bool) -> Images:
     return self.draw(latents, train)
 
-  def draw(self, latents, train):
+  def draw(self, latents: Float[Array, 'B inputs'], train: bool) -> Images:
     height, width, channels = self.image_shape
     base = (height >> len(self.features), width >> len(self.features), self.features[0])
     options, dropout = self.options(train), self.dropout if train or self.dropout_at_sampling else 0.
@@ -67,7 +70,7 @@ class EmbeddingGenerator(Generator):
   embedding_size: int                   # entries of such a vector
 
   @nn.compact
-  def __call__(self, latents, train):
+  def __call__(self, latents: Float[Array, 'B inputs'], train: bool) -> Images:
     noise, one_hot = latents[:, :-self.num_classes], latents[:, -self.num_classes:]
     table = self.param('label_embedding', nn.initializers.normal(1.), (self.num_classes, self.embedding_size))
     return self.draw(jnp.concatenate([noise, one_hot @ table], axis=-1), train)
@@ -80,11 +83,11 @@ class Critic(Network):
   head_bias: bool                       # whether the head has a bias, as with `use_bias`
 
   @nn.compact
-  def __call__(self, images, train):
+  def __call__(self, images: Float[Array, 'B H W inputs'], train: bool) -> tuple[PerImage, Float[Array, 'B F']]:
     x = self.body(images, train)
     return self.head(x, train), x
 
-  def body(self, images, train):
+  def body(self, images: Float[Array, 'B H W inputs'], train: bool) -> Float[Array, 'B F']:
     """What the heads see of the images, [B, F], everything flat."""
     options, x = self.options(train), images
     for i, (features, layer) in enumerate(zip(self.features, self.resampling, strict=True)):
@@ -93,7 +96,7 @@ class Critic(Network):
       x = Dropout(self.dropout if train else 0.)(x)
     return x.reshape(len(x), -1)
 
-  def head(self, x, train):
+  def head(self, x: Float[Array, 'B F'], train: bool) -> PerImage:
     """The logits [B] of what the body returns."""
     options = self.options(train) | {'use_bias': self.use_bias or self.head_bias}
     return Dense(1, name=f'layer_{len(self.features)}', **options)(x)[:, 0]
@@ -105,7 +108,7 @@ class ClassifyingCritic(Critic):
   num_classes: int                      # Y
 
   @nn.compact
-  def __call__(self, images, train):
+  def __call__(self, images: Float[Array, 'B H W inputs'], train: bool) -> tuple[PerImage, Float[Array, 'B Y']]:
     x = self.body(images, train)
     options = self.options(train) | {'use_bias': True}
     return self.head(x, train), Dense(self.num_classes, name='class_head', **options)(x)
@@ -118,6 +121,6 @@ class Head(nn.Module):
   kernel_init: Callable
 
   @nn.compact
-  def __call__(self, x, train):
+  def __call__(self, x: Float[Array, 'B F'], train: bool) -> Float[Array, 'B outputs']:
     del train  # the same in training and evaluation
     return Dense(self.outputs, use_bias=True, kernel_init=self.kernel_init, name='linear')(x)

@@ -4,9 +4,11 @@ from collections.abc import Callable
 import math
 
 from flax import linen as nn
+from jaxtyping import Array, Float
 
 from jgen.activations import leaky_relu
 from jgen.networks import products
+from jgen.shapes import Latents, Values
 
 
 class DenseEncoder(nn.Module):
@@ -18,7 +20,7 @@ class DenseEncoder(nn.Module):
   kernel_init: Callable
 
   @nn.compact
-  def __call__(self, x, train):
+  def __call__(self, x: Values, train: bool) -> tuple[Latents, Latents]:
     del train  # the same in training and evaluation
     x = hidden_layers(self, x.reshape(len(x), -1))
     head = lambda name: _linear(self, self.latent_size, name)(x)
@@ -34,13 +36,13 @@ class DenseDecoder(nn.Module):
   kernel_init: Callable
 
   @nn.compact
-  def __call__(self, latents, train):
+  def __call__(self, latents: Latents, train: bool) -> Values:
     del train
     x = _linear(self, math.prod(self.shape), 'output')(hidden_layers(self, latents))
     return x.reshape(-1, *self.shape)
 
 
-def hidden_layers(module, x):
+def hidden_layers(module: DenseEncoder | DenseDecoder, x: Float[Array, 'B inputs']) -> Float[Array, 'B outputs']:
   """[B, the last of its features] for [B, inputs]."""
   for i, features in enumerate(module.features):
     x = leaky_relu(_linear(module, features, f'layer_{i}')(x), module.negative_slope)

@@ -1,15 +1,20 @@
 """What the networks are made of beside convolutions, and choose by name: normalisations and initial values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import math
+from typing import Any
 
 from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jgen.networks import products
 from jgen.parallel import AXIS, per_image
+from jgen.shapes import PRNGKey
+
+Layer = Callable[[Array], Array]
 
 MOMENTUM = 0.9                          # of the running statistics of BatchNorm; PyTorch calls the rest momentum, 0.1
 EPSILON = 1e-5                          # added to the variances; PyTorch's
@@ -24,7 +29,7 @@ class Dense(nn.Module):
   kernel_norm: Callable | None = None   # axis of the outputs -> a layer that changes the kernel
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Float[Array, 'B inputs']) -> Float[Array, 'B features']:
     kernel = self.param('kernel', self.kernel_init, (x.shape[-1], self.features))
     kernel = self.kernel_norm(axis=1)(kernel) if self.kernel_norm else kernel
     y = products.dot_general(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
@@ -40,7 +45,7 @@ class Dropout(nn.Module):
   rate: float
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Float[Array, '*B']) -> Float[Array, '*B']:
     if not self.rate or self.is_initializing():
       return x
     draw = lambda key: jax.random.bernoulli(key, 1 - self.rate, x.shape[1:])
@@ -58,7 +63,7 @@ class BatchNorm(nn.Module):
   train: bool
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Float[Array, '*B C']) -> Float[Array, '*B C']:
     channels = x.shape[-1]
     running_mean = self.variable('batch_stats', 'mean', jnp.zeros, channels)
     running_var = self.variable('batch_stats', 'var', jnp.ones, channels)
@@ -72,7 +77,7 @@ class BatchNorm(nn.Module):
     bias = self.param('bias', nn.initializers.zeros, channels)
     return (x - mean) * (lax.rsqrt(var + EPSILON) * scale) + bias
 
-  def moments(self, x):
+  def moments(self, x: Float[Array, '*B C']) -> tuple[Float[Array, ' C'], Float[Array, ' C'], Float[Array, ' C']]:
     """(mean, biased variance, unbiased variance), [C] each, over all devices."""
     axes = tuple(range(x.ndim - 1))
     first_and_second = jnp.stack([values.mean(axes) for values in (x, lax.square(x))])
@@ -84,22 +89,22 @@ class BatchNorm(nn.Module):
     return mean, var, var * (count / max(count - 1, 1))
 
 
-def batch_norm(train):
+def batch_norm(train: bool) -> Layer:
   return BatchNorm(train)
 
 
-def instance_norm(train):
+def instance_norm(train: bool) -> Layer:
   del train  # the same in training and evaluation
   return nn.InstanceNorm(epsilon=1e-5)
 
 
-def layer_norm(train):
+def layer_norm(train: bool) -> Layer:
   """Over height, width and channels of one image, as the WGAN-GP paper advises (Gulrajani et al. 2017, sec. 4)."""
   del train
   return nn.LayerNorm(epsilon=1e-5, reduction_axes=(1, 2, 3))
 
 
-def no_norm(train):
+def no_norm(train: bool) -> Layer:
   del train
   return lambda x: x
 
@@ -107,7 +112,7 @@ def no_norm(train):
 NORMALIZATIONS = {'none': no_norm, 'batch': batch_norm, 'instance': instance_norm, 'layer': layer_norm}
 
 
-def normal(stddev):
+def normal(stddev: float | Callable[[Sequence[int]], float]) -> nn.initializers.Initializer:
   """Initial values from N(0, stddev): `stddev` is a number or a function of the kernel's shape.
 
   They are drawn as one row and reshaped: XLA compiles that several times faster than a draw of four axes.
@@ -118,7 +123,7 @@ def normal(stddev):
   return init
 
 
-def he_stddev(shape):
+def he_stddev(shape: Sequence[int]) -> float:
   """He et al. 2015, eq. 10, for a kernel [..., inputs, outputs].
 
   A `ConvTranspose`'s kernel is [4, 4, outputs, inputs]; there it counts the outputs, as PyTorch does.
@@ -126,7 +131,7 @@ def he_stddev(shape):
   return math.sqrt(2. / math.prod(shape[:-1]))
 
 
-def pytorch_uniform(key, shape, dtype=jnp.float32):
+def pytorch_uniform(key: PRNGKey, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
   """Uniform within 1 / sqrt(fan-in), as PyTorch's layers begin; the fan-in is counted as in `he_stddev`.
 
   Of kernels alone: biases begin at 0, where PyTorch draws them.
@@ -135,7 +140,7 @@ def pytorch_uniform(key, shape, dtype=jnp.float32):
   return jax.random.uniform(key, (math.prod(shape),), dtype, -bound, bound).reshape(shape)
 
 
-def pytorch_uniform_from_one_pixel(key, shape, dtype=jnp.float32):
+def pytorch_uniform_from_one_pixel(key: PRNGKey, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
   """The same for the kernel [inputs, outputs] of a linear layer that stands for a transposed convolution of one pixel.
 
   PyTorch counts the outputs of a ConvTranspose2d as its fan-in.

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import contextlib
 import contextvars
 import functools
+from typing import Any
 
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from jgen.networks.convolution.forms import Form
 
@@ -35,8 +37,8 @@ def products_in(precision: str, matrix_precision: str = 'default') -> Iterator[N
     _precision.reset(token)
 
 
-def dot_general(x: jax.Array, y: jax.Array, dimension_numbers, precision=None,
-                preferred_element_type=None) -> jax.Array:
+def dot_general(x: Array, y: Array, dimension_numbers: Any, precision: Any = None,
+                preferred_element_type: Any = None) -> Array:
   """`lax.dot_general` of float32 arrays in the precision of products; the argument `dot_general` of a flax layer."""
   if _precision.get() == 'float32':
     return lax.dot_general(x, y, dimension_numbers, precision, preferred_element_type)

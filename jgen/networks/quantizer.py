@@ -1,12 +1,15 @@
 """Vector quantisation (van den Oord et al. 2017, sec. 3.1): a map as vectors, each replaced by the nearest code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jgen.shapes import Codes, Map
 
 
 class Grouping(NamedTuple):
@@ -17,19 +20,19 @@ class Grouping(NamedTuple):
   extent: Callable                      # (h, w, c) -> the number of values that D must divide
 
 
-def split_positions(latents, size):
+def split_positions(latents: Map, size: int) -> Float[Array, 'B N D']:
   return latents.reshape(latents.shape[0], -1, size)
 
 
-def join_positions(vectors, shape):
+def join_positions(vectors: Float[Array, 'B N D'], shape: Sequence[int]) -> Map:
   return vectors.reshape(vectors.shape[0], *shape)
 
 
-def split_maps(latents, size):
+def split_maps(latents: Map, size: int) -> Float[Array, 'B N D']:
   return jnp.moveaxis(latents, 3, 1).reshape(latents.shape[0], -1, size)
 
 
-def join_maps(vectors, shape):
+def join_maps(vectors: Float[Array, 'B N D'], shape: Sequence[int]) -> Map:
   height, width, channels = shape
   return jnp.moveaxis(vectors.reshape(vectors.shape[0], channels, height, width), 1, 3)
 
@@ -52,25 +55,25 @@ class Quantizer(nn.Module):
   code_size: int                        # D
   grouping: Grouping
 
-  def setup(self):
+  def setup(self) -> None:
     bound = 1 / self.codebook_size      # as in the authors' code, until it is set from data
     init = lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
     self.codebook = self.param('codebook', init, (self.codebook_size, self.code_size))
 
-  def __call__(self, latents):
+  def __call__(self, latents: Map) -> tuple[Map, Codes]:
     codes = nearest(self.split(latents), self.codebook)
     return self.vectors_of(codes, latents.shape[1:]), codes
 
-  def split(self, latents):
+  def split(self, latents: Map) -> Float[Array, 'B N D']:
     """The vectors [B, N, D] that a map [B, h, w, c] is cut into."""
     return self.grouping.split(latents, self.code_size)
 
-  def vectors_of(self, codes, shape):
+  def vectors_of(self, codes: Codes, shape: Sequence[int]) -> Map:
     """The map [B, *shape] that codes int32 [B, N] stand for."""
     return self.grouping.join(look_up(self.codebook, codes), shape)
 
 
-def nearest(vectors, codebook):
+def nearest(vectors: Float[Array, '*B D'], codebook: Float[Array, 'K D']) -> Int[Array, '*B']:
   """int32 [...]: which row of the codebook [K, D] is nearest to each of the vectors [..., D]; of equals, the first.
 
   |z - e|^2 without |z|^2, which all rows share, as one product (z, 1) (-2 e, |e|^2): no array has more than one entry
@@ -85,7 +88,7 @@ def nearest(vectors, codebook):
   return jnp.where(is_nearest, jnp.arange(count, dtype=jnp.int32), count - 1).min(-1)
 
 
-def totals(codes, vectors, codebook_size):
+def totals(codes: Int[Array, '*B'], vectors: Float[Array, '*B D'], codebook_size: int) -> Float[Array, 'K D']:
   """[K, D], the sum of the vectors [..., D] that have each code int32 [...].
 
   A product of matrices: additions to places that codes name come in another order in each run on a GPU.
@@ -95,7 +98,7 @@ def totals(codes, vectors, codebook_size):
 
 
 @jax.custom_vjp
-def look_up(codebook, codes):
+def look_up(codebook: Float[Array, 'K D'], codes: Int[Array, '*B']) -> Float[Array, '*B D']:
   """The rows [..., D] of the codebook [K, D] that codes int32 [...] name."""
   return codebook[codes]
 

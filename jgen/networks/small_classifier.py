@@ -4,7 +4,10 @@ from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 import numpy as np
+
+from jgen.shapes import Images, Shape
 
 WIDTHS = (32, 64, 128)                  # channels; each layer halves the sides, as long as there is something to halve
 
@@ -18,7 +21,7 @@ class SmallClassifier(nn.Module):
   num_classes: int
 
   @nn.compact
-  def __call__(self, images):
+  def __call__(self, images: Images) -> dict[str, Float[Array, 'B _']]:
     x = images
     for i, width in enumerate(WIDTHS[:max(1, min(images.shape[1:3]).bit_length() - 1)]):
       x = nn.relu(nn.Conv(width, (3, 3), 2, precision=lax.Precision.HIGHEST, name=f'layer_{i}')(x))
@@ -27,7 +30,7 @@ class SmallClassifier(nn.Module):
     return {'features': features, 'logits': logits}
 
 
-def initial(network, image_shape, seed):
+def initial(network: SmallClassifier, image_shape: Shape, seed: int) -> dict[str, dict[str, np.ndarray]]:
   """Parameters of a SmallClassifier for images of `image_shape` (H, W, C), as He et al. 2015, eq. 10, draws them.
 
   From numpy's RandomState, whose stream is frozen: the same numbers on any machine and with any later version.

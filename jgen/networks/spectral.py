@@ -4,6 +4,7 @@ from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 
 class SpectralNorm(nn.Module):
@@ -18,7 +19,7 @@ class SpectralNorm(nn.Module):
   axis: int                             # the kernel's axis of outputs
 
   @nn.compact
-  def __call__(self, kernel):
+  def __call__(self, kernel: Float[Array, '*shape']) -> Float[Array, '*shape']:
     matrix = jnp.moveaxis(kernel, self.axis, 0).reshape(kernel.shape[self.axis], -1)
     u = self.variable('spectral_norm', 'u', lambda: unit(jax.random.normal(self.make_rng('params'), matrix.shape[:1])))
     fixed = lax.stop_gradient(matrix)
@@ -28,10 +29,10 @@ class SpectralNorm(nn.Module):
     return kernel / times(times(u.value, matrix), v)
 
 
-def times(a, b):
+def times(a: Array, b: Array) -> Array:
   return jnp.matmul(a, b, precision='highest')
 
 
-def unit(vector):
+def unit(vector: Float[Array, ' n']) -> Float[Array, ' n']:
   """The vector at length 1; 1e-12 keeps a vector of zeros finite, as in PyTorch."""
   return vector / jnp.maximum(jnp.linalg.norm(vector), 1e-12)

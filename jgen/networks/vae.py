@@ -5,17 +5,18 @@ transposed convolutions lead back. A head that sees the whole map is the 4x4 con
 convolutional kind: the same function with the same number of parameters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from flax import linen as nn
 import jax.numpy as jnp
 
 from jgen.activations import leaky_relu
 from jgen.networks.convolution.layers import Conv, ConvTranspose
+from jgen.shapes import Images, Latents, Map, Values
 
 
-class MapEncoder(nn.Module):
-  """Images [B, H, W, C] to a map of features [B, h, w, c], each side halved by every layer."""
+class HalvingLayers(nn.Module):
+  """The layers of both encoders, each of which halves the sides."""
 
   features: tuple[int, ...]             # the last is c
   kernel_size: int
@@ -24,11 +25,7 @@ class MapEncoder(nn.Module):
   kernel_init: Callable
   use_bias: bool
 
-  @nn.compact
-  def __call__(self, images, train):
-    return self.to_map(images, train)
-
-  def to_map(self, images, train):
+  def to_map(self, images: Images, train: bool) -> Map:
     x = images
     for i, features in enumerate(self.features):
       x = Conv(features, self.kernel_size, stride=2, padding=1, use_bias=self.use_bias, kernel_init=self.kernel_init,
@@ -37,13 +34,21 @@ class MapEncoder(nn.Module):
     return x
 
 
-class Encoder(MapEncoder):
+class MapEncoder(HalvingLayers):
+  """Images [B, H, W, C] to a map of features [B, h, w, c]."""
+
+  @nn.compact
+  def __call__(self, images: Images, train: bool) -> Map:
+    return self.to_map(images, train)
+
+
+class Encoder(HalvingLayers):
   """Images [B, H, W, C] to (mean, log variance) of the latents, [B, Z] each."""
 
   latent_size: int
 
   @nn.compact
-  def __call__(self, images, train):
+  def __call__(self, images: Images, train: bool) -> tuple[Latents, Latents]:
     x = self.to_map(images, train)
     x = x.reshape(x.shape[0], -1)   # not len(x): an export has a batch of any length
     head = lambda name: nn.Dense(self.latent_size, kernel_init=self.kernel_init, name=name)(x)
@@ -66,10 +71,10 @@ class MapDecoder(nn.Module):
   use_bias: bool                        # of the layers that are normalised; the last has one
 
   @nn.compact
-  def __call__(self, x, train):
+  def __call__(self, x: Map, train: bool) -> Images:
     return self.to_images(x, train)
 
-  def to_images(self, x, train):
+  def to_images(self, x: Map, train: bool) -> Images:
     for i, features in enumerate(self.features, start=1):
       x = ConvTranspose(features, self.kernel_size, 2, self.padding, output_padding(self.kernel_size, 2),
                         use_bias=self.use_bias, kernel_init=self.kernel_init, name=f'layer_{i}')(x)
@@ -90,12 +95,12 @@ class Decoder(MapDecoder):
   activate_first: bool                  # a (leaky) ReLU after the first layer
 
   @nn.compact
-  def __call__(self, latents, train):
+  def __call__(self, latents: Latents, train: bool) -> Images:
     x = self.first_layer(latents)
     x = leaky_relu(x, self.negative_slope) if self.activate_first else x
     return self.to_images(x, train)
 
-  def first_layer(self, latents):
+  def first_layer(self, latents: Latents) -> Map:
     height, width, features = self.base
     def as_convolution(key, shape, dtype=jnp.float32):   # the initial values of a transposed one from one pixel
       return self.kernel_init(key, (*self.base, shape[0]), dtype).reshape(-1, shape[0]).T
@@ -112,28 +117,28 @@ class VAE(nn.Module):
   decoder: nn.Module
   learns_variance: bool                 # whether there is a parameter `log_variance`, []
 
-  def setup(self):
+  def setup(self) -> None:
     if self.learns_variance:
       self.log_variance = self.param('log_variance', nn.initializers.zeros, ())
 
-  def __call__(self, images, noise, train):
+  def __call__(self, images: Values, noise: Latents, train: bool) -> tuple[Latents, Latents, Values]:
     """(mean [B, Z], log variance [B, Z], output [B, H, W, C]) for standard normal noise [B, Z]."""
     mean, log_variance = self.encoder(images, train)
     return mean, log_variance, self.decoder(mean + jnp.exp(log_variance / 2) * noise, train)
 
-  def encode(self, images, train):
+  def encode(self, images: Values, train: bool) -> tuple[Latents, Latents]:
     return self.encoder(images, train)
 
-  def decode(self, latents, train):
+  def decode(self, latents: Latents, train: bool) -> Values:
     return self.decoder(latents, train)
 
 
-def output_padding(kernel_size, stride):
+def output_padding(kernel_size: int, stride: int) -> int:
   """Rows that a transposed convolution appends so that it doubles exactly: one for an odd kernel, as PyTorch's."""
   return 1 if stride == 2 and kernel_size % 2 else 0
 
 
-def base_side(side, layers):
+def base_side(side: int, layers: Sequence[tuple[int, int, int]]) -> int | None:
   """The side that transposed convolutions (kernel size, stride, padding), in their order, enlarge to `side`.
 
   None where no whole number of pixels leads there.

@@ -12,39 +12,41 @@ config overrides defaults; nothing may be added but the section of an evaluator:
     return config
 """
 
+from ml_collections import ConfigDict
+
 from jgen import evaluation, families, keys
 from jgen.errors import choose
 from jgen.training.config import Config, Priors
 
 
-def base():
+def base() -> ConfigDict:
   """The keys of every run, a locked ConfigDict; it names no family, no data set and no evaluator."""
   return keys.default(Config).lock()
 
 
-def model(family):
+def model(family: str) -> ConfigDict:
   """The section `config.model` of a family."""
   return keys.default(choose('family', family, families.KEYS))
 
 
-def evaluator(name):
+def evaluator(name: str) -> ConfigDict:
   """The section of an evaluator, to be set as `config.evaluators.<name>`."""
   return keys.default(choose('evaluators', name, evaluation.EVALUATORS))
 
 
-def priors():
+def priors() -> ConfigDict:
   """The section `config.priors`, what --mode=prior fits to the latents of a VQ-VAE."""
   return keys.default(Priors)
 
 
-def add_evaluators(config, *names):
+def add_evaluators(config: ConfigDict, *names: str) -> None:
   """Has the runs of a config measured by further evaluators, with the defaults of their keys."""
   with config.unlocked():
     for name in names:
       config.evaluators[name] = evaluator(name)
 
 
-def run_of(family, *evaluators):
+def run_of(family: str, *evaluators: str) -> ConfigDict:
   """A run of a family that is measured by these evaluators."""
   config = base()
   config.family = family
@@ -54,7 +56,7 @@ def run_of(family, *evaluators):
   return config
 
 
-def gan_run(*evaluators, family='gan'):
+def gan_run(*evaluators: str, family: str = 'gan') -> ConfigDict:
   """What every run of an adversarial family starts from: measured by these evaluators beside those of every GAN."""
   config = run_of(family, 'critic_outputs', 'diversity', 'latent_interpolations', 'nearest_images', *evaluators)
   config.evaluate_every_steps = 1_000
@@ -62,22 +64,22 @@ def gan_run(*evaluators, family='gan'):
   return config
 
 
-def acgan_run(*evaluators):
+def acgan_run(*evaluators: str) -> ConfigDict:
   """What every run of an ACGAN starts from."""
   return gan_run('attribute_pairs', 'class_consistency', *evaluators, family='acgan')
 
 
-def infogan_run(*evaluators):
+def infogan_run(*evaluators: str) -> ConfigDict:
   """What every run of an InfoGAN starts from."""
   return gan_run('code_grid', *evaluators, family='infogan')
 
 
-def vae_run(*evaluators):
+def vae_run(*evaluators: str) -> ConfigDict:
   """What every run of a VAE starts from: measured on test images, by these evaluators beside those of every VAE."""
   return _autoencoder_run('vae', 'ledger', 'reconstructions', 'interpolations', 'traversals', *evaluators)
 
 
-def vqvae_run(*evaluators):
+def vqvae_run(*evaluators: str) -> ConfigDict:
   """What every run of a VQ-VAE starts from: measured on test images, by these evaluators beside those of every one."""
   config = _autoencoder_run('vqvae', 'codebook', 'reconstructions', *evaluators)
   with config.unlocked():

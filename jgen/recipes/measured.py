@@ -12,12 +12,12 @@ from jgen import recipes
 from jgen.run import config_file
 
 
-def get_config(names_and_config):
+def get_config(names_and_config: str) -> ConfigDict:
   names, _, path = names_and_config.partition(':')
   config = config_file.load(path)
-  added, names = names.startswith('+'), names.removeprefix('+').replace(',+', ',').split(',')
-  sections = dict(config.evaluators.items()) if added else {}
-  sections |= {name: config.evaluators.get(name) or recipes.evaluator(name) for name in names}
+  sections = dict(config.evaluators.items()) if names.startswith('+') else {}
+  sections |= {name: config.evaluators.get(name) or recipes.evaluator(name)
+               for name in names.removeprefix('+').replace(',+', ',').split(',')}
   with config.unlocked():
     config.evaluators = ConfigDict(sections)
   config.evaluators_at_end = tuple(name for name in config.evaluators_at_end if name in sections)

@@ -23,7 +23,7 @@ alternative does not read: `momentum` beside `name='adam'`.
 """
 
 
-def page():
+def page() -> str:
   """The text of docs/config.md."""
   shared = _shared()
   parts = [_INTRODUCTION, '## The whole config\n\n' + _table(Config, shared)]
@@ -41,7 +41,7 @@ def page():
 
 def _shared():
   """{dataclass: its heading} of the sections within sections that have others' places too, as an optimizer has."""
-  places = {}
+  places: dict[type, int] = {}
   def visit(declaration):
     for each in keys.declared(declaration).values():
       if not isinstance(each, Key) and not each.by and not each.is_table:

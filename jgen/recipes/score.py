@@ -3,11 +3,13 @@
   python launch.py --mode=score --config.score.generated=MY/SAMPLES --config.score.real=MY/PHOTOS
 """
 
+from ml_collections import ConfigDict
+
 from jgen import keys, recipes
 from jgen.training.config import Score
 
 
-def get_config():
+def get_config() -> ConfigDict:
   config = recipes.base()
   config.data.name = 'folder'
   recipes.add_evaluators(config, 'inception_features')

@@ -22,8 +22,9 @@ PICTURES = {
                               'Each row draws samples at latents on the arc between two latents of the prior. '
                               'Changes that are gradual say that the generator did not learn images by heart.'),
     'nearest_images': ('Samples and the training images nearest to them',
-                       'Samples that equal their nearest training image are copies. Real images that the model never '
-                       'saw, with their nearest training images, show which distances are usual.'),
+                       'Each row is a sample beside the training images nearest to it, with the distance to the '
+                       'nearest. Samples that equal a training image are copies; the scores give the distances that '
+                       'are usual for real images.'),
     'reconstructions': ('Test images and their reconstructions',
                         'Rows of test images, each above the row of its reconstructions.'),
     'traversals': ('Latent traversals',

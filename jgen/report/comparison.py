@@ -172,8 +172,8 @@ def _bounded(path):
     picture = image.convert('RGB')
   share = MAX_PICTURE / max(picture.size)
   if share < 1:
-    size = tuple(max(1, round(side * share)) for side in picture.size)
-    picture = picture.resize(size, Image.Resampling.BOX)
+    width, height = picture.size
+    picture = picture.resize((max(1, round(width * share)), max(1, round(height * share))), Image.Resampling.BOX)
   return np.asarray(picture)
 
 
@@ -194,7 +194,7 @@ def _context(folder, title, runs, curves, pictures):
                                  'steps', folder) for path, row in curves.items()]}
 
 
-def _picture_text(kind, runs):
+def _picture_text(kind, runs) -> tuple[str, str, str]:
   """(title, caption, alternative text) of the pictures of a kind, side by side."""
   names = ', '.join(run.name for run in runs if kind in run.pictures)
   title, caption = captions.SAMPLES if kind == 'samples' else captions.of_picture(kind)

@@ -63,7 +63,8 @@ def best_of(name, values, runs):
       {run.record.latest.get(_LIKELIHOOD) for run in runs}) == 1
   if len(done) < 2 or not ranks or why_unlike(name, runs):
     return None
-  return done.get(scores.best(done, scores.kind(name).better))
+  first = scores.best(done, scores.kind(name).better)
+  return None if first is None else done[first]
 
 
 def why_unlike(name, runs):

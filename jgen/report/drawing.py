@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ from jgen.report.fonts import families_of, legible
 from jgen.run.scores import direction_of
 
 DPI = 150                 # of the PNG files: 17 cm on paper at 170 dots an inch
-REFERENCE_STYLE = {'color': '0.25', 'linestyle': '--', 'linewidth': 1}
+REFERENCE_STYLE: dict[str, Any] = {'color': '0.25', 'linestyle': '--', 'linewidth': 1}
 MAX_COLORS = 20           # values that are told apart by a colour each; of more, a colour bar tells the order
 _MAX_NAME = 24            # letters of a value's name
 _MAX_LABEL = 38           # letters of a curve's label, of which two fit side by side
@@ -302,7 +303,7 @@ def moving_average(values, window):
 
 def _draw_by_color(axes, x, y, values, names, title):
   """Points in the order stored, so that no value covers the others, and a legend of the values that there are."""
-  colors = matplotlib.colormaps['tab10' if len(names) <= 10 else 'tab20'].colors
+  colors = matplotlib.color_sequences['tab10' if len(names) <= 10 else 'tab20']
   axes.scatter(x, y, c=[colors[value] for value in values], s=_point_size(len(values)), linewidths=0)
   there = np.unique(values)
   marks = [Line2D([], [], color=colors[value], marker='o', linestyle='', markersize=6) for value in there]

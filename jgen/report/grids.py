@@ -102,7 +102,8 @@ def headed(picture, text):
 
 def side_by_side(pictures):
   """One picture, uint8 [height, width, 3], of several; in rows where they are wider than MAX_WIDTH together."""
-  rows, width = [[]], 0
+  rows: list[list[np.ndarray]] = [[]]
+  width = 0
   for picture in pictures:
     width += picture.shape[1] + GAP
     if rows[-1] and width > MAX_WIDTH:

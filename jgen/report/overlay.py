@@ -54,7 +54,7 @@ def _panels(row, records):
   """[(title, y label, {run: (steps, values)})]: a panel for each series and, among the runs that have it, each unit."""
   panels = []
   for column in row.shown({column for record in records.values() for column in record.series}):
-    by_unit = {}
+    by_unit: dict[tuple[tuple[str, ...], str], dict] = {}
     for name, record in records.items():
       if column in record.series:
         unit = tuple(str(record.config[key]) for key in row.units if record.config.get(key))

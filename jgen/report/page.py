@@ -81,7 +81,7 @@ def _embedded(path):
     size, kind = image.size, image.get_format_mimetype()
     share = min(1., (MAX_PIXELS / (size[0] * size[1]))**0.5, MAX_SIDE / max(size))
     if share < 1:
-      size = tuple(max(1, int(side * share)) for side in size)
+      size = max(1, int(size[0] * share)), max(1, int(size[1] * share))
       file = io.BytesIO()
       image.convert('RGB').resize(size, Image.Resampling.BOX).save(file, format='PNG')
       content, kind = file.getvalue(), 'image/png'

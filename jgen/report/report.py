@@ -139,7 +139,7 @@ def _changes(stored, numbers):
 
 def _scores(stored, numbers):
   """The last value of every score, and the best one where it is known which that is."""
-  history = {}
+  history: dict[str, dict[int, scores_lib.Score]] = {}
   for evaluation in stored.evaluations:
     for name, score in evaluation.scores().items():
       if not scores_lib.is_setting(name):
@@ -155,7 +155,7 @@ def _scores(stored, numbers):
 
 
 def _value(score):
-  error = '' if score.standard_error is None else f' ± {number_text(score.standard_error)}'
+  error = '' if score.standard_error is None else f' ± {score.standard_error:.2g}'
   return number_text(score.value) + error
 
 

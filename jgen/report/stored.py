@@ -59,7 +59,7 @@ class Stored:
 
 def last_pictures(folder):
   """{name: (step, path)} of a run folder's last 'samples', and of the evaluations' last pictures by their names."""
-  found = {}
+  found: dict[str, tuple[int, Path]] = {}
   for path in [*folder.glob('samples/*.png'), *folder.glob('evaluation/*.png')]:
     match = re.fullmatch(r'(?:([^.].*)_)?step_(\d+)', path.stem)
     if match:

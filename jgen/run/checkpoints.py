@@ -1,5 +1,6 @@
 """Checkpoints in Orbax, each with a digest: the last few are kept, and the best."""
 
+from collections.abc import Mapping, Sequence
 import contextlib
 import dataclasses
 import hashlib
@@ -7,6 +8,7 @@ import json
 import math
 from pathlib import Path
 import shutil
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -22,11 +24,12 @@ from jgen.keys import completed, key
 from jgen.run import folder as run_folder
 from jgen.run import scores as scores_lib
 
+State = Any                             # a TrainState, of arrays or of their shapes
 _MARK = 'saved.json'                    # the last step that is surely saved
 _OTHER_ARRAYS = 'its arrays are not those of this model: another version of jgen wrote it, or config.json was changed'
 
 
-def digest(state):
+def digest(state: Any) -> str:
   """sha256 over the names, types, shapes and bytes of all arrays, in hexadecimal.
 
   Orbax restores flipped bytes as wrong numbers without a word; the digest catches them.
@@ -49,33 +52,33 @@ class BestMetric:
   folder: Path                          # of the run
   values: dict[int, float] = dataclasses.field(default_factory=dict)   # {step: value} of the checkpoints that have one
 
-  def best(self, steps):
+  def best(self, steps: Sequence[int]) -> int | None:
     """The best of the steps, None where none of them has a value."""
     return scores_lib.best({step: self.values[step] for step in steps if step in self.values},
                            scores_lib.kind(self.name).better)
 
-  def should_preserve(self, checkpoints, *, context):
+  def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
     """Orbax's PreservationPolicy: one bool a checkpoint."""
     del context
     best = self.best([checkpoint.step for checkpoint in checkpoints])
     return [checkpoint.step == best for checkpoint in checkpoints]
 
-  def sealed(self, step):
+  def sealed(self, step: int) -> dict[str, Any]:
     """What is stored with the checkpoint of a step, ready for JSON; {} where it has no value."""
     if step not in self.values:
       return {}
     return {'best_metric': self.name, 'value': self.values[step], 'sha256': _seal(self.name, self.values[step])}
 
-  def recall(self, step, meta):
+  def recall(self, step: int, meta: Mapping[str, Any]) -> None:
     """Takes the value of a step from what is stored with its checkpoint, else from the evaluation of that step."""
-    value = meta.get('value')
+    value: Any = meta.get('value')
     if meta.get('best_metric') == self.name and meta.get('sha256') == _seal(self.name, value):
       self.values[step] = value
     else:
       path = scores_lib.path_of(self.folder, self.name.partition('/')[0], step)
-      value = scores_lib.Evaluation.read(path).numbers().get(self.name) if path.exists() else None
-      if value is not None:
-        self.values[step] = float(value)
+      numbers = scores_lib.Evaluation.read(path).numbers() if path.exists() else {}
+      if self.name in numbers:
+        self.values[step] = float(numbers[self.name])
 
 
 def _seal(name, value):
@@ -108,7 +111,7 @@ class Checkpoints:
     for step in self._manager.all_steps():
       self.recall(step)
 
-  def recall(self, step):
+  def recall(self, step: int) -> None:
     """Takes the score of a step's checkpoint from what is stored, as where it was measured after it was saved."""
     if self._metric.name:
       self._metric.recall(step, self._meta(step))
@@ -121,7 +124,7 @@ class Checkpoints:
     except Exception:  # Orbax raises bare Exceptions for damaged files
       return {}
 
-  def save(self, step, state, scores):
+  def save(self, step: int, state: State, scores: Mapping[str, float]) -> None:
     """Starts writing `state`, numpy arrays that nobody changes, unless this step is there already.
 
     `scores` is {name: number} of this step's evaluation, empty if there was none.
@@ -147,7 +150,7 @@ class Checkpoints:
         state=ocp.args.StandardSave(state),
         meta=ocp.args.JsonSave({'digest': digest(state), **self._metric.sealed(step)})))
 
-  def restore(self, like):
+  def restore(self, like: State) -> tuple[State | None, list[tuple[int, str]]]:
     """The newest sound checkpoint as numpy arrays, or None where there is none at all.
 
     Args:
@@ -159,7 +162,7 @@ class Checkpoints:
     Raises:
       UserError: there are checkpoints, but none can be read.
     """
-    damaged = []
+    damaged: list[tuple[int, str]] = []
     for step in sorted(self._manager.all_steps(), reverse=True):
       state, why = None, ''
       try:
@@ -175,7 +178,7 @@ class Checkpoints:
                       'name another --workdir to start anew')
     return None, damaged
 
-  def newest_and_best(self, like):
+  def newest_and_best(self, like: State) -> tuple[dict[str, State], list[tuple[int, str]]]:
     """({'newest': state, 'best': state}, [(step, why) of damaged checkpoints that were passed over]).
 
     Without the best where it is the newest or none is known; {} where there is no checkpoint at all.
@@ -185,14 +188,16 @@ class Checkpoints:
     """
     state, damaged = self.restore(like)
     best, damaged_best = self.best(like, [step for step, _ in damaged])
-    states = {} if state is None else {'newest': state}
+    if state is None:
+      return {}, damaged + damaged_best
+    states = {'newest': state}
     if best is not None and int(best.step) != int(state.step):
       states['best'] = best
     return states, damaged + damaged_best
 
-  def best(self, like, passed_over=()):
+  def best(self, like: State, passed_over: Sequence[int] = ()) -> tuple[State | None, list[tuple[int, str]]]:
     """(state of the best sound checkpoint, None where none is known; [(step, why) of better ones that are damaged])."""
-    damaged = []
+    damaged: list[tuple[int, str]] = []
     while True:
       bad = (*passed_over, *(step for step, _ in damaged))
       best = self._metric.best([step for step in self._manager.all_steps() if step not in bad])
@@ -203,7 +208,7 @@ class Checkpoints:
       except Exception as error:  # Orbax raises bare Exceptions for damaged files
         damaged.append((best, _why(error)))
 
-  def read(self, step, like):
+  def read(self, step: int, like: State) -> State:
     """The state saved at `step`; raises an Exception if it is damaged."""
     empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
     restored = self._manager.restore(step, args=ocp.args.Composite(
@@ -215,7 +220,7 @@ class Checkpoints:
       raise ValueError(_OTHER_ARRAYS)
     return restored['state']
 
-  def of_step(self, step, like):
+  def of_step(self, step: Any, like: State) -> State:
     """The state saved at `step`; raises UserError if there is none, or it is damaged."""
     steps = sorted(self._manager.all_steps())
     if step not in steps:
@@ -227,7 +232,7 @@ class Checkpoints:
       raise UserError(f'the checkpoint of step {step} in {self._folder} cannot be read: {_why(error)}; take another '
                       f'of: {", ".join(map(str, steps))}') from error
 
-  def set_aside(self, damaged):
+  def set_aside(self, damaged: Sequence[tuple[int, str]]) -> None:
     """Moves damaged checkpoints to `checkpoints_damaged/`, and says so; of several processes, one does."""
     for step, why in damaged if jax.process_index() == 0 else ():
       aside = self._folder.with_name('checkpoints_damaged') / str(step)
@@ -249,7 +254,7 @@ class Checkpoints:
       write_text(self._mark, json.dumps({'step': self._unmarked}) + '\n')
     self._unmarked = None
 
-  def check_not_lost(self, last_logged, every_steps):
+  def check_not_lost(self, last_logged: int, every_steps: int) -> None:
     """Raises UserError where checkpoints were saved, but none is there: training would restart at step 0 over it.
 
     Args:
@@ -261,7 +266,7 @@ class Checkpoints:
       raise UserError(f'{folder} holds a run of {last_logged:,} logged steps, but its checkpoints are gone; put '
                       f'{self._folder} back, or start anew: name another --workdir, or move {folder} away')
 
-  def close(self):
+  def close(self) -> None:
     self._wait()
     self._manager.close()
 
@@ -275,7 +280,7 @@ def _why(error):
 NEWEST, BEST = 'newest', 'best'
 
 
-def newest(folder, like):
+def newest(folder: str | Path, like: State) -> State:
   """The newest sound checkpoint of a run folder, for a TrainState of shapes; changes nothing there.
 
   Raises:
@@ -284,7 +289,7 @@ def newest(folder, like):
   return chosen(folder, like, NEWEST)
 
 
-def chosen(folder, like, which):
+def chosen(folder: str | Path, like: State, which: str | int) -> State:
   """A checkpoint of a run folder as numpy arrays; changes nothing there.
 
   Args:
@@ -313,7 +318,7 @@ def chosen(folder, like, which):
   return state
 
 
-def report_passed_over(folder, damaged):
+def report_passed_over(folder: str | Path, damaged: Sequence[tuple[int, str]]) -> None:
   """Says of each [(step, why)] that another checkpoint of the folder is used in its place."""
   for step, why in damaged:
     terminal.warn(f'the checkpoint of step {step} in {folder} is damaged ({why}); another is used')

@@ -1,8 +1,11 @@
 """A config as text, compared with the one that a run folder holds, and what is said of one that cannot be read."""
 
+from collections.abc import Mapping
 import functools
 import json
+from pathlib import Path
 import re
+from typing import Any
 
 from absl import flags
 
@@ -27,7 +30,7 @@ _VERSION_KEY = 'config_version'
 REMOVED = {'checkpoints.best_is_highest': 'which direction of a score is better is known by its name'}
 
 
-def flatten(config, prefix=''):
+def flatten(config: Any, prefix: str = '') -> dict[str, Any]:
   """{dotted key: value} of a nested mapping."""
   flat = {}
   for key, value in config.items():
@@ -38,7 +41,7 @@ def flatten(config, prefix=''):
   return flat
 
 
-def upgraded(stored, path):
+def upgraded(stored: Any, path: Path) -> dict[str, Any]:
   """A stored config, a nested dict, as this version stores it: without the keys in REMOVED, each of which is named.
 
   Raises:
@@ -61,7 +64,7 @@ def _warn_once(text):
   terminal.warn(text)
 
 
-def differences(saved, config):
+def differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
   """One 'key: was X, is Y' for each key in which two flat configs differ beyond MAY_CHANGE."""
   keys = [key for key in sorted({*saved, *config})
           if key not in MAY_CHANGE and not key.startswith(_OTHER_RUNS + _LOOKING_ON)
@@ -69,12 +72,12 @@ def differences(saved, config):
   return [f'{key}: was {saved.get(key)!r}, is {config.get(key)!r}' for key in keys]
 
 
-def dumps(config):
+def dumps(config: Any) -> str:
   """The config as JSON text, as stored in the run folder."""
   return json.dumps({_VERSION_KEY: VERSION, **config.to_dict()}, indent=2, sort_keys=True) + '\n'
 
 
-def explain(error):
+def explain(error: Exception) -> UserError:
   """The UserError for what absl or ml_collections raised while flags and config were read."""
   text = ' '.join(re.sub(r'\\n|\\', ' ', str(error)).split())
   key = re.search(r'Key "(\w+)" does not exist', text) or (

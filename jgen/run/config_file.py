@@ -1,10 +1,12 @@
 """The files of configs: found by path or name, executed, and overridden as on the command line."""
 
+from collections.abc import Collection, Sequence
 import importlib.util
 from pathlib import Path
 import re
 import sys
 import traceback
+from types import ModuleType
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -18,7 +20,7 @@ RECIPES = ROOT / 'jgen/recipes'
 _MOVED = re.compile("name '(common|models|evaluators)' from 'configs'|No module named 'configs.(common|models|evaluat)")
 
 
-def find(name):
+def find(name: str) -> Path:
   """The file of a config: a path, or the name of one in configs/, as 'wgan_svhn' or 'configs/wgan_svhn.py'.
 
   Raises:
@@ -33,7 +35,7 @@ def find(name):
   raise UserError(f'the config {name} cannot be read: there is no such file; {nearest(path.stem, known)}')
 
 
-def taken(name, arguments):
+def taken(name: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
   """(the value of the flag --name, '' where it is not given, the arguments without it); absl takes -name as well."""
   value, others = '', []
   remaining = iter(arguments)
@@ -44,32 +46,32 @@ def taken(name, arguments):
     elif equals:
       value = given
     else:
-      value = next(remaining, None)
-      if value is None:                 # absl says that it is missing
-        return '', arguments
+      following = next(remaining, None)
+      if following is None:             # absl says that it is missing
+        return '', [*arguments]
+      value = following
   return value, others
 
 
-def with_evaluators(config, names):
+def with_evaluators(config: str, names: str) -> str:
   """What names the config measured by the evaluators `names`, separated by commas; the config itself for ''."""
   return f'{RECIPES}/measured.py:{names}:{config}' if names else config
 
 
-def load(text):
+def load(text: str) -> ConfigDict:
   """The config of 'FILE', or of 'FILE:TEXT' whose `get_config` takes the text; a locked ConfigDict.
 
   Raises:
     UserError: there is no such file, or its code fails; the line names the file, its line and the error.
   """
-  name, argument = re.fullmatch(r'(.*?\.py|\w+://.*|[^:]*)(?::(.*))?', text, re.DOTALL).groups()
+  match = re.fullmatch(r'(.*?\.py|\w+://.*|[^:]*)(?::(.*))?', text, re.DOTALL)
+  assert match is not None              # the last alternative is any text
+  name, argument = match.groups()
   file = find(name)
   if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))          # configs import each other as configs.NAME
   try:
-    spec = importlib.util.spec_from_file_location('config', file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made = module.get_config(*([] if argument is None else [argument]))
+    made = executed(file).get_config(*([] if argument is None else [argument]))
   except UserError:
     raise
   except Exception as error:            # whatever code may raise
@@ -79,14 +81,14 @@ def load(text):
   return made.lock()
 
 
-def one_length(config, keys):
+def one_length(config: ConfigDict, keys: Collection[str]) -> None:
   """Sets `num_epochs` to 0 in place where the dotted `keys` that were set name its `num_steps` alone, and vice versa.
 
   So `--config.num_epochs=20` is enough for a config that says `num_steps`; priors have both keys in their sections.
   """
   for path in keys:
     *prefix, name = path.split('.')
-    other = {'num_steps': 'num_epochs', 'num_epochs': 'num_steps'}.get(name)
+    other = {'num_steps': 'num_epochs', 'num_epochs': 'num_steps'}.get(name, '')
     section = config
     for part in prefix:
       section = section.get(part) or {}
@@ -94,13 +96,27 @@ def one_length(config, keys):
       section[other] = type(section[other])(0)
 
 
-def set_keys(arguments):
+def set_keys(arguments: Sequence[str]) -> list[str]:
   """The dotted keys that the arguments --config.KEY=VALUE or --config.KEY VALUE set."""
   found = (re.match(r'--?config\.([\w.]+)(?:=|$)', argument) for argument in arguments)
   return [match[1] for match in found if match]
 
 
-def overridden(config, arguments):
+def executed(file: str | Path) -> ModuleType:
+  """The module of a Python file, executed anew.
+
+  Raises:
+    ImportError: its name does not end as those of Python files do; or whatever its code raises.
+  """
+  spec = importlib.util.spec_from_file_location('config', file)
+  if spec is None or spec.loader is None:
+    raise ImportError(f'{file} is no Python file')
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def overridden(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
   """The config with the arguments --config.KEY=VALUE, each of its key's type; others are passed over.
 
   Raises:
@@ -110,7 +126,7 @@ def overridden(config, arguments):
   try:
     config_flags.DEFINE_config_dict('config', config, flag_values=values, sys_argv=words)
     values(words, known_only=True)
-    made = values['config'].value.lock()
+    made = values.config.lock()
     one_length(made, set_keys(arguments))
     return made
   except config_lib.UNREADABLE as error:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from jgen.data.spec import Spec
+from jgen.data.spec import Spec, Splits
 from jgen.errors import UserError
 from jgen.files import write_text
 
 FILE = 'spec.json'
 
 
-def store(folder, splits):
+def store(folder: str | Path, splits: Splits) -> None:
   """Writes what describes the images of a run: their Spec, how many there are, and how many of each class.
 
   Args:
@@ -20,13 +20,13 @@ def store(folder, splits):
     splits: the run's `jgen.data.spec.Splits`.
   """
   train, test = splits.train, splits.test
-  counts = np.bincount(train.labels, minlength=train.spec.num_classes) if train.spec.num_classes else []
+  per_class = np.bincount(train.labels, minlength=train.spec.num_classes).tolist() if train.spec.num_classes else []
   stored = {'spec': train.spec.to_json(), 'num_train_images': len(train.images),
-            'num_test_images': len(test.images) if test else 0, 'images_per_class': [int(count) for count in counts]}
+            'num_test_images': len(test.images) if test else 0, 'images_per_class': per_class}
   write_text(Path(folder) / FILE, json.dumps(stored, indent=2) + '\n')
 
 
-def read(folder):
+def read(folder: str | Path) -> Spec | None:
   """The Spec that a run folder holds; None for a run of a version that did not store it.
 
   Raises:

@@ -4,8 +4,10 @@ import json
 import math
 from pathlib import Path
 import shlex
+from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from jgen.files import write_text
 from jgen.networks import listing
@@ -23,7 +25,7 @@ def text_of_networks(networks, layers):
                     f'total parameters: {sum(totals.values())}'])
 
 
-def store_model(folder, family):
+def store_model(folder: str | Path, family: Any) -> None:
   """Writes networks.txt, and in model.json every layer, every parameter's shape and what else a report says.
 
   Args:
@@ -42,7 +44,7 @@ def store_model(folder, family):
   write_text(Path(folder) / NETWORKS, text_of_networks(networks, layers) + '\n')
 
 
-def store_origin(folder, config, command):
+def store_origin(folder: str | Path, config: ConfigDict, command: str) -> None:
   """Writes the config file that the command names, and in which keys the run differs from it.
 
   A command without --config goes on with the run that is there, and what was written for it stays; for a new run it

@@ -21,7 +21,7 @@ _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'sci
 UNKNOWN = 'unknown'                     # what is recorded where git is missing, or fails
 
 
-def record_start(folder, step, source, matrix_precision='default'):
+def record_start(folder: Path, step: int, source: str, matrix_precision: str = 'default') -> None:
   """Appends this start to environment.json: versions, devices, git state, command and first step.
 
   A damaged file is kept under another name, with a warning.

@@ -1,11 +1,14 @@
 """The folder of a run: who may write in it, and its files. Everything drawn later is drawn from these."""
 
+from collections.abc import Callable, Iterator
 import contextlib
 from pathlib import Path
 import tempfile
+from typing import Any
 
 import filelock
 import jax
+from ml_collections import ConfigDict
 
 from jgen.errors import UserError
 from jgen.files import OUTPUT_MARK, is_temporary, mark_output, read_json, remove_temporaries, write_text
@@ -16,7 +19,7 @@ _BEFORE_A_RUN = ('.lock', '.lock.owner', OUTPUT_MARK, 'data.png')   # what may l
 
 
 @contextlib.contextmanager
-def opened(workdir, config, completed=dict):
+def opened(workdir: str | Path, config: ConfigDict, completed: Callable[[Any], Any] = dict) -> Iterator[Path]:
   """The run folder as a Path, made or continued, and locked against a second writer.
 
   Args:
@@ -38,7 +41,7 @@ def opened(workdir, config, completed=dict):
 
 
 @contextlib.contextmanager
-def own_folder(workdir, config, completed=dict):
+def own_folder(workdir: str | Path, config: ConfigDict, completed: Callable[[Any], Any] = dict) -> Iterator[Path]:
   """The folder that this process writes to: the run folder, see `opened`, for process 0, a temporary one for others."""
   if jax.process_index() == 0:
     with opened(workdir, config, completed) as folder:
@@ -49,7 +52,7 @@ def own_folder(workdir, config, completed=dict):
 
 
 @contextlib.contextmanager
-def locked(folder):
+def locked(folder: Path) -> Iterator[None]:
   """Makes the folder, if need be, and keeps a second process out of it; raises UserError if one is there."""
   mark_output(folder)
   with contextlib.ExitStack() as stack:
@@ -61,7 +64,7 @@ def locked(folder):
     yield
 
 
-def check(folder, config, completed=dict):
+def check(folder: Path, config: ConfigDict, completed: Callable[[Any], Any] = dict) -> None:
   """Raises UserError if `folder` cannot take a run of this config, see `opened`. Writes nothing."""
   if folder.exists() and not folder.is_dir():
     raise UserError(f'{folder} is a file; name a folder with --workdir')
@@ -74,13 +77,13 @@ def check(folder, config, completed=dict):
     raise UserError(f'{folder} holds files but no run (no config.json); name another --workdir')
 
 
-def is_free(folder):
+def is_free(folder: Path) -> bool:
   """Whether a folder is missing, or holds nothing but what may lie there before a run."""
   return not folder.is_dir() or all(
       entry.name in _BEFORE_A_RUN or is_temporary(entry.name) for entry in folder.iterdir())
 
 
-def read_config(folder):
+def read_config(folder: str | Path) -> dict[str, Any]:
   """The stored config as a nested dict, without keys that earlier versions had, which are named.
 
   It may lack keys that later versions added.

@@ -13,7 +13,7 @@ from jgen.files import write_text
 FILE = 'images.json'
 
 
-def check_images(folder: Path, images: Mapping[str, Mapping]):
+def check_images(folder: Path, images: Mapping[str, Mapping]) -> None:
   """Compares the images with those that the run in `folder`, if there is one, began with. Writes nothing.
 
   Args:
@@ -34,7 +34,7 @@ def check_images(folder: Path, images: Mapping[str, Mapping]):
           'back, or name another --workdir to begin anew with these')
 
 
-def store_images(folder: Path, images: Mapping[str, Mapping]):
+def store_images(folder: Path, images: Mapping[str, Mapping]) -> None:
   """Stores what the images of a run are, at its first start; what is stored already stays."""
   path = Path(folder) / FILE
   if not path.exists():

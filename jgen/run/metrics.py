@@ -1,5 +1,6 @@
 """metrics.csv: one row per logged step, each step once, whatever was interrupted and resumed; and its reader."""
 
+from collections.abc import Mapping
 import csv
 import dataclasses
 import io
@@ -25,13 +26,13 @@ class Rows:
   steps: np.ndarray                     # int64 [R], rising
   values: np.ndarray                    # float64 [R, number of names]
 
-  def series(self):
+  def series(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """{name: (steps, values)}; {} where nothing is logged yet."""
     return {name: (self.steps.astype(float), self.values[:, column])
             for column, name in enumerate(self.names)} if len(self.steps) else {}
 
 
-def read_rows(path):
+def read_rows(path: Path) -> Rows:
   """The Rows of a csv file of numbers, 'step' first; none where it does not exist.
 
   A last line without its end was cut short, and is left out.
@@ -71,7 +72,7 @@ def _row(line, columns, where):
   return [float(cell) for cell in cells]
 
 
-def last_step(path):
+def last_step(path: Path) -> int:
   """The largest step that a file of logged numbers begins a line with, 0 where it has none or does not exist."""
   content = path.read_bytes() if path.is_file() else b''
   return max((int(cell) for cell in re.findall(rb'^(\d{1,18}),', content, re.MULTILINE)), default=0)
@@ -103,7 +104,7 @@ class MetricsFile:
     write_text(path, ''.join(f'{line}\n' for line in ([','.join(['step', *self._names]), *kept] if kept else [])))
     self._file = path.open('a', newline='', encoding='utf-8')
 
-  def write(self, step, scalars):
+  def write(self, step: int, scalars: Mapping[str, float]) -> None:
     """Appends a row of `scalars` {name: float}, with the same names in every row; what the file lacks is left out."""
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator='\n')
@@ -114,10 +115,10 @@ class MetricsFile:
     self._file.write(rows.getvalue())
     self._file.flush()                  # whoever follows the file sees it; sync() is for the disk
 
-  def sync(self):
+  def sync(self) -> None:
     """Brings all rows to the disk, so that no checkpoint is ever ahead of its rows."""
     os.fsync(self._file.fileno())
 
-  def close(self):
+  def close(self) -> None:
     self.sync()
     self._file.close()

@@ -11,7 +11,7 @@ _FOLDERS = ('samples', 'evaluation', 'figures')
 _SERIES = ('metrics.csv', 'doctor.csv')
 
 
-def store(folder, step):
+def store(folder: str | Path, step: int) -> None:
   """Lists the files of a run that is done with the last step; call it when all of them are written."""
   folder = Path(folder)
   files = [path for name in _FOLDERS for path in (folder / name).rglob('*')
@@ -21,7 +21,7 @@ def store(folder, step):
   write_text(folder / _FILE, json.dumps({'step': step, 'files': names}, indent=2) + '\n')
 
 
-def are_complete(folder, step):
+def are_complete(folder: str | Path, step: int) -> bool:
   """Whether a run folder holds the checkpoint of `step` and all that belongs to a run that ends with it."""
   folder = Path(folder)
   if not (folder / _FILE).exists():

@@ -4,8 +4,10 @@ A receipt is {field: what JSON can hold}. The fields in MEASURE say how was meas
 agree. Those in MODEL, and whatever else is stored, say what was measured, and may differ.
 """
 
+from collections.abc import Mapping
 import hashlib
 import importlib.metadata
+from typing import Any
 
 import numpy as np
 
@@ -36,15 +38,15 @@ MODEL = {
 }
 
 
-def digest_of(array):
+def digest_of(array: np.ndarray) -> str:
   """sha256, in hexadecimal, of an array's type, shape and values; read part by part, so it may be memory-mapped."""
   hashed = hashlib.sha256(f'{array.dtype.str} {array.shape}'.encode())
   for start in range(0, len(array), _CHUNK):
-    hashed.update(np.ascontiguousarray(array[start:start + _CHUNK]))
+    hashed.update(np.ascontiguousarray(array[start:start + _CHUNK]).data)
   return hashed.hexdigest()
 
 
-def of_state(state, seed, step):
+def of_state(state: Any, seed: int, step: int) -> dict[str, Any]:
   """The fields of a TrainState whose samples were measured, in evaluation mode."""
   with_statistics = {name for name, collections in state.model_state.items() if 'batch_stats' in collections}
   kind = 'running averages' if with_statistics else 'none'
@@ -53,11 +55,11 @@ def of_state(state, seed, step):
   return {'averaged_parameters': bool(state.ema_params), 'batch_norm': kind, 'seed': seed, 'step': step}
 
 
-def of_versions():
+def of_versions() -> dict[str, Any]:
   """The fields that are the same for all scores of this process."""
   return {'scores_version': _SCORES, 'versions': {name: importlib.metadata.version(name) for name in _PACKAGES}}
 
 
-def differing(first, second):
+def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
   """The first field of MEASURE in which two receipts differ, None where they are alike."""
   return next((field for field in MEASURE if first.get(field) != second.get(field)), None)

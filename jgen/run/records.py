@@ -21,7 +21,7 @@ class Record:
   epochs_per_step: float | None = None               # passes over the training images; None where not stored
 
 
-def read_record(workdir):
+def read_record(workdir: str | Path) -> Record:
   """The Record of a run folder; evaluations are named as in TensorBoard, `<evaluator>/<entry>`.
 
   Raises UserError, naming the file, where one of the files is damaged.
@@ -35,7 +35,7 @@ def read_record(workdir):
   return Record(series, latest, config, epochs[-1] / steps[-1] if len(steps) else None)
 
 
-def read_metrics(workdir):
+def read_metrics(workdir: str | Path) -> dict[str, np.ndarray]:
   """{column: float64 [R]} of a run's metrics.csv, 'step' among them; {} where it has not logged yet.
 
   Raises:
@@ -48,7 +48,8 @@ def read_metrics(workdir):
 
 def _read_evaluations(folder):
   """The series and the latest entries of a Record, from all evaluations in the order of their steps."""
-  scalars, latest = {}, {}
+  scalars: dict[str, list[tuple[int, float]]] = {}
+  latest: dict[str, object] = {}
   for evaluation in read_all(folder):
     for name, value in evaluation.numbers().items():
       scalars.setdefault(name, []).append((evaluation.step, value))

@@ -10,17 +10,18 @@ This is the only place that reads or writes these files, and `KINDS` is the only
   best({100: 3.2, 200: float('nan'), 300: 4.1}, LOWER)   # 100
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import dataclasses
 import fnmatch
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jgen.errors import UserError, nearest
 from jgen.files import read_json, write_text
 
+K = TypeVar('K')
 HIGHER, LOWER = 'higher', 'lower'
 _FOLDER = 'evaluation'
 _LARGEST = 2**53                        # whole numbers below it are numbers of floating point, too
@@ -108,18 +109,18 @@ KINDS = {
 }
 
 
-def kind(name):
+def kind(name: str) -> Kind:
   """The Kind of the score `<evaluator>/<entry>`."""
   return next((kind for pattern, kind in KINDS.items() if fnmatch.fnmatchcase(name, pattern)), _NO_RANK)
 
 
-def direction_of(names):
+def direction_of(names: Iterable[str]) -> str:
   """What a figure says of these scores: 'higher is better', 'lower is better', or '' where they do not agree."""
   directions = {kind(name).better for name in names} - {''}
   return f'{directions.pop()} is better' if len(directions) == 1 else ''
 
 
-def best(values, better):
+def best(values: Mapping[K, float], better: str) -> K | None:
   """The key of the best of {key: number}; of equal ones the first, None where no number is finite or ranks.
 
   Args:
@@ -128,7 +129,7 @@ def best(values, better):
   """
   sign = {HIGHER: 1, LOWER: -1}.get(better)
   ranked = {key: sign * value for key, value in values.items() if sign and sign * value > -math.inf}
-  return max(ranked, key=ranked.get, default=None)
+  return max(ranked, key=ranked.__getitem__, default=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,17 +152,17 @@ class Evaluation:
   about: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # seed, data, settings, ...
   receipt: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # how it was measured: jgen.run.receipt
 
-  def numbers(self):
+  def numbers(self) -> dict[str, float]:
     """{'<evaluator>/<entry>': number} of the results that are single numbers."""
     return {f'{self.evaluator}/{entry}': value for entry, value in self.results.items() if is_number(value)}
 
-  def scores(self):
+  def scores(self) -> dict[str, Score]:
     """{'<evaluator>/<entry>': Score} of all results that are single numbers."""
     numbers = self.numbers()
     return {name: Score(value, kind(name).better, kind(name).unit, numbers.get(f'{name}_standard_error'))
             for name, value in numbers.items()}
 
-  def write(self, folder):
+  def write(self, folder: str | Path) -> Path:
     """Stores it in the run folder, whole or not at all, in place of an earlier one; returns the path."""
     path = path_of(folder, self.evaluator, self.step)
     record = {'step': self.step, 'evaluator': self.evaluator, 'results': dict(self.results), **self.about}
@@ -169,7 +170,7 @@ class Evaluation:
     return path
 
   @classmethod
-  def read(cls, path):
+  def read(cls, path: Path) -> 'Evaluation':
     """The Evaluation that a file holds; raises UserError where it holds none."""
     record = read_json(path, 'delete it and evaluate again', step=int, evaluator=str, results=dict)
     if not 0 <= record['step'] < _LARGEST:
@@ -182,7 +183,7 @@ class Evaluation:
     return cls(record.pop('step'), evaluator, results, record, receipt)
 
 
-def read_all(folder):
+def read_all(folder: str | Path) -> list[Evaluation]:
   """All Evaluations of a run folder by rising steps; [] where there are none. Raises UserError at a damaged file.
 
   Hidden files are left out.
@@ -191,12 +192,12 @@ def read_all(folder):
   return sorted(map(Evaluation.read, files), key=lambda evaluation: evaluation.step)
 
 
-def path_of(folder, evaluator, step):
+def path_of(folder: str | Path, evaluator: str, step: int) -> Path:
   """The file of what an evaluator measured after a step."""
   return Path(folder) / _FOLDER / f'{evaluator}_step_{step:08d}.json'
 
 
-def is_number(value):
+def is_number(value: object) -> bool:
   """Whether a result is a single number."""
   return isinstance(value, float) or isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
 
@@ -205,12 +206,12 @@ def is_number(value):
 SETTINGS = ('*/num_*', 'codebook/codebook_size', 'codebook/codes_per_image', 'codebook/bits_per_image')
 
 
-def is_setting(name):
+def is_setting(name: str) -> bool:
   """Whether the number `<evaluator>/<entry>` is a setting of the measurement, or a standard error, and no result."""
   return name.endswith('_standard_error') or any(fnmatch.fnmatchcase(name, pattern) for pattern in SETTINGS)
 
 
-def check_metric(metric, names):
+def check_metric(metric: str, names: Iterable[str]) -> None:
   """Raises UserError unless `checkpoints.best_metric` is one of `names`, the scores that are measured, and ranks."""
   ranking = [name for name in names if kind(name).better]
   if metric in names and metric not in ranking:

@@ -4,7 +4,6 @@ The folder of seed k, `seeds/<k>`, holds what depends on the seed: metrics, samp
 config of the run with this seed alone.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from jgen.run.folder import read_config
 FOLDER = 'seeds'
 
 
-def of(config: Mapping[str, Any]) -> tuple[int, ...]:
+def of(config: Any) -> tuple[int, ...]:
   """The seeds that a run of a config trains: config.num_seeds of them, from config.seed on."""
   return tuple(range(config.get('seed', 0), config.get('seed', 0) + config.get('num_seeds', 1)))
 
@@ -28,7 +27,7 @@ def alone(config, seed: int):
   return config.lock()
 
 
-def folder_of(folder: Path, config: Mapping[str, Any], seed: int) -> Path:
+def folder_of(folder: Path, config: Any, seed: int) -> Path:
   """Where a run keeps what depends on the seed: the run folder itself where it has one seed."""
   return folder if config.get('num_seeds', 1) == 1 else folder / FOLDER / str(seed)
 
@@ -62,7 +61,7 @@ def check_whole(folder: Path):
     raise UserError(f'{folder} is one seed of the run in {whole}; name that folder with --workdir')
 
 
-def chosen(config: Mapping[str, Any], seed: int | None, folder: Path) -> int:
+def chosen(config: Any, seed: int | None, folder: Path) -> int:
   """The seed that is asked for, the first one for None; raises UserError where the run has not trained it."""
   known = of(config)
   if seed is not None and seed not in known:

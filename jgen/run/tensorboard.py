@@ -5,7 +5,7 @@ import platform
 import time
 
 
-def mark_restart(folder, step):
+def mark_restart(folder: Path, step: int) -> None:
   """Has TensorBoard drop what an interrupted start wrote after `step`, which will be written again.
 
   Writes an event file with SessionLog.START, at which TensorBoard forgets all earlier events of later steps; twice, for

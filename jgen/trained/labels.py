@@ -1,13 +1,16 @@
 """Labels as a person names them: by number, by the class's name, or as ATTRIBUTE=VALUE."""
 
 import difflib
+from typing import Any
 
+from jaxtyping import Int
 import numpy as np
 
+from jgen.data.spec import Spec
 from jgen.errors import UserError
 
 
-def numbers(wanted, spec, attribute=''):
+def numbers(wanted: Any, spec: Spec, attribute: str = '') -> Int[np.ndarray, ' k']:
   """Class numbers int32 [k] of labels as they were named.
 
   Args:
@@ -45,7 +48,7 @@ def _number(wanted, spec, attribute):
 
 def _known(name, names):
   close = difflib.get_close_matches(name, names, n=1)
-  if close:
+  if close and not name.isdecimal():    # 1 is not what 10 was meant to be
     return f"did you mean '{close[0]}'?"
   shown = ', '.join(f'{number} {each}' if each != str(number) else each for number, each in enumerate(names[:20]))
   return f'the classes are {shown}' + (f' and {len(names) - 20} more' if len(names) > 20 else '')

@@ -3,11 +3,14 @@
 Samples are drawn in any portion and on any number of devices: number 17 of seed 0 has the same latents always.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 
+from jaxtyping import Float
 import numpy as np
+
+from jgen.losses.information import LatentCodes
 
 BLOCK = 128                             # rows that are drawn at a time; another number gives other latents
 _CODES = 2**32                          # added to the number of a block, so that codes and latents are independent
@@ -25,7 +28,7 @@ class Rows:
   dtype = np.dtype(np.float32)
 
   @property
-  def shape(self):
+  def shape(self) -> tuple[int, int]:
     return self.count, self.size
 
   def __len__(self):
@@ -44,7 +47,7 @@ class Rows:
     return np.asarray(self[:], dtype)
 
 
-def normal(count, size, seed, truncation=0., max_norm=0.):
+def normal(count: int, size: int, seed: int, truncation: float = 0., max_norm: float = 0.) -> Rows:
   """Rows [count, size] from the standard normal distribution.
 
   Args:
@@ -64,12 +67,12 @@ def _normal_block(size, seed, truncation, max_norm, block):
   return limited(truncated(latents, truncation) if truncation else latents, max_norm)
 
 
-def generator(seed, block):
+def generator(seed: int, block: int) -> np.random.Generator:
   """The random numbers of a block of BLOCK samples."""
   return np.random.Generator(np.random.Philox(key=np.array([seed, block], np.uint64)))
 
 
-def truncated(latents, bound):
+def truncated(latents: Float[np.ndarray, 'n Z'], bound: float) -> Float[np.ndarray, 'n Z']:
   """Standard normal numbers mapped to the normal distribution within [-bound, bound]; their order stays."""
   from scipy.special import ndtr, ndtri  # here, because importing it takes a while
   low = ndtr(-bound)
@@ -77,7 +80,7 @@ def truncated(latents, bound):
   return np.clip(spread, -bound, bound).astype(np.float32)
 
 
-def limited(latents, max_norm):
+def limited(latents: Float[np.ndarray, 'n Z'], max_norm: float) -> Float[np.ndarray, 'n Z']:
   """Latents [n, Z] of which those longer than `max_norm` are scaled to it; as they are for 0."""
   if not max_norm:
     return latents
@@ -85,7 +88,7 @@ def limited(latents, max_norm):
   return (latents * np.minimum(1, max_norm / np.maximum(norms, 1e-30))).astype(np.float32)
 
 
-def codes(count, kinds, seed, given=()):
+def codes(count: int, kinds: LatentCodes, seed: int, given: Sequence[float] | np.ndarray = ()) -> Rows:
   """Rows [count, M + N] of InfoGAN's codes: those that are given, and the others from their prior.
 
   Args:
@@ -104,12 +107,14 @@ def _code_block(kinds, seed, given, block):
   return np.where(np.isnan(given), drawn, given).astype(np.float32) if given.size else drawn
 
 
-def on_lines(first, last, num_steps):
+def on_lines(first: Float[np.ndarray, 'n Z'], last: Float[np.ndarray, 'n Z'],
+             num_steps: int) -> Float[np.ndarray, 'n steps Z']:
   """Evenly spaced points [n, num_steps, Z] from `first` to `last`, both [n, Z], ends included."""
   return np.linspace(first, last, num_steps, axis=1)
 
 
-def on_arcs(first, last, num_steps):
+def on_arcs(first: Float[np.ndarray, 'n Z'], last: Float[np.ndarray, 'n Z'],
+            num_steps: int) -> Float[np.ndarray, 'n steps Z']:
   """Points as of `on_lines`, by equal angles around 0; on lines where these latents point the same or opposite ways."""
   norms = np.linalg.norm(first, axis=1) * np.linalg.norm(last, axis=1)
   angle = np.arccos(np.clip((first * last).sum(axis=1) / norms, -1, 1))[:, None, None]
@@ -121,7 +126,8 @@ def on_arcs(first, last, num_steps):
                   (1 - share) * first + share * last)
 
 
-def traversed(start, shown, values):
+def traversed(start: Float[np.ndarray, ' Z'], shown: Sequence[int] | np.ndarray,
+              values: Sequence[float] | np.ndarray) -> Float[np.ndarray, 'rows Z']:
   """Latents [len(shown) * len(values), Z]: `start` [Z] with each of the latents `shown` at each of the values."""
   latents = np.tile(start, (len(shown), len(values), 1))
   for row, latent in enumerate(shown):

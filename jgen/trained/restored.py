@@ -2,16 +2,24 @@
 
 import contextlib
 import functools
+from pathlib import Path
+from typing import Any
 
 from absl import logging
 from flax import jax_utils
 import jax
+from jaxtyping import Int
 import numpy as np
 
 from jgen import data, families
+from jgen.data.spec import Spec
 from jgen.errors import UserError
 from jgen.families import averaging
+from jgen.families.base import Family
+from jgen.families.contracts import SamplesLatents
+from jgen.families.train_state import TrainState
 from jgen.files import expanded
+from jgen.losses.information import LatentCodes
 from jgen.model import Compiled, Model
 from jgen.run import checkpoints, data_spec, seeds
 from jgen.run.checkpoints import NEWEST
@@ -39,7 +47,8 @@ class Restored:
     UserError: the folder holds no run, or not that seed. Later: no checkpoint, not this one, or one of another version.
   """
 
-  def __init__(self, folder, step=NEWEST, averaged=True, of_seed=None):
+  def __init__(self, folder: str | Path, step: str | int = NEWEST, averaged: bool = True,
+               of_seed: int | None = None) -> None:
     folder = expanded(folder).absolute()
     self._run = seeds.run_of(folder) or folder
     whole = stored_config(self._run)
@@ -52,14 +61,14 @@ class Restored:
     self._which, self.averaged = step, averaged
 
   @functools.cached_property
-  def spec(self):
+  def spec(self) -> Spec:
     """The `jgen.data.spec.Spec` of the images; of older runs, whose folder does not hold it, the data set's own."""
     stored = data_spec.read(self.folder)
     with self._of_this_version():
       return stored or data.describe(self.config.data)
 
   @functools.cached_property
-  def family(self):
+  def family(self) -> Family:
     """The `jgen.families.base.Family`: the networks and what they can do."""
     with self._of_this_version(UserError):
       return families.create(self.config, self.spec)
@@ -75,7 +84,7 @@ class Restored:
                       'it was trained, see environment.json') from error
 
   @functools.cached_property
-  def state(self):
+  def state(self) -> TrainState:
     """The TrainState on the host, numpy arrays; without averaged parameters where these are not to be used."""
     like = stacked.shapes(jax.eval_shape(self.family.init, jax.random.key(0)), len(self._seeds))
     with _quiet():
@@ -84,57 +93,57 @@ class Restored:
     return state if self.averaged else state.replace(ema_params={})
 
   @property
-  def step(self):
+  def step(self) -> int:
     """Training steps that the parameters have seen."""
     return int(self.state.step)
 
   @functools.cached_property
-  def model(self):
+  def model(self) -> Model:
     """The `jgen.model.Model` on all devices of this process."""
     needs_images = self.family.statistics_need_images and averaging.needs_statistics(self.state)
     images = data.load_splits(self.config.data).train if needs_images else None
     return Model(Compiled(self.family), jax_utils.replicate(self.state), images)
 
   @property
-  def used(self):
+  def used(self) -> TrainState:
     """The TrainState on the host, numpy arrays, as it is used: with averaged parameters where there are any."""
     return jax.device_get(jax_utils.unreplicate(self.model.used))
 
   @property
-  def image_shape(self):
+  def image_shape(self) -> tuple[int, int, int]:
     """(H, W, C)."""
     return self.spec.image_shape
 
   @property
-  def num_classes(self):
+  def num_classes(self) -> int:
     """Classes that samples follow; 0 where they follow none."""
     return self.family.num_classes
 
   @property
-  def class_names(self):
+  def class_names(self) -> tuple[str, ...]:
     """One a class that samples follow."""
     return tuple(self.spec.label_names or map(str, range(self.num_classes))) if self.num_classes else ()
 
   @property
-  def codes(self):
+  def codes(self) -> LatentCodes | None:
     """The `jgen.losses.information.LatentCodes` of an InfoGAN; None for other models."""
     return getattr(self.family, 'latent_codes', None)
 
   @property
-  def num_codes(self):
+  def num_codes(self) -> int:
     """Codes of an InfoGAN, the categorical ones first; 0 for other models."""
     return self.codes.size if self.codes else 0
 
   @property
-  def latent_size(self):
+  def latent_size(self) -> int:
     """Z, entries of a latent; 0 for models whose samples are not of normal latents: VQ-VAEs and their priors."""
-    return self.family.latent_size if self.can('sample_at') else 0
+    return self.family.latent_size if isinstance(self.family, SamplesLatents) else 0
 
-  def can(self, method):
+  def can(self, method: str) -> bool:
     """Whether the family has a method of `jgen.families.base`, as 'encode'."""
     return hasattr(self.family, method)
 
-  def labels(self, wanted):
+  def labels(self, wanted: Any) -> Int[np.ndarray, ' k']:
     """Class numbers int32 [k] of a number, a name, 'ATTRIBUTE=VALUE', or a sequence of these; see `trained.labels`.
 
     Raises:
@@ -144,18 +153,18 @@ class Restored:
       raise UserError(f'the model in {self.folder} is not told a class ({self.kind()}); leave the labels out')
     return labels_lib.numbers(wanted, self.spec, self.config.data.label)
 
-  def need(self, method, what):
+  def need(self, method: str, what: str) -> None:
     """Raises UserError unless the family has a method."""
     if not self.can(method):
       raise UserError(f'the model in {self.folder} is {self.kind()}, and none of these {what}')
 
-  def refuse(self, **given):
+  def refuse(self, **given: Any) -> None:
     """Raises UserError for any of these arguments that is given: the model cannot heed it."""
     for name, value in given.items():
       if value is not None and (not np.isscalar(value) or value):
         raise UserError(f'{name}: the model in {self.folder} has none ({self.kind()}); leave it out')
 
-  def kind(self):
+  def kind(self) -> str:
     """What the model is, for the end of an error line."""
     return f"of the family '{self.config.family}'"
 

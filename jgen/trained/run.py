@@ -5,11 +5,17 @@ seed: on another number of devices images differ by rounding alone, at most by o
 number divides 128.
 """
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import jax.numpy as jnp
+from jaxtyping import Num, UInt8
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.families.contracts import DecodesCodes
 from jgen.images import to_pixels
+from jgen.shapes import HostLabels, HostLatents, Pixels
 from jgen.trained import latents as latents_lib
 from jgen.trained.restored import Restored
 
@@ -20,7 +26,7 @@ class Trained(Restored):
   See `Restored` for the arguments. Nothing is read of the folder but `config.json` until something else is asked for.
   """
 
-  def latents(self, num, seed=0, truncation=0., max_norm=0.):
+  def latents(self, num: int, seed: int = 0, truncation: float = 0., max_norm: float = 0.) -> HostLatents:
     """The normal latents of samples 0 to num - 1 of a seed, float32 [num, Z]; the arguments are those of `sample`.
 
     Raises:
@@ -34,7 +40,8 @@ class Trained(Restored):
                       'and max_norm out')
     return latents_lib.normal(num, self.latent_size, seed, truncation, max_norm)
 
-  def sample(self, num=64, *, labels=None, codes=None, latents=None, seed=0, truncation=0., max_norm=0.):
+  def sample(self, num: int = 64, *, labels: Any = None, codes: Any = None, latents: Any = None, seed: int = 0,
+             truncation: float = 0., max_norm: float = 0.) -> Pixels:
     """Draws images.
 
     Sample number i of a seed has the same latents whatever the labels, the codes and the number of samples: classes can
@@ -60,7 +67,8 @@ class Trained(Restored):
     return np.concatenate([*self.sample_parts(num, labels=labels, codes=codes, latents=latents, seed=seed,
                                               truncation=truncation, max_norm=max_norm)])
 
-  def sample_parts(self, num, *, labels=None, codes=None, latents=None, seed=0, truncation=0., max_norm=0.):
+  def sample_parts(self, num: int, *, labels: Any = None, codes: Any = None, latents: Any = None, seed: int = 0,
+                   truncation: float = 0., max_norm: float = 0.) -> Iterator[Pixels]:
     """The images of `sample` part by part as they are made, uint8 [n, H, W, C]: any number needs little memory."""
     if num < 1:
       raise UserError(f'the number of samples is {num}; at least 1 is needed')
@@ -73,30 +81,31 @@ class Trained(Restored):
       latents = self._latent_rows(num, seed, truncation, max_norm)
     return self._draw(latents, self.sample_labels(num, labels), self.sample_codes(num, codes, seed), seed)
 
-  def sample_labels(self, num, labels=None):
+  def sample_labels(self, num: int, labels: Any = None) -> HostLabels:
     """int32 [num], the classes of `num` samples for the `labels` of `sample`; zeros for a model that follows none."""
     if labels is None:
       return (np.arange(num) % max(1, self.num_classes)).astype(np.int32)
     return np.resize(self.labels(labels), num)
 
-  def sample_codes(self, num, codes=None, seed=0):
+  def sample_codes(self, num: int, codes: Any = None, seed: int = 0) -> Any:
     """The codes of samples 0 to num - 1 of a seed, [num, M + N], for the `codes` of `sample`; None for other models.
 
     Raises:
       UserError: codes of another shape or out of their range; codes for a model that has none.
     """
-    if not self.codes:
+    kinds = self.codes
+    if not kinds:
       self.refuse(codes=codes)
       return None
     given = np.asarray([] if codes is None else codes, np.float32)
     if given.size and given.shape[-1:] != (self.num_codes,) or given.ndim > 2 or given.ndim == 2 and len(given) != num:
       raise UserError(f'codes are {list(given.shape)}; expected [{self.num_codes}] or [{num}, {self.num_codes}]')
-    self._check_codes(given.reshape(-1, self.num_codes))
+    _check_codes(kinds, given.reshape(-1, kinds.size))
     if given.ndim == 1:
-      return latents_lib.codes(num, self.codes, seed, given)
-    return np.where(np.isnan(given), latents_lib.codes(num, self.codes, seed)[:], given).astype(np.float32)
+      return latents_lib.codes(num, kinds, seed, given)
+    return np.where(np.isnan(given), latents_lib.codes(num, kinds, seed)[:], given).astype(np.float32)
 
-  def decode(self, latents, *, labels=None, codes=None, seed=0):
+  def decode(self, latents: Any, *, labels: Any = None, codes: Any = None, seed: int = 0) -> Pixels:
     """Images of latents.
 
     Args:
@@ -115,15 +124,18 @@ class Trained(Restored):
       return self.sample(len(latents), latents=latents, labels=labels, codes=codes, seed=seed)
     self.need('decode_codes', 'decodes')
     self.refuse(labels=labels, codes=codes)
+    family = self.family
+    assert isinstance(family, DecodesCodes)
     if latents.ndim != 2:
-      return self._join(self._call(_decode, self._maps(latents)))
-    shape, largest = (self.family.codes_per_image,), self.family.codebook_size - 1
+      return self._join(self._call(_decode, self._maps(latents, family.latent_shape)))
+    shape, largest = (family.codes_per_image,), family.codebook_size - 1
     if latents.shape[1:] != shape or latents.dtype.kind not in 'iu' or latents.min() < 0 or latents.max() > largest:
       raise UserError(f'codes are {latents.dtype} {list(latents.shape)}; expected whole numbers from 0 to {largest}, '
                       f'[n, {shape[0]}]')
     return self._join(self._call(_decode_codes, latents.astype(np.int32)))
 
-  def interpolate(self, first, last, num=8, *, labels=None, codes=None, path=None):
+  def interpolate(self, first: Any, last: Any, num: int = 8, *, labels: Any = None, codes: Any = None,
+                  path: str | None = None) -> UInt8[np.ndarray, 'n steps H W C']:
     """Images on the way from some latents, or images, to others.
 
     Args:
@@ -147,7 +159,8 @@ class Trained(Restored):
     if path not in _PATHS:
       raise UserError(f"path is '{path}'; expected {' or '.join(_PATHS)}")
     ends = [self.encode(end) if end.ndim == 4 else end for end in ends]
-    ways = _PATHS[path](*(self._latents(end, len(ends[0])) for end in ends), num)
+    start, end = (self._latents(latents, len(ends[0])) for latents in ends)
+    ways = _PATHS[path](start, end, num)
     count = len(ways)
     labels = self.sample_labels(count, labels).repeat(num) if self.num_classes or labels is not None else None
     codes = self.sample_codes(count, codes)   # one draw a way, or its ends would differ in more than their latents
@@ -155,7 +168,8 @@ class Trained(Restored):
                          codes=None if codes is None else codes[:].repeat(num, axis=0))
     return images.reshape(count, num, *images.shape[1:])
 
-  def traverse(self, start, latents, values, *, labels=None, codes=None):
+  def traverse(self, start: Any, latents: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray, *,
+               labels: Any = None, codes: Any = None) -> UInt8[np.ndarray, 'k v H W C']:
     """Images of latents of which one entry runs over some values, the others stay.
 
     Args:
@@ -180,7 +194,7 @@ class Trained(Restored):
 
   # ---------------------------------------------------------------------------------------------- images in
 
-  def encode(self, images):
+  def encode(self, images: np.ndarray) -> Num[np.ndarray, 'n _']:
     """What the encoder makes of images: of a VAE the posterior's mean float32 [n, Z], of a VQ-VAE codes int32 [n, N].
 
     Args:
@@ -193,7 +207,7 @@ class Trained(Restored):
     images = self._images(images)
     return self.model.codes(images) if self.can('codes') else self.posterior(images)[0]
 
-  def posterior(self, images):
+  def posterior(self, images: np.ndarray) -> tuple[HostLatents, HostLatents]:
     """(mean, log variance) of the latents of images uint8 [n, H, W, C], float32 [n, Z] each; of a VAE.
 
     Raises:
@@ -202,7 +216,7 @@ class Trained(Restored):
     self.need('encode', 'has a posterior')
     return self.model.encode(self._images(images))
 
-  def reconstruct(self, images):
+  def reconstruct(self, images: np.ndarray) -> Pixels:
     """The images that the latents of images stand for, uint8 [n, H, W, C] both; of VAEs, VQ-VAEs and their priors.
 
     Raises:
@@ -243,9 +257,9 @@ class Trained(Restored):
       raise UserError(f'latents are {list(latents.shape)}; expected [{count}, {self.latent_size}]')
     return latents
 
-  def _maps(self, maps):
-    if maps.shape[1:] != self.family.latent_shape:
-      raise UserError(f"maps are {list(maps.shape)}; expected [n, {', '.join(map(str, self.family.latent_shape))}]")
+  def _maps(self, maps, shape):
+    if maps.shape[1:] != shape:
+      raise UserError(f"maps are {list(maps.shape)}; expected [n, {', '.join(map(str, shape))}]")
     return np.asarray(maps, np.float32)
 
   def _images(self, images):
@@ -255,12 +269,13 @@ class Trained(Restored):
                       f"[n, {', '.join(map(str, self.image_shape))}], as jgen.images_of makes them of files")
     return images
 
-  def _check_codes(self, given):
-    """Raises UserError for a categorical code that is no whole number below its bound."""
-    numbers, last = given[:, :self.codes.categorical], self.codes.values - 1
-    wrong = numbers[~np.isnan(numbers) & ((numbers != np.rint(numbers)) | (numbers < 0) | (numbers > last))]
-    if wrong.size:
-      raise UserError(f'a categorical code is {wrong[0]:g}; expected a whole number from 0 to {last}')
+
+def _check_codes(kinds, given):
+  """Raises UserError for a categorical code that is no whole number below its bound."""
+  numbers, last = given[:, :kinds.categorical], kinds.values - 1
+  wrong = numbers[~np.isnan(numbers) & ((numbers != np.rint(numbers)) | (numbers < 0) | (numbers > last))]
+  if wrong.size:
+    raise UserError(f'a categorical code is {wrong[0]:g}; expected a whole number from 0 to {last}')
 
 
 _PATHS = {'arc': latents_lib.on_arcs, 'line': latents_lib.on_lines}

@@ -100,18 +100,26 @@ class DrawSamples(Action):
     return early or super().due(step, last, stopping)
 
   def __call__(self, step, state, scores):
+    self.draw(step, state)
+    self.show(step)
+    return {}
+
+  def draw(self, step, state):
+    """Writes the picture of a step."""
     sheet = self.sheet
     try:
       images = Model(self.compiled, state, self.dataset).sample(np.array(sheet.labels), self.seed)
     except UserError:
       if step % self.every_steps == 0 and step:
         raise
-      return {}                         # the metrics of the next step tell best that a run has just diverged
+      return                            # the metrics of the next step tell best that a run has just diverged
     blank = np.full((-len(images) % sheet.columns, *images.shape[1:]), SEPARATOR_COLOR, np.uint8)
-    path = self.path(step)
-    save_grid(path, np.concatenate([images, blank]), sheet.columns, sheet.row_names, sheet.title)
-    self.writer.write_images(step, {'samples': imread(path)[None, :, :, :3]})
-    return {}
+    save_grid(self.path(step), np.concatenate([images, blank]), sheet.columns, sheet.row_names, sheet.title)
+
+  def show(self, step):
+    """Gives the picture of a step, if there is one, to the writer."""
+    if self.path(step).exists():
+      self.writer.write_images(step, {'samples': imread(self.path(step))[None, :, :, :3]})
 
   def path(self, step):
     """The picture of a step."""

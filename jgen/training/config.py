@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -17,6 +18,9 @@ from jgen.training import length, profile
 from jgen.training.doctor import Limits
 from jgen.training.loggers import LOGGERS
 
+# {family: the dataclass of its prior's section} of the families that are priors.
+_PRIORS = {name: prior.declarations[''] for name, declaration in families.KEYS.items()
+           if isinstance(prior := keys.declared(declaration).get('prior'), keys.Section)}
 _ALIGNED = ('num_steps', 'sample_every_steps', 'evaluate_every_steps', 'checkpoint_every_steps')
 
 
@@ -25,7 +29,7 @@ class Steps:
   """The keys of how long and how often, of a run and of a prior's."""
 
   family: str = key('', "the model family; '' with --mode=score alone",
-                    names=collections.ChainMap({'': None}, families.FAMILIES))
+                    names=collections.ChainMap[str, Any]({'': None}, families.FAMILIES))
   num_steps: int = key(10_000, "training steps in all (a GAN's: updates of the critic, or discriminator, then the "
                                "generator's); 0 where num_epochs says how long", at_least=0)
   num_epochs: float = key(0., 'passes over the training images, in the place of num_steps, as 20 or 0.5; a GAN that '
@@ -52,9 +56,7 @@ class PriorSteps(Steps):
   batch_size: int = key(100, 'latents a batch, over all devices', at_least=1)
   evaluate_every_steps: int = key(1_000, 'steps between evaluations; 0 evaluates at the end only', at_least=0)
   evaluators: object = table(evaluation.EVALUATORS, 'what the prior is measured by, a section each', ('held_out',))
-  model: object = chosen('family', {
-      name: keys.declared(declaration)['prior'].declarations[''] for name, declaration in families.KEYS.items()
-      if 'prior' in keys.declared(declaration)}, 'the section of the family')
+  model: object = chosen('family', _PRIORS, 'the section of the family')
 
 
 @dataclasses.dataclass(frozen=True)

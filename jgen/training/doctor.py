@@ -11,6 +11,7 @@ import dataclasses
 import io
 import operator
 import os
+from typing import TextIO
 
 import numpy as np
 
@@ -142,7 +143,7 @@ class Watch:
 
   def __init__(self, sign, threshold, window_steps):
     self._sign, self._threshold, self._window = sign, threshold, window_steps
-    self._rows = collections.deque()    # (step, *values of the sign's metrics)
+    self._rows: collections.deque[tuple] = collections.deque()   # (step, *values of the sign's metrics)
     self._last_seen = None              # step at which the sign was there last; None once it has ended
 
   def add(self, step, numbers):
@@ -188,7 +189,8 @@ class Doctor:
     limits = keys.read(Limits, section, 'config.doctor')
     self._watches = [Watch(sign, getattr(limits, sign.threshold), limits.window_steps) for sign in SIGNS]
     self._writer, self._say = writer, say
-    self._path, self._file = folder / 'doctor.csv', None
+    self._path = folder / 'doctor.csv'
+    self._file: TextIO | None = None
     series = read_record(folder).series
     before = ''.join(finding.row() for finding in self._replay(series, step))
     self._path.unlink(missing_ok=True)
@@ -202,7 +204,7 @@ class Doctor:
 
   def _replay(self, series, last):
     """All findings of stored series {name: (steps, values)} up to the step `last`."""
-    rows = collections.defaultdict(dict)
+    rows: dict[int, dict[str, float]] = collections.defaultdict(dict)
     for name, (steps, values) in series.items():
       for step, value in zip(steps.astype(int).tolist(), values.tolist(), strict=True):
         rows[step][name] = value
@@ -215,6 +217,8 @@ class Doctor:
   def add(self, step, numbers):
     """Looks at numbers {name: value}, logged or evaluated, of a step no earlier than those before."""
     self._open(numbers)
+    if self._file is None:              # then no sign has its metrics either
+      return
     for finding in self._look(step, numbers):
       self._file.write(finding.row())
       self._file.flush()

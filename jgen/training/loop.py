@@ -61,6 +61,9 @@ class Trainer:
       for folder in {self.folder, *map(self.folder_of, self.seeds)}:
         environment.record_start(folder, first_step, self.splits.train.source, self.config.matrix_precision)
         description.store_model(folder, self.family)
+      compiled, pick = Compiled(self.family), seeds.Picker(len(self.seeds))
+      for index, seed in enumerate(() if first_step else self.seeds):   # before the step is compiled: it may take long
+        self.sheets(compiled, seed, actions.NoWriter()).draw(0, pick(state, index))
       dispatch, flops = self.dispatch(state, progress.say) if first_step < self.config.num_steps else (None, 0)
     with contextlib.ExitStack() as stack:
       opened = lambda closable: stack.enter_context(contextlib.closing(closable))
@@ -70,11 +73,10 @@ class Trainer:
                                            self.folder, draw=seeds_report.draw_figures))
       epochs_per_step = images_per_step / len(self.seeds) / len(self.splits.train.images)
       monitor = Monitor(self.config.log_every_steps, epochs_per_step, list(watchers.values()), progress, speed)
-      draw, all_along, at_end = self.actions(watchers)
-      save = actions.Save(self.config.checkpoint_every_steps, self.checkpoints)
-      todo = [*draw, *all_along, figures, save, *at_end]   # what takes long at the end, after the state is saved
-      for action in () if first_step else draw:
-        action(0, state, {})
+      sheets = [self.sheets(compiled, seed, watcher.writer) for seed, watcher in watchers.items()]
+      for sheet in () if first_step else sheets:
+        sheet.show(0)
+      todo = self.actions(compiled, pick, watchers, sheets, figures)
       self.complete(first_step, state, todo, stop)
       parts = Parts()
       step = self.loop(dispatch, state, first_step, monitor, todo, stop, parts)
@@ -126,19 +128,22 @@ class Trainer:
     say(str(step_cost))
     return compiled, step_cost.flops
 
-  def actions(self, watchers):
-    """What is done between steps with the state of each seed: those that draw, those that measure, and at the end."""
-    config, compiled, train = self.config, Compiled(self.family), self.splits.train
-    sheet = actions.sheet_of(self.family, train.spec, config.samples_per_class, config.num_samples)
-    evaluations = self.evaluations()
-    def of_seed(seed):
-      watcher, folder = watchers[seed], self.folder_of(seed)
-      all_along, at_end = (
-          actions.Evaluate(every_steps, evaluators, compiled, self.splits, folder, seed, watcher.writer,
-                           watcher.doctor.add) for every_steps, evaluators in evaluations)
-      return (actions.DrawSamples(config.sample_every_steps, compiled, folder, sheet, seed, watcher.writer, train,
-                                  config.steps_per_dispatch), all_along, at_end)
-    return seeds.actions_of(self.seeds, of_seed)
+  def sheets(self, compiled, seed, writer):
+    """The action that draws sheets of samples of a seed."""
+    config = self.config
+    sheet = actions.sheet_of(self.family, self.splits.train.spec, config.samples_per_class, config.num_samples)
+    return actions.DrawSamples(config.sample_every_steps, compiled, self.folder_of(seed), sheet, seed, writer,
+                               self.splits.train, config.steps_per_dispatch)
+
+  def actions(self, compiled, pick, watchers, sheets, figures):
+    """What is done between steps, in this order: what takes long at the end comes after the state is saved."""
+    all_along, at_end = (
+        [actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder_of(seed), seed, watcher.writer,
+                          watcher.doctor.add) for seed, watcher in watchers.items()]
+        for every_steps, evaluators in self.evaluations())
+    save = actions.Save(self.config.checkpoint_every_steps, self.checkpoints)
+    of_seeds = functools.partial(seeds.actions_of, pick)
+    return [*of_seeds(sheets), *of_seeds(all_along), figures, save, *of_seeds(at_end)]
 
   def evaluations(self):
     """(every how many steps, evaluators) of those that run all along and of those that run at the end."""
@@ -169,7 +174,8 @@ class Trainer:
 
   def act(self, step, state, todo, stop, stopping, parts):
     """Does what is due after a step: where a stop is requested meanwhile, only the saving. Returns whether it saved."""
-    scores, saved = {}, False
+    scores: dict[str, float] = {}
+    saved = False
     for action in todo:
       if action.due(step, step == self.config.num_steps, stopping or stop.requested):
         call = functools.partial(action, step, state, scores)

@@ -41,11 +41,15 @@ def step_of(state):
 class Picker:
   """The replicated state [D, ...] of one seed in that of all [D, N, ...]; the last one is kept for the next action."""
 
-  def __init__(self):
+  def __init__(self, count):
+    """Of a run of `count` seeds; the state of a single one is that of the run."""
+    self.count = count
     self._pick = over_devices(lambda state, index: jax.tree.map(lambda x: x[index], state), in_axes=(0, None))
     self._last = None, None, None
 
   def __call__(self, state, index):
+    if self.count == 1:
+      return state
     of, which, picked = self._last
     if of is not state or which != index:
       picked = self._pick(state, index)
@@ -76,10 +80,6 @@ class OfSeed(Action):
     return {}                             # the scores of seeds differ
 
 
-def actions_of(seeds, make):
-  """The actions `make(seed)` of all seeds, each on the state of its own: ([those that `make` gives first], ...)."""
-  made = [make(seed) for seed in seeds]
-  if len(seeds) > 1:
-    pick = Picker()
-    made = [[OfSeed(action, pick, index) for action in actions] for index, actions in enumerate(made)]
-  return list(zip(*made, strict=True))
+def actions_of(pick, actions):
+  """One action a seed, each on the state of its own."""
+  return actions if pick.count == 1 else [OfSeed(action, pick, index) for index, action in enumerate(actions)]

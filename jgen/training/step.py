@@ -54,7 +54,7 @@ def make_dispatch(family, augment=augmentation.unchanged, precision=('float32',)
     with products_in(*precision), microbatches_of(microbatch):
       step = over_seeds(functools.partial(step_on_device, family, augment), seeds)
       return lax.scan(lambda state, batch: step(key, state, batch), state, batches)
-  return over_devices(dispatch, in_axes=(0, 0, None), donate=0, devices=devices)
+  return over_devices(dispatch, in_axes=(0, 0, None), donate=(0,), devices=devices)
 
 
 def compiled_dispatch(dispatch, state, batches, key):

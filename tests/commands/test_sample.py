@@ -121,6 +121,7 @@ def test_nothing_is_overwritten_and_what_cannot_be_drawn_is_told_before_a_file_i
   folder = folders['dcgan']
   (tmp_path / 'mine').write_text('mine')
   assert 'is no empty folder; name another one' in refusal(folder, output=str(tmp_path))
+  assert 'cannot be made (Not a directory); name another' in refusal(folder, output=str(tmp_path / 'mine/below'))
   assert [path.name for path in tmp_path.iterdir()] == ['mine']
   sample.run(Sample(num_samples=1, output=str(tmp_path / 'new')), folder)
   before = set(folder.glob('drawn/*'))

@@ -66,7 +66,7 @@ def last_numbers(run):
   """What the files of a run hold, read without the project's own readers."""
   rows = list(csv.DictReader((run / 'metrics.csv').open()))
   evaluation = json.loads((run / 'evaluation/class_consistency_step_00000008.json').read_text())['results']
-  assert rows[-1].pop('step') == '8'
+  assert rows[-1].pop('step') == '8' and float(rows[-1].pop('epoch')) == pytest.approx(8 * 48 / 1468)
   logged = {name: float(value) for name, value in rows[-1].items()}
   return logged | {f'class_consistency/{name}': value for name, value in evaluation.items()
                    if isinstance(value, (int, float))}

@@ -22,6 +22,20 @@ def broken(files, config, metrics):
   return not any(present)
 
 
+def missing(files, folder, config, metrics):
+  """What a row promises of the run folder itself that its run, whose config is as given, has left out.
+
+  Figures of a study and of priors lie elsewhere; what evaluators draw that the config lacks is not asked for.
+  """
+  alternatives = [[name for name in re.findall('`(.*?)`', part) if not name.startswith(('STUDY/', 'priors/'))]
+                  for part in files.split(' or ')]
+  wanted = [[name for name in names if made(name, config, metrics)] for names in alternatives]
+  left = [[name for name in names if not list(folder.glob(name))] for names in alternatives if names]
+  if len(alternatives) == 1:
+    return [name for name in wanted[0] if not list(folder.glob(name))]
+  return min(left, key=len) if any(wanted) else []
+
+
 def made(name, config, metrics):
   """Whether a run of the config makes the file."""
   if name.startswith('STUDY/'):

@@ -79,7 +79,7 @@ def test_one_label_by_number_name_or_attribute_and_the_same_latents_for_each(mad
     np.testing.assert_array_equal(run.sample(6, labels=label), threes)
   np.testing.assert_array_equal(run.sample(6, labels=[3, 7])[::2], threes[::2])
   assert line_of(run.sample, 6, labels='thre').startswith("there is no class 'thre'; the classes are 0, 1, 2")
-  assert "there is no class '10'" in line_of(run.sample, 6, labels=10)
+  assert "there is no class '10'; the classes are" in line_of(run.sample, 6, labels=10)
   assert "follows the label 'class', not 'Smiling'" in line_of(run.sample, 6, labels='Smiling=yes')
 
 
@@ -224,6 +224,10 @@ def test_metrics_and_configs_from_python(folders, tmp_path):
   np.testing.assert_array_equal(run.metrics['step'], [2, 4])
   config = jgen.config('quickstart', num_steps=20, **{'model.latent_size': 4})
   assert (config.num_steps, config.model.latent_size) == (20, 4)
+  assert [*jgen.config('quickstart', evaluators='diversity').evaluators] == ['diversity']
+  assert {'tsne', 'ledger'} < {*jgen.config('vae_celeba_small', evaluators='+tsne').evaluators}
+  assert "'critic' is not known" in line_of(jgen.config, 'quickstart', evaluators='critic')
+  assert 'num_steps' in line_of(jgen.config, 'quickstart', num_steps='many')
   assert "did you mean 'num_steps'" in line_of(jgen.config, 'quickstart', num_step=20)
   assert "did you mean 'wgan_svhn'" in line_of(jgen.config, 'wgan_shvn')
   assert jgen.grid(run.sample(15), columns=4).size == (4 * 50 + 2, 4 * 50 + 2)

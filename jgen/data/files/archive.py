@@ -4,10 +4,11 @@ Left out, and named in `left_out`: what a system left there, and what this packa
 so that samples of a model never become its training data.
 """
 
+from collections.abc import Sequence
 import hashlib
 import json
 import os
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 import re
 import shlex
 import tarfile
@@ -34,7 +35,7 @@ class MissingDataError(UserError):
   """There is nothing at the path that a config names."""
 
 
-def opened(path):
+def opened(path: str | Path) -> 'Folder | Zip | Tar':
   """The Folder, Zip or Tar at `path`.
 
   Raises:
@@ -82,10 +83,10 @@ def _system_part(name):
 class _Source:
   """What all have; `_names` is told all names that there are, relative, with forward slashes, and which are hidden."""
 
-  path = None
-  files = ()                            # what has to be looked at besides `listing`
-  names = ()                            # sorted
-  left_out = ()                         # (folder, why) whose files are not in `names`
+  path: Path
+  files: tuple[Path, ...] = ()          # what has to be looked at besides `listing`
+  names: list[str]                      # sorted
+  left_out: tuple[tuple[str, str], ...]   # (folder, why) whose files are not in `names`
 
   def _names(self, names, systems, is_hidden):
     own = sorted({folder for name in names if name.endswith(_SIGNS) and (folder := self._written(name))})
@@ -120,7 +121,8 @@ class Folder(_Source):
 
   def __init__(self, path):
     self.path = path
-    self._stats, self._systems = {}, set()
+    self._stats: dict[str, tuple[int, int]] = {}   # {name: (size, time of change)}
+    self._systems: set[str] = set()
     self._scan(str(path), '', ())
     self._names(self._stats, self._systems, lambda name: name.endswith(OUTPUT_MARK))
 
@@ -142,7 +144,7 @@ class Folder(_Source):
     except OSError as error:
       raise UserError(f'{folder}: cannot be read ({error.strerror})') from error
 
-  def read(self, name):
+  def read(self, name: str) -> bytes:
     size = self._stats[name][0]
     descriptor = os.open(f'{self.path}/{name}', os.O_RDONLY)   # for a small file 2/3 of the time of open()
     try:
@@ -153,7 +155,7 @@ class Folder(_Source):
     finally:
       os.close(descriptor)
 
-  def listing(self, names):
+  def listing(self, names: Sequence[str]) -> str:
     """A digest of names, sizes and times of change: another one, another cache."""
     lines = '\n'.join(f'{name}\0{self._stats[name]}' for name in names)
     return hashlib.sha256(lines.encode('utf-8', 'surrogateescape')).hexdigest()
@@ -201,7 +203,7 @@ class Zip(_Archive):
       kind = _COMPRESSIONS.get(member.compress_type, f'method {member.compress_type}')
       raise UserError(f'{self.path}: {member.filename} is compressed by {kind}; that is not read here: {unpack}')
 
-  def read(self, name):
+  def read(self, name: str) -> bytes:
     if self._members[name].file_size > _MAX_BYTES:
       raise OSError(f'{name} unpacks to more than {_MAX_BYTES >> 30} GB')
     try:
@@ -223,7 +225,7 @@ class Tar(_Archive):
       raise UserError(f'{path}: cannot be read as a tar ({error}); it may be cut short, so fetch it again') from error
     super().__init__(path, members)
 
-  def read(self, name):
+  def read(self, name: str) -> bytes:
     offset, size = self._members[name]
     if size > _MAX_BYTES:
       raise OSError(f'{name} unpacks to more than {_MAX_BYTES >> 30} GB')

@@ -13,10 +13,12 @@ its accurate inverse DCT: the same pixels. For small ones simplejpeg is by far t
 core and on several, where it holds up no other Python thread.
 """
 
+from collections.abc import Sequence
 import io
 import struct
 import warnings
 
+from jaxtyping import UInt8
 import numpy as np
 from PIL import ExifTags, Image
 import simplejpeg
@@ -38,7 +40,7 @@ class BadImageError(Exception):
   """Says in a few words why an image cannot be used."""
 
 
-def decode(content):
+def decode(content: bytes) -> UInt8[np.ndarray, 'h w c']:
   """The pixels of an image file.
 
   Args:
@@ -60,7 +62,7 @@ def decode(content):
   return _decode_any(content)
 
 
-def centre_crop(images, share, shape):
+def centre_crop(images: np.ndarray, share: float, shape: Sequence[int]) -> np.ndarray:
   """The middle of images, to half a pixel, in the proportions of `shape`: what is cut off is least with a share of 1.
 
   Args:

@@ -1,12 +1,14 @@
 """Data sets that tensorflow_datasets knows, and what to do where they cannot be had."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 from pathlib import Path
 import shlex
+from typing import Any
 import urllib.request
 
 from jgen.data import cache
+from jgen.data.cache import Original
 from jgen.data.host import tensorflow
 from jgen.errors import UserError
 from jgen.files import expanded
@@ -26,19 +28,20 @@ class Published:
   urls: str                             # of the published files, as curl expands them
 
 
-def remedy(published, folder):
+def remedy(published: Published, folder: object) -> str:
   """The end of an error line: how to fetch the published files into `folder` and to name it."""
   folder = shlex.quote(str(folder))
   return (f"fetch it with: curl --fail --create-dirs --output-dir {folder} -O "
           f"'{published.urls}' and name that folder with --config.data.dir={folder}")
 
 
-def again(path, url):
+def again(path: object, url: str) -> str:
   """The end of an error line: how to fetch one damaged file again."""
   return f'fetch it again: curl --fail -o {shlex.quote(str(path))} {url}'
 
 
-def through_tfds(published, folder, splits, version: int, read: Callable):
+def through_tfds(published: Published, folder: str, splits: Sequence[str], version: int,
+                 read: Callable) -> tuple[Original, str]:
   """Splits of a set, downloaded by tensorflow_datasets if it has not prepared them yet.
 
   Args:
@@ -66,7 +69,7 @@ def through_tfds(published, folder, splits, version: int, read: Callable):
   return of_builder(builder, splits, version, batches), builder.data_path
 
 
-def of_builder(builder, splits, version: int, batches: Callable):
+def of_builder(builder: Any, splits: Sequence[str], version: int, batches: Callable) -> Original:
   """The cache.Original of splits that a builder of tensorflow_datasets has prepared.
 
   Args:
@@ -90,7 +93,7 @@ def of_builder(builder, splits, version: int, batches: Callable):
   return cache.Original(files, sum(info.num_examples for info in infos), version, parts)
 
 
-def prepare(builder, name):
+def prepare(builder: Any, name: str) -> None:
   """Downloads and prepares what a builder of tensorflow_datasets describes, unless that was done.
 
   Raises:
@@ -107,7 +110,7 @@ def prepare(builder, name):
         'there is a network, and name that folder of tensorflow_datasets with --config.data.dir=FOLDER') from error
 
 
-def in_one_line(error):
+def in_one_line(error: BaseException) -> str:
   """An exception of someone else's as part of an error line."""
   return ' '.join(f'{type(error).__name__}: {error}'.split())[:200]
 

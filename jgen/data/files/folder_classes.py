@@ -37,18 +37,17 @@ def of_folders(names: Sequence[str], where: str) -> Classes:
   Raises:
     UserError: two folders or more are called as splits are.
   """
-  tops = [name.partition('/')[0] if '/' in name else None for name in names]
-  counts = collections.Counter(tops)
-  stray = counts.pop(None, 0)
+  tops = [(n, name.partition('/')[0]) for n, name in enumerate(names) if '/' in name]
+  counts = collections.Counter(top for _, top in tops)
+  stray = len(names) - len(tops)
   folders = tuple(sorted(counts))
   _refuse_splits(folders, where)
-  if len(folders) < 2 or stray > sum(counts.values()):
+  if len(folders) < 2 or stray > len(tops):
     return Classes(names, (), np.zeros((len(names), 0), np.int32), (), _why_unlabelled(folders, stray, where))
-  kept = [n for n, top in enumerate(tops) if top is not None]
   codes = {folder: code for code, folder in enumerate(folders)}
   return Classes(
-      [names[n] for n in kept], folders, np.array([codes[tops[n]] for n in kept], np.int32)[:, np.newaxis],
-      tuple((name, 'is in no folder of a class') for name, top in zip(names, tops, strict=True) if top is None),
+      [names[n] for n, _ in tops], folders, np.array([codes[top] for _, top in tops], np.int32)[:, np.newaxis],
+      tuple((name, 'is in no folder of a class') for name in names if '/' not in name),
       f'the folders directly below {where} are the classes: {few(folders)}')
 
 

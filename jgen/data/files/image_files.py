@@ -1,12 +1,13 @@
 """Image files of any sizes as the original of a prepared data set: read, cropped and resized in parallel."""
 
 import collections
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen.data.files.archive import Folder, Zip
@@ -26,7 +27,7 @@ _PIECE = 128                            # files of a piece
 _TOGETHER = 1 << 21                     # values of the images that are resized together, unless one has more
 
 
-def everything(content):
+def everything(content: bytes) -> bool:
   """Where all files belong to the split that is asked for."""
   del content
   return True
@@ -48,29 +49,30 @@ class ImageFiles:
   more_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   @property
-  def files(self):
+  def files(self) -> tuple[Path, ...]:
     return (*self.source.files, *self.lists)
 
   @property
-  def count(self):
+  def count(self) -> int:
     return len(self.names)
 
   @property
-  def version(self):
+  def version(self) -> list[int]:
     return [self.reader_version, _VERSION]
 
   @property
-  def settings(self):
+  def settings(self) -> dict[str, Any]:
     return {'source': str(self.source.path.resolve()), 'listing': self.source.listing(self.names),
             'crop': self.crop, **self.more_settings}
 
-  def pieces(self, shape):
+  def pieces(self, shape: tuple[int, int, int]) -> Iterator[Callable[[], Piece]]:
     for start in range(0, self.count, _PIECE):
       yield functools.partial(self._piece, start, min(start + _PIECE, self.count), shape)
 
   def _piece(self, start, stop, shape):
     images = np.empty((stop - start, *shape), np.uint8)
-    kept, bad = [], {}
+    kept: list[int] = []
+    bad: dict[int, str] = {}
     for run in _alike(self._cropped(range(start, stop), bad, shape)):
       cropped = in_channels(np.stack(list(run.values())), shape[2])
       resize(cropped, shape[:2], out=images[len(kept):len(kept) + len(run)])
@@ -93,7 +95,8 @@ class ImageFiles:
 
 def _alike(images):
   """Yields runs of images of one size, {number: image}, that are few enough for photographs to find room."""
-  run, shape = {}, None
+  run: dict[int, np.ndarray] = {}
+  shape = None
   for n, image in images:
     if run and (image.shape != shape or len(run) * image.size > _TOGETHER):
       yield run
@@ -104,19 +107,19 @@ def _alike(images):
     yield run
 
 
-def pictures(names):
+def pictures(names: Sequence[str]) -> list[str]:
   """Those of the names that are images by their extension."""
   return [name for name in names if name.lower().endswith(SUFFIXES)]
 
 
-def passed_over(names):
+def passed_over(names: Sequence[str]) -> list[str]:
   """[a line about files that are images of kinds that are not read], [] where there is none."""
   kinds = collections.Counter(kind for name in names if (kind := name[name.rfind('.'):].lower()) in _NOT_READ)
   return [f"passed over: {', '.join(f'{count:,} {kind}' for kind, count in sorted(kinds.items()))}; convert them to "
           f".png to have them read (read are {', '.join(SUFFIXES)})"] if kinds else []
 
 
-def crop_share(section, usual):
+def crop_share(section: ConfigDict, usual: float) -> float:
   """config.data.crop, or the data set's usual share where it is 0.
 
   Raises:
@@ -127,7 +130,7 @@ def crop_share(section, usual):
   return section.crop or usual
 
 
-def bad_share(section):
+def bad_share(section: ConfigDict) -> float:
   """config.data.max_bad_share.
 
   Raises:
@@ -138,20 +141,20 @@ def bad_share(section):
   return section.max_bad_share
 
 
-def warn_dropped(dropped, count):
+def warn_dropped(dropped: Sequence[tuple[str, str]], count: int) -> None:
   """A line on stderr about images that are left out before anything is read; manifest.json names them all."""
   if dropped:
     terminal.warn(f'{len(dropped):,} of {count:,} images are left out: {few(name for name, _ in dropped)}: '
                   f'{dropped[0][1]}')
 
 
-def warn_extra(num_extra, num_images):
+def warn_extra(num_extra: int, num_images: int) -> None:
   """A line on stderr about rows of images that are not there, as where only a part of a data set is."""
   if num_extra:
     terminal.warn(f'the lists name {num_extra:,} images that are not there; going on with the {num_images:,} that are')
 
 
-def list_bytes(path):
+def list_bytes(path: Path) -> bytes:
   """The bytes of a list; raises UserError where it cannot be read."""
   try:
     return path.read_bytes()
@@ -159,7 +162,7 @@ def list_bytes(path):
     raise UserError(f'{path}: cannot be read ({error.strerror})') from error
 
 
-def list_path(path, root):
+def list_path(path: str | Path, root: str | Path) -> Path:
   """The path of a list that a config key names: as given, or within the data's folder.
 
   Raises:

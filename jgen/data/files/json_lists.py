@@ -13,7 +13,7 @@ from jgen.errors import UserError
 _FILE, _LABEL = 'filename', 'label'     # the columns where the file itself names none
 
 
-def rows_of(text, where):
+def rows_of(text: str, where: str) -> list[list[str]]:
   """The rows, lists of str of one length, of which the first names the columns.
 
   Raises:

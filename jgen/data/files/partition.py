@@ -4,30 +4,34 @@ Where an image belongs is a function of the image alone: of a number of 64 bits,
 0.8 it is in train, below 0.9 in valid, else in test. So it stays where it is when others come or go, and at every size.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
+from jaxtyping import Bool, Integer, UInt64
 import numpy as np
 
 SPLITS = ('train', 'valid', 'test', 'all')
 BOUNDS = (0.8, 0.9, 1.)                 # where train, valid and test end
 
 
-def place(hashes):
+def place(hashes: UInt64[np.ndarray, ' n'] | int) -> Any:
   """0 train, 1 valid, 2 test for each of the hashes, uint64 [n]."""
   return np.searchsorted(BOUNDS[:-1], np.asarray(hashes, np.uint64) / 2.**64, side='right')
 
 
-def belong(numbers, splits):
+def belong(numbers: Integer[np.ndarray, ' n'], splits: Sequence[str]) -> Bool[np.ndarray, ' n']:
   """Whether the images of these numbers, int [n], from 0 on in the published order, are in `splits`: bool [n]."""
   if 'all' in splits:
     return np.ones(len(numbers), bool)
   return np.isin(place(splitmix64(numbers)), [SPLITS.index(split) for split in splits])
 
 
-def settings(splits):
+def settings(splits: Sequence[str]) -> dict[str, Any]:
   """What the cache is told of a partition of this kind; nothing where all images are asked for."""
   return {} if 'all' in splits else {'bounds': BOUNDS}
 
 
-def splitmix64(numbers):
+def splitmix64(numbers: Integer[np.ndarray, ' n']) -> UInt64[np.ndarray, ' n']:
   """Outputs 1, 2, ... of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) from the seed 0, for the numbers 0, 1, ...
 
   Args:

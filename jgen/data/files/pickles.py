@@ -5,6 +5,7 @@ lists and dictionaries are carried out here; of the objects that a pickle can na
 known, and become an array by this code. Whatever else is asked for is refused.
 """
 
+from collections.abc import Callable
 import dataclasses
 import pickletools
 
@@ -16,8 +17,9 @@ _CONSTANTS = frozenset((
     'BININT', 'BININT1', 'BININT2', 'INT', 'LONG', 'LONG1', 'BINUNICODE', 'SHORT_BINUNICODE', 'UNICODE', 'BINUNICODE8',
     'BINBYTES', 'SHORT_BINBYTES', 'BINBYTES8'))
 _TEXTS = frozenset(('BINSTRING', 'SHORT_BINSTRING', 'STRING'))   # of Python 2: bytes, shown by pickletools as Latin-1
-_LITERALS = {'NONE': lambda: None, 'NEWTRUE': lambda: True, 'NEWFALSE': lambda: False, 'EMPTY_LIST': list,
-             'EMPTY_DICT': dict, 'EMPTY_TUPLE': tuple}
+_LITERALS: dict[str, Callable[[], object]] = {
+    'NONE': lambda: None, 'NEWTRUE': lambda: True, 'NEWFALSE': lambda: False, 'EMPTY_LIST': list, 'EMPTY_DICT': dict,
+    'EMPTY_TUPLE': tuple}
 _TUPLES = {'TUPLE1': 1, 'TUPLE2': 2, 'TUPLE3': 3}
 _MAX_OPERATIONS = 1_000_000             # of a published batch: 41,000
 

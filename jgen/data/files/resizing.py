@@ -1,8 +1,10 @@
 """One way of resizing, for every data set."""
 
+from collections.abc import Sequence
 import functools
 import math
 
+from jaxtyping import UInt8
 import numpy as np
 
 from jgen.data.files.decoding import centre_crop
@@ -13,7 +15,7 @@ _SHRUNK_VALUES = 1 << 19                # the same when shrinking, in values: fe
 _ROWS, _COLUMNS = 8, 5                  # of the output, by one matrix product: 5 RGB pixels fill a vector of 16 floats
 
 
-def served(images, shape):
+def served(images: UInt8[np.ndarray, 'n h w c'], shape: Sequence[int]) -> UInt8[np.ndarray, 'n H W C']:
   """Images as a data set serves them: their middle, in the channels and at the size that are asked for.
 
   Args:
@@ -26,7 +28,7 @@ def served(images, shape):
   return resize(in_channels(centre_crop(images, 1., shape), shape[2]), shape[:2])
 
 
-def in_channels(images, channels):
+def in_channels(images: UInt8[np.ndarray, 'n h w c'], channels: int) -> UInt8[np.ndarray, 'n h w C']:
   """Uint8 images [N, h, w, c] in 1 or 3 channels: greys three times, colours as their luma (BT.601, as Pillow)."""
   if images.shape[-1] == channels:
     return images
@@ -36,7 +38,8 @@ def in_channels(images, channels):
   return ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)[..., np.newaxis]
 
 
-def resize(images, size, out=None):
+def resize(images: UInt8[np.ndarray, 'n h w c'], size: Sequence[int],
+           out: np.ndarray | None = None) -> UInt8[np.ndarray, 'n H W c']:
   """Bilinear resizing with half-pixel centres, antialiased when shrinking, rounded to the nearest integer.
 
   Output pixel i has its centre at (i + 1/2) * H / size - 1/2 of the input. When shrinking, the triangle

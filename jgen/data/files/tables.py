@@ -1,6 +1,6 @@
 """Lists of what is known of image files: columns between commas, semicolons, tabs or, as CelebA's, spaces; or JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 import contextlib
 import csv
 import dataclasses
@@ -8,7 +8,9 @@ import io
 import math
 from pathlib import Path
 import re
+from typing import Any
 
+from jaxtyping import Int32
 import numpy as np
 
 from jgen.data.files import json_lists
@@ -47,14 +49,14 @@ class Table:
   unnamed: int = 0                      # columns without a name that are left out
 
 
-def key(name):
+def key(name: str) -> str:
   """A file's name without folder and extension, by which lists and files meet."""
   name = name.replace('\\', '/').rsplit('/', 1)[-1]   # 300,000 times at each start: nothing slower
   stem, dot, extension = name.rpartition('.')
   return stem if dot and extension.lower() in _EXTENSIONS else name
 
 
-def read_table(content, where, known=(), header=None):
+def read_table(content: bytes, where: str, known: Collection[str] = (), header: Sequence[str] | None = None) -> Table:
   """A list from its bytes.
 
   Args:
@@ -96,12 +98,15 @@ def _places(files, where):
   return places
 
 
-def _lines(content, where):
+_Lines = tuple[list, Callable[[Any], list], Callable[[list, int], list | None]]
+
+
+def _lines(content, where) -> _Lines:
   """(the lines, what makes cells of one, what makes columns of them all)."""
   text = _decoded(content, where)
   delimiter = _delimiter(text)
   if text[:1000].lstrip()[:1] in ('{', '[') and text[-1000:].rstrip()[-1:] in ('}', ']'):
-    found = json_lists.rows_of(text, where), list, _separated_columns
+    found: _Lines = json_lists.rows_of(text, where), list, _separated_columns
   elif Path(where).suffix.lower() == '.txt' and not delimiter:
     lines = [line for line in text.splitlines() if line and not line.isspace()]
     if lines and lines[0].strip().isdigit() and len(lines) > 1 and len(lines[1].split()) > 1:
@@ -135,7 +140,7 @@ def _delimiter(text):
   for delimiter in _DELIMITERS:
     with contextlib.suppress(csv.Error):
       widths[delimiter] = min((len(row) for row in csv.reader(lines, delimiter=delimiter) if row), default=1)
-  best = max(widths, key=widths.get, default='')
+  best = max(widths, key=widths.__getitem__, default='')
   tabs = {line.count('\t') for line in lines}
   if best == '\t' and len(tabs) > 1:      # columns between any spaces, some of which are tabs
     return ''
@@ -197,7 +202,7 @@ def _id_column(names, row, known, where):
   return at, tuple(name for n, name in enumerate(names) if n != at)
 
 
-def annotations(table, label=''):
+def annotations(table: Table, label: str = '') -> tuple[Annotation, ...]:
   """An Annotation for every column of at most MAX_VALUES distinct values, and for `label` whatever it has.
 
   Values are ordered as numbers where they all are, else as text; empty cells come last. Those of `label` are no value.
@@ -228,7 +233,7 @@ def _order(values):
   return lambda value: (math.isnan(numbers[value]), 0. if math.isnan(numbers[value]) else numbers[value], value)
 
 
-def coded(table, names, found):
+def coded(table: Table, names: Sequence[str], found: Sequence[Annotation]) -> Int32[np.ndarray, 'N M']:
   """int32 [N, M]: the rows of `names`, each value as its index in its Annotation."""
   rows = [table.rows[key(name)] for name in names]
   columns = np.empty((len(found), len(names)), np.int32)
@@ -239,7 +244,7 @@ def coded(table, names, found):
   return columns.T
 
 
-def matched(table, names):
+def matched(table: Table, names: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
   """The names that have a row, and the (name, why) of those that have none.
 
   Raises:
@@ -253,14 +258,14 @@ def matched(table, names):
   return there, [(name, f'has no row in {Path(table.where).name}') for name in missing]
 
 
-def few(names):
+def few(names: Iterable[str]) -> str:
   """'a, b, c and 7 others' for messages."""
   names = list(names)
   more = len(names) - _MAX_NAMED
   return ', '.join(names[:_MAX_NAMED]) + (f' and {more:,} other{"s" if more > 1 else ""}' if more > 0 else '')
 
 
-def with_value(table, names, column):
+def with_value(table: Table, names: Iterable[str], column: str) -> tuple[list[str], list[tuple[str, str]]]:
   """The names whose cell of a column is not empty, and the (name, why) of the others."""
   cells = table.columns[column]
   there = [name for name in names if cells[table.rows[key(name)]]]
@@ -268,7 +273,7 @@ def with_value(table, names, column):
   return there, [(name, why) for name in names if name not in kept]
 
 
-def notes_of(table, found):
+def notes_of(table: Table, found: Sequence[Annotation]) -> list[str]:
   """What of a list is no annotation, a line each, for the person at the terminal; `found` are the annotations."""
   kept = {annotation.name for annotation in found}
   many = [f"{name} ({len(set(values)):,} values)" for name, values in table.columns.items() if name not in kept]
@@ -277,7 +282,7 @@ def notes_of(table, found):
   return lines + ([f'{table.unnamed} columns of {table.where} have no name and are left out'] if table.unnamed else [])
 
 
-def empty_splits(where, splits, numbers):
+def empty_splits(where: object, splits: Sequence[str], numbers: list[int]) -> str:
   """The error line about a list that puts no image into `splits`; `numbers` says where those are that there are."""
   counts = {name: numbers.count(number) for number, name in enumerate(('train', 'valid', 'test'))}
   told = ', '.join(f'{count:,} in {name}' for name, count in counts.items() if count)
@@ -285,7 +290,7 @@ def empty_splits(where, splits, numbers):
           'list with --config.data.partition_file=FILE')
 
 
-def split_numbers(table):
+def split_numbers(table: Table) -> dict[str, int]:
   """{key: 0 train, 1 valid, 2 test} of a partition list, whose values may be those numbers or words.
 
   Raises:

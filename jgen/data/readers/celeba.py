@@ -8,6 +8,7 @@ import dataclasses
 from pathlib import Path
 import posixpath
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen.data import cache
@@ -45,13 +46,13 @@ _WHERE = ('they are to be had from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.
           'read as well)')
 
 
-def describe(section):
+def describe(section: ConfigDict) -> Spec:
   """Three channels, 40 attributes of two values, no class unless config.data.label names one of them."""
   return Spec('celeba', served_shape(section, 3),
               annotations=tuple(Annotation(name, (f'not {name}', name)) for name in ATTRIBUTES))
 
 
-def load(section):
+def load(section: ConfigDict) -> Dataset:
   """The splits in the order of the file names; prepared once, then memory-mapped."""
   prepared_by_tfds = _tfds(section)
   original, source = prepared_by_tfds or _files(section)

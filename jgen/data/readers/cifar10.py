@@ -5,9 +5,11 @@ https://www.cs.toronto.edu/~kriz/cifar.html. Read from the published "python" or
 and unpickling runs whatever a file says: the batches are read by jgen/data/files/pickles.py, which executes nothing.
 """
 
+from pathlib import Path
 import tarfile
 import zlib
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen.data import cache
@@ -30,12 +32,12 @@ _MAX_BYTES = 1 << 28                    # of a batch; a published one has 31 mil
 _VERSION = 1
 
 
-def describe(section):
+def describe(section: ConfigDict) -> Spec:
   """Three channels, ten classes; the published size is 32."""
   return Spec('cifar10', served_shape(section, 3), len(CLASSES), CLASSES, (Annotation('class', CLASSES),))
 
 
-def load(section):
+def load(section: ConfigDict) -> Dataset:
   """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
   found = _found(expanded(section.dir)) if section.dir else None
   original, source = _batches(*found, section.splits) if found else _prepared_by_tfds(section)
@@ -50,7 +52,7 @@ def _prepared_by_tfds(section):
   return original, f"{where}: {', '.join(section.splits)}"
 
 
-def _found(path):
+def _found(path) -> tuple[Path, str] | None:
   """(the archive or folder of batches that `path` is or holds, the ending of its batches); None without either."""
   for ending, archive in _ARCHIVES.items():
     for place in (path, path / _FOLDERS[ending]):
@@ -91,8 +93,9 @@ def _contents_of_tar(path, names):
     with tarfile.open(path, 'r:*') as archive:
       for member in archive:
         name = member.name.rpartition('/')[2]
-        if member.isreg() and name in names and member.size <= _MAX_BYTES:
-          contents[name] = archive.extractfile(member).read()
+        wanted = member.isreg() and name in names and member.size <= _MAX_BYTES
+        if wanted and (file := archive.extractfile(member)):
+          contents[name] = file.read()
   except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError) as error:
     raise UserError(f'{path}: cannot be read as {_ARCHIVES[""]} ({fetched.in_one_line(error)}); it may be cut short or '
                     f'a web page; fetch {_URL}{path.name} again') from error
@@ -116,8 +119,8 @@ def _of_pickle(content, where):
     raise UserError(f'{where}: not read as a batch of CIFAR-10: {error}; nothing of it was executed; fetch '
                     f'{_URL}{_ARCHIVES[""]} again') from error
   data, labels = batch.get('data'), batch.get('labels')
-  sound = isinstance(data, np.ndarray) and data.ndim == 2 and data.shape[1] == _PIXELS and isinstance(labels, list)
-  if not sound or not all(type(label) is int for label in labels):
+  is_data = isinstance(data, np.ndarray) and data.ndim == 2 and data.shape[1] == _PIXELS
+  if not is_data or not isinstance(labels, list) or not all(type(label) is int for label in labels):
     raise UserError(f"{where}: holds {', '.join(batch) or 'nothing'}; expected 'data', bytes [N, 3072], and 'labels', "
                     f'N numbers; fetch {_URL}{_ARCHIVES[""]} again')
   return _checked(data, np.array(labels, np.int64), where, '')

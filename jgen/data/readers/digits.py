@@ -3,6 +3,7 @@
 The test part of "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, UCI, 1998).
 """
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen.data.files import partition
@@ -13,14 +14,14 @@ SPLITS = partition.SPLITS
 NEEDS = 'nothing: it comes with scikit-learn'
 
 
-def describe(section):
+def describe(section: ConfigDict) -> Spec:
   """One channel, ten classes; the published size is 8."""
   digits = tuple('0123456789')
   return Spec('digits', served_shape(section, 1), num_classes=10, label_names=digits,
               annotations=(Annotation('digit', digits),))
 
 
-def load(section):
+def load(section: ConfigDict) -> Dataset:
   """The splits, from memory; the published 0..16 becomes 0..255."""
   from sklearn.datasets import load_digits  # here, because importing it takes a second
   published = load_digits()

@@ -10,6 +10,7 @@ import dataclasses
 import zipfile
 import zlib
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen.data import cache
@@ -32,13 +33,13 @@ _SIDE = 64
 _LABELS = ('label_shape', 'label_scale', 'label_orientation', 'label_x_position', 'label_y_position')
 
 
-def describe(section):
+def describe(section: ConfigDict) -> Spec:
   """One channel, three classes (the shapes), six factors; the published size is 64."""
   return Spec('dsprites', served_shape(section, 1), num_classes=3, label_names=sprites.SHAPES,
               annotations=sprites.factors(ORIENTATIONS), has_factors=True)
 
 
-def load(section):
+def load(section: ConfigDict) -> Dataset:
   """The splits, black 0 and white 255, prepared once (all of them: 3 GB at 64x64), then memory-mapped."""
   path = expanded(section.dir) / FILE
   original, where = (_npz(path), path) if section.dir and path.exists() else fetched.through_tfds(

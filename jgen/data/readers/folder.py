@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen.data import cache
@@ -50,12 +51,12 @@ NEEDS = '--config.data.dir=PATH of a folder or zip of your pictures'
 _VERSION = 3                            # of how lists are read
 
 
-def describe(section):
+def describe(section: ConfigDict) -> Spec:
   """Three channels; annotations of the list or, with the folders as classes, one. Reads names and the list."""
   return _known(section).spec
 
 
-def load(section):
+def load(section: ConfigDict) -> Dataset:
   """The splits in the order of the file names; prepared once, then memory-mapped."""
   known = _known(section)
   belongs, settings = everything, {}
@@ -90,7 +91,7 @@ def _check_classes(names, images, labels, splits):
     terminal.warn(f"{len(missing):,} classes have no image in {', '.join(splits)}: {few(missing)}")
 
 
-def hashed_split(content):
+def hashed_split(content: bytes) -> int:
   """0 train, 1 valid, 2 test: a function of the file's bytes."""
   return int(partition.place(int.from_bytes(hashlib.sha256(content).digest()[:8])))
 
@@ -174,7 +175,7 @@ def _partitioned(section, known):
 
 
 def _check_unique(source, names):
-  seen = {}
+  seen: dict[str, str] = {}
   for name in names:
     if key(name) in seen:
       raise UserError(f"{source.path}: '{seen[key(name)]}' and '{name}' differ in folder or extension alone, so that a "

@@ -9,6 +9,7 @@ import dataclasses
 import gzip
 import zlib
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen.data import cache
@@ -34,12 +35,12 @@ class IdxReader:
   SPLITS = ('train', 'test')
   NEEDS = '--config.data.dir=FOLDER with the published files, or a download by TensorFlow Datasets'
 
-  def describe(self, section) -> Spec:
+  def describe(self, section: ConfigDict) -> Spec:
     """One channel, ten classes; the published size is 28."""
     values = self.annotation.values
     return Spec(self.name, served_shape(section, 1), len(values), values, (self.annotation,))
 
-  def load(self, section) -> Dataset:
+  def load(self, section: ConfigDict) -> Dataset:
     """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
     folder = expanded(section.dir)
     there = section.dir and any(_found(folder, split, kind) for split in _STEMS for kind in ('images', 'labels'))

@@ -7,6 +7,8 @@ otherwise. It is no copy of that data set, and its `source` says so: what is mea
 import dataclasses
 import functools
 
+from jaxtyping import Integer
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen.data import cache
@@ -34,7 +36,7 @@ _ELLIPSE = (0.19953, 0.11266)           # semi-axes
 _HEART_UNIT, _HEART_OFFSET = 0.6625 / 64, 1.44 / 64
 
 
-def factors(orientations):
+def factors(orientations: np.ndarray) -> tuple[Annotation, ...]:
   """The six Annotations of dSprites; only its `orientations`, radians, are not also those of this module."""
   return (
       Annotation('color', ('white',)),
@@ -53,7 +55,7 @@ class Keys:
                         at_most=NUM_IMAGES)
 
 
-def describe(section):
+def describe(section: ConfigDict) -> Spec:
   """One channel, three classes (the shapes); drawn at the size that is asked for, not resized."""
   count = section.sprites.num_images
   if not 0 <= count <= NUM_IMAGES:
@@ -65,7 +67,7 @@ def describe(section):
               has_factors=True)
 
 
-def load(section):
+def load(section: ConfigDict) -> Dataset:
   """Those of the images that `subset` names which are in the splits, drawn once, then memory-mapped."""
   spec = describe(section)
   numbers, splits = subset(section.sprites.num_images or NUM_IMAGES), ', '.join(section.splits)
@@ -79,7 +81,7 @@ def load(section):
   return Dataset(spec, images, annotations[:, 1], source, annotations)
 
 
-def subset(count):
+def subset(count: int) -> Integer[np.ndarray, ' n']:
   """Numbers of `count` images, int64 [count], ascending: spread over every factor and its combinations.
 
   The first `count` of the sequence i * _STRIDE mod NUM_IMAGES, which visits every number once and, the stride being
@@ -88,12 +90,13 @@ def subset(count):
   return np.sort(np.arange(count, dtype=np.int64) * _STRIDE % NUM_IMAGES)
 
 
-def classes(numbers):
+def classes(numbers: Integer[np.ndarray, ' n']) -> Integer[np.ndarray, 'n 6']:
   """Factor classes int64 [n, 6] of the images of these numbers: as in dSprites the last factor changes fastest."""
   return np.stack(np.unravel_index(numbers, SIZES), axis=-1)
 
 
-def render(shapes, scales, angles, x, y, size):
+def render(shapes: np.ndarray, scales: np.ndarray, angles: np.ndarray, x: np.ndarray, y: np.ndarray,
+           size: int) -> np.ndarray:
   """Draws white sprites on black; a pixel is white where its centre lies inside, so there are no greys.
 
   Args:

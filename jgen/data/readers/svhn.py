@@ -4,7 +4,7 @@ train 73,257, test 26,032 and extra 531,131 images, http://ufldl.stanford.edu/ho
 the published .mat files where `config.data.dir` holds them, through tensorflow_datasets otherwise.
 """
 
-
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen.data import cache
@@ -20,14 +20,14 @@ _URL = 'http://ufldl.stanford.edu/housenumbers/'
 _VERSION = 1                            # of what is read out of the same files
 
 
-def describe(section):
+def describe(section: ConfigDict) -> Spec:
   """Three channels, ten classes; the published size is 32."""
   digits = tuple('0123456789')
   return Spec('svhn', served_shape(section, 3), num_classes=10, label_names=digits,
               annotations=(Annotation('digit', digits),))
 
 
-def load(section):
+def load(section: ConfigDict) -> Dataset:
   """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
   folder = expanded(section.dir)
   published = section.dir and any(folder.glob('*_32x32.mat'))

@@ -8,6 +8,7 @@ resized, as those of `folder` are.
 import dataclasses
 import re
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen.data import cache
@@ -32,11 +33,11 @@ class TfdsReader:
   NEEDS = 'a download by TensorFlow Datasets'
   SPLITS = ()                           # of each set its own, known when it is prepared
 
-  def describe(self, section) -> Spec:
+  def describe(self, section: ConfigDict) -> Spec:
     """Channels and classes as tensorflow_datasets declares them; needs no data."""
     return self._spec(section, self._builder(section))
 
-  def load(self, section) -> Dataset:
+  def load(self, section: ConfigDict) -> Dataset:
     """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
     builder, share = self._builder(section), crop_share(section, 1.)
     spec = self._spec(section, builder)

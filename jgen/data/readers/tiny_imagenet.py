@@ -7,6 +7,7 @@ val_annotations.txt, or of the folders into which some sort them.
 
 from pathlib import PurePosixPath
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen.data import cache
@@ -22,26 +23,28 @@ _VERSION = 1
 _URL = 'http://cs231n.stanford.edu/tiny-imagenet-200.zip'
 
 
-def describe(section):
+def describe(section: ConfigDict) -> Spec:
   """Three channels and the classes of wnids.txt; the published size is 64. Reads wnids.txt and words.txt."""
   return _spec(section, _opened(section))
 
 
-def load(section):
+def load(section: ConfigDict) -> Dataset:
   """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
   root = _opened(section)
   spec = _spec(section, root)
-  names, labels, dropped = [], [], []
+  names: list[str] = []
+  numbers: list[int] = []
+  dropped: list[tuple[str, str]] = []
   for split in section.splits:
     of_split = _split(root, split)
     names += [name for name, label in of_split if label is not None]
-    labels += [label for _, label in of_split if label is not None]
+    numbers += [label for _, label in of_split if label is not None]
     dropped += [(name, 'its class is not in wnids.txt') for name, label in of_split if label is None]
   warn_dropped(dropped, len(names) + len(dropped))
   if not names:
     raise UserError(f"{root.source.path}: wnids.txt names the class of none of the {len(dropped):,} images in "
                     f"{', '.join(section.splits)}; fetch {_URL} again")
-  annotations = np.array(labels, np.int32).reshape(len(names), -1)[:, :len(spec.annotations)]
+  annotations = np.array(numbers, np.int32).reshape(len(names), -1)[:, :len(spec.annotations)]
   original = ImageFiles(
       root.source, tuple(names), annotations, root.lists, _VERSION, crop_share(section, 1.), bad_share(section),
       tuple(dropped), more_settings={'classes': root.wnids})

@@ -1,5 +1,8 @@
 """The score of the beta-VAE (Higgins et al. 2017, https://openreview.net/forum?id=Sy2fzU9gl, section 3)."""
 
+from typing import Any
+
+from jaxtyping import Float, Integer
 import numpy as np
 import sklearn
 from sklearn.linear_model import LogisticRegression
@@ -7,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from jgen.evaluation.disentanglement.sharing import draw_sharing
 
 
-def beta_vae_score(codes, factors, num_train, num_test, batch_size, random):
+def beta_vae_score(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'], num_train: int, num_test: int,
+                   batch_size: int, random: np.random.Generator) -> dict[str, Any]:
   """How well a linear classifier tells which factor the images of each pair have in common.
 
   It sees the mean absolute difference of the codes over a batch of pairs, all of which share the same factor, each pair

@@ -3,13 +3,16 @@ https://openreview.net/forum?id=By-7dz-AZ, section 2)."""
 
 from concurrent.futures import ThreadPoolExecutor
 import os
+from typing import Any
 
+from jaxtyping import Float, Integer
 import numpy as np
 import sklearn
 from sklearn.ensemble import GradientBoostingClassifier
 
 
-def dci(codes, factors, test_codes, test_factors, num_trees):
+def dci(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'], test_codes: Float[np.ndarray, 'n Z'],
+        test_factors: Integer[np.ndarray, 'n F'], num_trees: int) -> dict[str, Any]:
   """What boosted trees need of each latent to tell each factor, and how well they tell it.
 
   Args:
@@ -39,7 +42,7 @@ def dci(codes, factors, test_codes, test_factors, num_trees):
               f'{len(codes)} codes to train, {len(test_codes)} to test, informativeness is the accuracy')}
 
 
-def disentanglement(importances):
+def disentanglement(importances: Float[np.ndarray, 'Z F']) -> float:
   """1 minus the normalised entropy of each row's shares, averaged by the rows' sums.
 
   Of importances float [Z, F], F at least 2, it is the disentanglement; of their transpose, the completeness. It is 0

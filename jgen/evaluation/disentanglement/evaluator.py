@@ -1,10 +1,12 @@
 """The evaluator: encodes images of known factors once and takes all five scores from the codes."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from jgen.data.spec import Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.disentanglement.beta_vae_score import beta_vae_score
@@ -13,8 +15,10 @@ from jgen.evaluation.disentanglement.factor_vae_score import factor_vae_score
 from jgen.evaluation.disentanglement.mutual_information_gap import mutual_information_gap
 from jgen.evaluation.disentanglement.sap import separated_attribute_predictability
 from jgen.evaluation.measured import Measured
+from jgen.families.base import Family
 from jgen.families.contracts import Encodes
 from jgen.keys import key
+from jgen.model import Model
 
 _PART = 8_192                           # images that are gathered at one time
 
@@ -35,7 +39,7 @@ class Disentanglement(Evaluator):
 
   needs = (Encodes,)
 
-  def check(self, spec, family):
+  def check(self, spec: Spec, family: Any) -> None:
     """Raises UserError where the factors of the images are not known, or the images or latents are too few."""
     where = 'config.evaluators.disentanglement'
     if not spec.has_factors or sum(len(annotation.values) > 1 for annotation in spec.annotations) < 2:
@@ -48,22 +52,23 @@ class Disentanglement(Evaluator):
       raise UserError(f'{where}.num_images is {self.num_images}, fewer than num_train + num_test = '
                       f'{self.num_train + self.num_test}; set that or more, or 0 for all images')
 
-  def check_data(self, splits):
+  def check_data(self, splits: Splits) -> None:
     """Raises UserError where fewer than 2 factors vary among the images."""
     _varying(splits.train.spec, splits.train.annotations)
 
-  def scores(self, spec, family):
+  def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
     """Names of the numbers that rank models."""
     del spec, family
     return ('mig', 'factor_vae_score', 'beta_vae_score', 'dci_disentanglement', 'dci_completeness',
             'dci_informativeness', 'sap')
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: the numbers of each score, and on which factors and how many images they were taken.
 
     Raises UserError as `check_data`, of the images that are drawn.
     """
     dataset = splits.train
+    assert dataset.annotations is not None   # as `check_data` has seen
     drawing, voting, pairing = np.random.default_rng(seed).spawn(3)
     images, train, test = self.draw(len(dataset.images), drawing)
     names, factors, left_out = _varying(dataset.spec, dataset.annotations[images], train)
@@ -80,7 +85,7 @@ class Disentanglement(Evaluator):
           | dci(*fitting, self.num_trees)
           | separated_attribute_predictability(*fitting))
 
-  def draw(self, num_images, random):
+  def draw(self, num_images: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which of the images are encoded, rising, and which of these train and test: three int arrays.
 
     Of a data set too small for `num_train` and `num_test`, all are taken, in the same proportion.

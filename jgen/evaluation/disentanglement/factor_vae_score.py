@@ -1,5 +1,8 @@
 """The score of the FactorVAE (Kim and Mnih 2018, https://arxiv.org/abs/1802.05983, section 4)."""
 
+from typing import Any
+
+from jaxtyping import Float, Integer
 import numpy as np
 
 from jgen.evaluation.disentanglement.sharing import draw_sharing
@@ -7,7 +10,8 @@ from jgen.evaluation.disentanglement.sharing import draw_sharing
 ACTIVE = 0.05             # standard deviation over all codes, below which a latent is dead, as in disentanglement_lib
 
 
-def factor_vae_score(codes, factors, num_train, num_test, batch_size, random):
+def factor_vae_score(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'], num_train: int,
+                     num_test: int, batch_size: int, random: np.random.Generator) -> dict[str, Any]:
   """How often the latent that varies least in a batch tells which factor was the same throughout.
 
   A latent's variance in a batch counts relative to that over all codes, and dead latents do not count. Of each latent

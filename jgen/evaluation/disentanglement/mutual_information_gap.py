@@ -1,11 +1,15 @@
 """The mutual information gap, MIG (Chen et al. 2018, https://arxiv.org/abs/1802.04942, eq. 6)."""
 
+from typing import Any
+
+from jaxtyping import Float, Integer
 import numpy as np
 
 from jgen.evaluation.disentanglement.gap import gaps
 
 
-def mutual_information_gap(codes, factors, num_bins):
+def mutual_information_gap(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'],
+                           num_bins: int) -> dict[str, Any]:
   """How much more the best latent knows of a factor than the second best, as a share of the factor's entropy.
 
   Args:
@@ -24,7 +28,7 @@ def mutual_information_gap(codes, factors, num_bins):
           'mig_protocol': f'{len(codes)} codes, {num_bins} bins of equal width over the range of each latent'}
 
 
-def mutual_information(a, b):
+def mutual_information(a: Integer[np.ndarray, ' N'], b: Integer[np.ndarray, ' N']) -> float:
   """In nats, of the joint histogram of two int [N] arrays of values 0, 1, ...; of `a` with itself, its entropy."""
   joint = np.zeros((a.max() + 1, b.max() + 1))
   np.add.at(joint, (a, b), 1 / len(a))

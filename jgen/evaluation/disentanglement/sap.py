@@ -1,5 +1,8 @@
 """Separated attribute predictability, SAP (Kumar et al. 2018, https://openreview.net/forum?id=H1kG7GZAW, section 3)."""
 
+from typing import Any
+
+from jaxtyping import Float, Integer
 import numpy as np
 import sklearn
 from sklearn.svm import LinearSVC
@@ -7,7 +10,9 @@ from sklearn.svm import LinearSVC
 from jgen.evaluation.disentanglement.gap import gaps
 
 
-def separated_attribute_predictability(codes, factors, test_codes, test_factors):
+def separated_attribute_predictability(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'],
+                                       test_codes: Float[np.ndarray, 'n Z'],
+                                       test_factors: Integer[np.ndarray, 'n F']) -> dict[str, Any]:
   """How much better the best single latent tells a factor's value than the second best.
 
   Args:

@@ -1,7 +1,9 @@
 """Features of any number of images, on all devices of this process, batch by batch."""
 
+from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 import functools
+from typing import Any
 
 from flax import jax_utils
 import jax
@@ -13,6 +15,7 @@ from jgen.evaluation.features.input_protocols import PROTOCOLS
 from jgen.networks.inception import network as inception
 from jgen.networks.inception import weights as inception_weights
 from jgen.parallel import over_devices
+from jgen.shapes import Features, Pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Extractor:
   Neither the parts in which images arrive nor the number of devices changes a feature beyond rounding.
   """
 
-  def __init__(self, embed, params, on_host, batch_size):
+  def __init__(self, embed: Callable, params: Any, on_host: Callable[[np.ndarray], np.ndarray],
+               batch_size: int) -> None:
     """Of `embed(params, what on_host gives for a batch) -> {name: [B, F]}`.
 
     Args:
@@ -46,15 +50,16 @@ class Extractor:
     self._on_host = on_host
     self._shape = (len(self._devices), batch_size)
 
-  def features(self, parts, names):
+  def features(self, parts: Iterable[Pixels], names: Sequence[str]) -> dict[str, Features]:
     """{name: float32 [N, F]} on the host of the `names` asked for, of `parts` (an iterable of uint8 [n, H, W, C])."""
-    collected = {name: [] for name in names}
+    collected: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for outputs, mask in self._outputs(parts):
       for name, arrays in collected.items():
         arrays.append(np.asarray(outputs[name]).reshape(mask.size, -1)[mask.ravel() > 0])
     return {name: np.concatenate(arrays) for name, arrays in collected.items()}
 
-  def summary(self, parts, name, kept=(), logits=''):
+  def summary(self, parts: Iterable[Pixels], name: str, kept: Sequence[int] | np.ndarray = (),
+              logits: str = '') -> Summary:
     """The Summary of the features of one name, in one pass over the images.
 
     Args:
@@ -67,7 +72,7 @@ class Extractor:
       UserError: there is no image, or images are no uint8.
     """
     total, names = None, [name, *[logits] * bool(logits)]
-    collected = {output: [] for output in names}
+    collected: dict[str, list[np.ndarray]] = {output: [] for output in names}
     for outputs, mask in self._outputs(parts):
       total = moments.none(outputs[name].shape[-1]) if total is None else total
       seen, total = total.count, moments.collect(total, self._moments(outputs[name], mask))
@@ -76,8 +81,8 @@ class Extractor:
         collected[output].append(np.asarray(outputs[output]).reshape(mask.size, -1)[rows])
     if total is None:
       raise UserError('there is no image to take features of; expected 2 at least')
-    collected = {output: np.concatenate(arrays) for output, arrays in collected.items() if arrays}
-    return Summary(total, collected.get(name), collected.get(logits))
+    joined = {output: np.concatenate(arrays) for output, arrays in collected.items() if arrays}
+    return Summary(total, joined.get(name), joined.get(logits))
 
   def _outputs(self, parts):
     """({name: [D, B, F]} on the devices, mask float32 [D, B]) of each batch; 0 where a row only fills the batch."""
@@ -90,7 +95,8 @@ class Extractor:
       yield self._embed(self._params, prepared.reshape(*self._shape, *prepared.shape[1:])), mask
 
 
-def inception_extractor(weights, protocol, depth, batch_size, image_size=inception.IMAGE_SIZE):
+def inception_extractor(weights: inception_weights.Weights, protocol: str, depth: str, batch_size: int,
+                        image_size: int = inception.IMAGE_SIZE) -> Extractor:
   """The Extractor of an Inception with `inception_weights.Weights`.
 
   Args:
@@ -115,7 +121,7 @@ def inception_extractor(weights, protocol, depth, batch_size, image_size=incepti
 
 def _batches(parts, size):
   """The rows of all parts in batches of `size`, in order; the last may be smaller."""
-  waiting = []
+  waiting: list[np.ndarray] = []
   for part in parts:
     _check(part, waiting[0] if waiting else part)
     for start in range(0, len(part), size):
@@ -124,8 +130,7 @@ def _batches(parts, size):
         joined = np.concatenate(waiting)
         yield joined[:size]
         waiting = [joined[size:]]
-  joined = np.concatenate(waiting) if waiting else ()
-  if len(joined):
+  if waiting and len(joined := np.concatenate(waiting)):
     yield joined
 
 

@@ -10,17 +10,22 @@ import functools
 
 import numpy as np
 
+from jgen.data.spec import Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.features import feature_spaces, frechet, kernel_distance, precision_recall, proxy_classifier
+from jgen.evaluation.features.feature_spaces import FeatureSpace
 from jgen.evaluation.features.inception_score import inception_score
 from jgen.evaluation.features.input_protocols import PROTOCOLS
 from jgen.evaluation.features.reference import evenly, reference
 from jgen.evaluation.measured import Measured
+from jgen.families.base import Family
 from jgen.files import expanded
 from jgen.host import terminal
 from jgen.keys import key
+from jgen.model import Model
 from jgen.networks.inception import weights as inception_weights
+from jgen.shapes import HostLabels
 
 _MAX_BLOCK = 1_000        # images of a block of the kernel distance, at most; there are 10 of them at least
 _MIN_BLOCKS = 10
@@ -99,10 +104,10 @@ class FeatureScores(Evaluator):
   has_logits = True
 
   @property
-  def needs_test(self):
+  def needs_test(self) -> bool:
     return self.reference == 'test'
 
-  def check(self, spec, family):
+  def check(self, spec: Spec, family: Family) -> None:
     """Raises UserError where a key cannot be, or weights do not serve."""
     del family
     if self.num_generated < frechet.MIN_COUNT:
@@ -119,10 +124,10 @@ class FeatureScores(Evaluator):
                       'classes; leave it out')
     self.check_network(spec)
 
-  def check_network(self, spec):
+  def check_network(self, spec: Spec) -> None:
     """Raises UserError where the network cannot be had or cannot see images of this Spec."""
 
-  def check_data(self, splits):
+  def check_data(self, splits: Splits) -> None:
     """Raises UserError where there are fewer real images than asked for."""
     count = len(getattr(splits, self.reference).images)
     if count < self.num_real:
@@ -133,11 +138,11 @@ class FeatureScores(Evaluator):
         raise UserError(f'config.evaluators.{self.name}: {score} needs {SCORES[score].least_real} real images at '
                         f'least; there are {self.num_real or count}; take more or leave it out of its further')
 
-  def form(self, spec):
+  def form(self, spec: Spec) -> str:
     """The name of a score for images of this Spec, to be formatted with its usual name, as `FeatureSpace.form`."""
     raise NotImplementedError
 
-  def scores(self, spec, family):
+  def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
     """Names of the numbers that rank models."""
     del family
     form = self.form(spec)
@@ -145,7 +150,7 @@ class FeatureScores(Evaluator):
     return (*(f'{form.format(name)}@{self.num_generated}' for name in usual),
             *([f'{form.format("fid")}@infinity'] if 'extrapolation' in self.further else []))
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: scores by the names of `FeatureSpace.named`, a plain warning where images are few, and the receipt.
 
     Images are generated for labels as frequent as the real images', part by part; the memory does not grow with their
@@ -188,7 +193,7 @@ class FeatureScores(Evaluator):
   def _warnings(self):
     return set()
 
-  def space(self, splits):
+  def space(self, splits: Splits) -> FeatureSpace:
     """The FeatureSpace that these images are measured in."""
     raise NotImplementedError
 
@@ -226,7 +231,7 @@ class InceptionFeatures(FeatureScores):
 
   name = 'inception_features'
 
-  def stand_ins(self):
+  def stand_ins(self) -> dict[str, Evaluator]:
     """Evaluators {name: evaluator} that replace this one because its weights are missing; prints how to get them."""
     path = expanded(self.weights or feature_spaces.default_weights())
     if not self.instead or path.exists():
@@ -237,16 +242,16 @@ class InceptionFeatures(FeatureScores):
     shared['further'] = tuple(score for score in self.further if score != 'inception_score')
     return {name: PROXIES[name](**shared) for name in self.instead}
 
-  def check_network(self, spec):
+  def check_network(self, spec: Spec) -> None:
     if spec.image_shape[2] not in (1, 3):
       raise UserError(f'config.evaluators.{self.name}: images have {spec.image_shape[2]} channels; the Inception takes '
                       '1 or 3; remove the evaluator')
     self._loaded_space()
 
-  def form(self, spec):
+  def form(self, spec: Spec) -> str:
     return self._loaded_space().form
 
-  def space(self, splits):
+  def space(self, splits: Splits) -> FeatureSpace:
     return self._loaded_space()
 
   def _loaded_space(self):
@@ -261,13 +266,13 @@ class ClassifierFeatures(FeatureScores):
 
   name = 'classifier_features'
 
-  def check_network(self, spec):
+  def check_network(self, spec: Spec) -> None:
     proxy_classifier.check(spec, self.name)
 
-  def form(self, spec):
+  def form(self, spec: Spec) -> str:
     return feature_spaces.form_of_classifier(spec)
 
-  def space(self, splits):
+  def space(self, splits: Splits) -> FeatureSpace:
     return feature_spaces.classifier_space(splits.train, splits.cache_dir)
 
 
@@ -278,17 +283,17 @@ class RandomFeatures(FeatureScores):
   name = 'random_features'
   has_logits = False
 
-  def form(self, spec):
+  def form(self, spec: Spec) -> str:
     return feature_spaces.form_of_proxy('random')
 
-  def space(self, splits):
+  def space(self, splits: Splits) -> FeatureSpace:
     return feature_spaces.random_space(splits.train.spec.image_shape)
 
 
 PROXIES = {evaluator.name: evaluator for evaluator in (ClassifierFeatures, RandomFeatures)}
 
 
-def labels_like(labels, count):
+def labels_like(labels: HostLabels, count: int) -> HostLabels:
   """`count` labels, int32, each as frequent as among `labels` [N] as can be, in an order that mixes them."""
   return np.resize(np.random.default_rng(_LABEL_SEED).permutation(labels), count)
 

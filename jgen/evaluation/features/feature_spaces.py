@@ -5,22 +5,27 @@ network gives a `proxy_fid[...]`: the name of a number says what it is, wherever
 """
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 from jgen.data import cache
+from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError
 from jgen.evaluation.features import proxy_classifier
 from jgen.evaluation.features.extractor import Extractor, inception_extractor
 from jgen.images import to_float
 from jgen.networks.inception import network as inception
+from jgen.networks.inception import weights as inception_weights
 from jgen.networks.inception.weights import digest
 from jgen.networks.small_classifier import SmallClassifier, initial
+from jgen.shapes import Shape
 
 _INCEPTION_BATCH, _SMALL_BATCH = 32, 128   # images on one device; no score depends on it beyond rounding
 _RANDOM_SEED = 0
 _NATIVE = 'native'                      # the protocol of the small networks: images at their own size, in [-1, 1]
 
 
-def default_weights():
+def default_weights() -> Path:
   """Where `python launch.py --mode=weights` puts the converted Inception: in the folder of the data cache."""
   return cache.root_of() / 'inception.npz'
 
@@ -38,17 +43,17 @@ class FeatureSpace:
   protocol: str
   facts: dict = dataclasses.field(default_factory=dict)   # numbers that are stored beside the scores
 
-  def named(self, score, count, part=''):
+  def named(self, score: str, count: int, part: str = '') -> str:
     """The name under which a score of `count` images is stored: 'fid@10000', 'proxy_kid[random]_low@500'."""
     return f'{self.form.format(score)}{part}@{count}'
 
-  def receipt(self):
+  def receipt(self) -> dict[str, Any]:
     """The fields of a receipt that are this space's."""
     return {'extractor': self.network, 'extractor_sha256': self.sha256, 'features': self.features,
             'protocol': self.protocol}
 
 
-def inception_space(weights, protocol, with_logits=False):
+def inception_space(weights: inception_weights.Weights, protocol: str, with_logits: bool = False) -> FeatureSpace:
   """The FeatureSpace of `inception_weights.Weights`, as deep as they reach; logits cost time, and only some scores ask.
 
   Raises UserError where the weights end before 768 features, or before the logits that are asked for.
@@ -63,24 +68,24 @@ def inception_space(weights, protocol, with_logits=False):
                       'unbiased_logits' if with_logits else '', 'inception', form, weights.sha256, protocol)
 
 
-def random_space(image_shape):
+def random_space(image_shape: Shape) -> FeatureSpace:
   """The FeatureSpace of a network that nobody trained, the same for all runs on images of this shape (H, W, C)."""
   network = SmallClassifier(1)
   return _small_space(network, initial(network, image_shape, _RANDOM_SEED), 'random')
 
 
-def classifier_space(dataset, cache_dir):
+def classifier_space(dataset: Dataset, cache_dir: Path | None) -> FeatureSpace:
   """The FeatureSpace of a classifier of this data set's labels, trained now unless it is in the cache."""
   network, params, accuracy = proxy_classifier.trained(dataset, cache_dir)
   return _small_space(network, params, _classifier_name(dataset.spec), 'logits', {'classifier_accuracy': accuracy})
 
 
-def form_of_classifier(spec):
+def form_of_classifier(spec: Spec) -> str:
   """The `form` of `classifier_space` for a data set of this Spec."""
   return form_of_proxy(_classifier_name(spec))
 
 
-def form_of_proxy(network):
+def form_of_proxy(network: str) -> str:
   """The `form` of the FeatureSpace of a network that is not the Inception."""
   return f'proxy_{{}}[{network}]'
 

@@ -8,9 +8,11 @@ are their own factor, up to centring.
 
 import dataclasses
 
+from jaxtyping import Float
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.evaluation.features.moments import Moments
 
 MIN_COUNT = 2
 FEW = 10_000                            # below it a distance is far above that of many, and says so
@@ -27,7 +29,7 @@ class Gaussian:
   factor: np.ndarray                    # float64 [R, F], R at most F; covariance = factor^T factor
 
 
-def of_features(features):
+def of_features(features: Float[np.ndarray, 'N F']) -> Gaussian:
   """The Gaussian with the mean and covariance of features [N, F]; exact and cheap where N is below F.
 
   Raises UserError on fewer than 2 features, or where one is not a number.
@@ -40,7 +42,7 @@ def of_features(features):
   return Gaussian(len(features), mean, factor)
 
 
-def of_moments(moments):
+def of_moments(moments: Moments) -> Gaussian:
   """The Gaussian of `jgen.evaluation.features.moments.Moments`. Raises UserError as `of_features` does."""
   if moments.count < MIN_COUNT:
     raise UserError(f'a Frechet distance needs {MIN_COUNT} images at least; there are {moments.count}')
@@ -49,7 +51,7 @@ def of_moments(moments):
   return Gaussian(moments.count, moments.mean, _factor(moments.covariance))
 
 
-def distance(first, second):
+def distance(first: Gaussian, second: Gaussian) -> float:
   """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)): Dowson and Landau 1982; Heusel et al. 2017, eq. 6; not below 0."""
   if first.mean.shape != second.mean.shape:
     raise UserError(f'features have {len(first.mean)} and {len(second.mean)} dimensions; expected the same')
@@ -58,7 +60,7 @@ def distance(first, second):
   return max(float(squares - 2 * overlap), 0.)
 
 
-def extrapolated(features, reference, seed):
+def extrapolated(features: Float[np.ndarray, 'N F'], reference: Gaussian, seed: int) -> float:
   """The distance to the Gaussian `reference` at infinitely many features: Chong and Forsyth 2020.
 
   The distance falls with 1 / N; the line through it at 15 sizes, of features drawn at random, is read at 0. The
@@ -82,7 +84,7 @@ def extrapolated(features, reference, seed):
   return float(np.polynomial.Polynomial.fit(1 / sizes, distances, 1)(0))
 
 
-def warning(count):
+def warning(count: int) -> str:
   """A plain line on a distance of `count` images, '' where there are enough."""
   if count >= FEW:
     return ''

@@ -1,12 +1,13 @@
 """The Inception Score: Salimans et al. 2016."""
 
+from jaxtyping import Float
 import numpy as np
 from scipy.special import log_softmax
 
 from jgen.errors import UserError
 
 
-def inception_score(logits, seed, num_splits=10):
+def inception_score(logits: Float[np.ndarray, 'N Y'], seed: int, num_splits: int = 10) -> tuple[float, float]:
   """Mean and standard deviation over the splits of exp(mean KL(p(y | x) || p(y))), each from 1 to the classes.
 
   Args:

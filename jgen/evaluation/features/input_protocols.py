@@ -9,6 +9,7 @@ The names are those of `PROTOCOLS`:
 
 from collections.abc import Callable
 import dataclasses
+from typing import Any
 
 from jax import lax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ class Protocol:
   on_device: Callable                   # (that array, size=) -> what the network sees; can be compiled
 
 
-def colored(images):
+def colored(images: Any) -> Any:
   """Images [n, H, W, 3] of [n, H, W, C]: grey is given to all three channels.
 
   Raises UserError if C is not 1 or 3.

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from jaxtyping import Float
 import numpy as np
 from scipy import stats
 
@@ -21,7 +22,7 @@ class Estimate:
   block_size: int
 
 
-def squared_mmd(first, second):
+def squared_mmd(first: Float[np.ndarray, 'M F'], second: Float[np.ndarray, 'N F']) -> float:
   """Unbiased squared maximum mean discrepancy of features [M, F] and [N, F]; can be below 0.
 
   The kernel is (x . y / F + 1)^3; Gretton et al. 2012, eq. 3; Binkowski et al. 2018, sec. 4.
@@ -39,7 +40,8 @@ def _kernel(first, second):
   return (first @ second.T / first.shape[1] + 1)**3
 
 
-def estimate(first, second, seed, block_size=1_000):
+def estimate(first: Float[np.ndarray, 'M F'], second: Float[np.ndarray, 'N F'], seed: int,
+             block_size: int = 1_000) -> Estimate:
   """The squared MMD of features [M, F] and [N, F] as an `Estimate`.
 
   Both sets are shuffled and cut into blocks that share no image, so that the blocks' values are independent and

@@ -1,10 +1,12 @@
 """Mean and covariance of features that come batch by batch, whatever the size of the batches."""
 
 import dataclasses
+from typing import Any
 
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 import numpy as np
 
 
@@ -17,11 +19,11 @@ class Moments:
   scatter: np.ndarray                   # [F, F]: sum over the features of the outer product of what is off the mean
 
   @property
-  def covariance(self):
+  def covariance(self) -> Float[np.ndarray, 'F F']:
     """[F, F], divided by N - 1, as numpy.cov and every FID do."""
     return self.scatter / (self.count - 1)
 
-  def __add__(self, other):
+  def __add__(self, other: 'Moments') -> 'Moments':
     """Moments of both sets together: Chan, Golub and LeVeque 1979, eq. 2.1, for vectors."""
     if not other.count:
       return self
@@ -31,12 +33,12 @@ class Moments:
     return Moments(count, self.mean + step * (other.count / count), self.scatter + other.scatter + between)
 
 
-def none(size):
+def none(size: int) -> Moments:
   """Moments of no features of `size` F."""
   return Moments(0, np.zeros(size), np.zeros((size, size)))
 
 
-def of_features(features):
+def of_features(features: Float[np.ndarray, 'N F']) -> Moments:
   """Moments of features [N, F] that are all on the host."""
   features = np.asarray(features, np.float64)
   mean = features.mean(axis=0)
@@ -44,7 +46,7 @@ def of_features(features):
   return Moments(len(features), mean, centred.T @ centred)
 
 
-def of_batch(features, mask):
+def of_batch(features: Float[Array, 'B F'], mask: Float[Array, ' B']) -> dict[str, Array]:
   """What the device computes of one batch, for `collect`, in float32.
 
   {'count': [], 'centre': [F], near the mean, 'off': [F], the sum of what is off the centre, 'scatter': [F, F],
@@ -65,7 +67,7 @@ def of_batch(features, mask):
   return {'count': count, 'centre': centre, 'off': centred.sum(axis=0), 'scatter': scatter}
 
 
-def collect(total, batch):
+def collect(total: Moments, batch: Any) -> Moments:
   """The Moments `total` and those of `of_batch`'s result, which may have any leading axes, one entry a device."""
   batch = jax.tree.map(lambda x: np.asarray(x, np.float64), batch)
   size = batch['centre'].shape[-1]

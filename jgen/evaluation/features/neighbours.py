@@ -3,19 +3,21 @@
 A distance is the root mean square of the differences of all pixels and channels, images being in [-1, 1]: 0 to 2.
 """
 
+from jaxtyping import Float, UInt8
 import numpy as np
 
 _CHUNK_BYTES = 2**26                    # of the images that are floats at one time
 
 
-def distances(first, second):
+def distances(first: UInt8[np.ndarray, 'n H W C'], second: UInt8[np.ndarray, 'm H W C']) -> Float[np.ndarray, 'n m']:
   """Those of all uint8 images [n, H, W, C] to all [m, H, W, C], float64 [n, m]; for as many as fit into memory."""
   first, second = (_flat(images, np.float64) for images in (first, second))
   squares = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1) - 2 * first @ second.T
   return np.sqrt(np.maximum(squares, 0) / first.shape[1])
 
 
-def nearest(images, among, k, left_out=None):
+def nearest(images: UInt8[np.ndarray, 'n H W C'], among: UInt8[np.ndarray, 'N H W C'], k: int,
+            left_out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
   """The k nearest of the uint8 images `among` [N, H, W, C], which may be more than memory holds, to each of `images`.
 
   Args:

@@ -3,6 +3,7 @@
 Distances are Euclidean, in float64, and only rows of them that fit into a few megabytes are in memory at once.
 """
 
+from jaxtyping import Float
 import numpy as np
 
 from jgen.errors import UserError
@@ -10,7 +11,8 @@ from jgen.errors import UserError
 _TILE = 2**22                           # distances in memory at one time: 32 MB
 
 
-def precision_recall(real, generated, k=3):
+def precision_recall(real: Float[np.ndarray, 'M F'], generated: Float[np.ndarray, 'N F'],
+                     k: int = 3) -> dict[str, float]:
   """{'precision', 'recall'}: Kynkaanniemi et al. 2019, eq. 2.
 
   Precision is the share of generated features [N, F] in a ball around some real one [M, F] that reaches to its
@@ -22,7 +24,8 @@ def precision_recall(real, generated, k=3):
           'recall': float(_held(real, generated, radii(generated, k), np.less_equal)[1].mean())}
 
 
-def density_coverage(real, generated, k=5):
+def density_coverage(real: Float[np.ndarray, 'M F'], generated: Float[np.ndarray, 'N F'],
+                     k: int = 5) -> dict[str, float]:
   """{'density', 'coverage'}: Naeem et al. 2020, eq. 3 and 4, as the authors' package `prdc` computes them.
 
   A ball reaches to the k-th nearest real neighbour, which it does not include: two equal sets have density 1. Density
@@ -35,7 +38,7 @@ def density_coverage(real, generated, k=5):
   return {'density': total / (k * len(generated)), 'coverage': float(covered.mean())}
 
 
-def radii(features, k):
+def radii(features: Float[np.ndarray, 'N F'], k: int) -> Float[np.ndarray, ' N']:
   """Distance from each feature [N, F] to its k-th nearest other one, float64 [N].
 
   Raises UserError where there is no k-th neighbour.

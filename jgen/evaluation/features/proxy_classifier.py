@@ -1,9 +1,13 @@
 """The classifier behind a proxy distance: trained here, on the data set's own labels, the same way every time."""
 
+from pathlib import Path
+from typing import Any
+
 import jax
 import numpy as np
 import optax
 
+from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError
 from jgen.evaluation.features.stored import cached
 from jgen.evaluation.shared import spread
@@ -18,14 +22,15 @@ _HELD_OUT = 5             # one in so many tests the classifier
 _BATCH, _STEPS, _LEARNING_RATE = 64, 1_000, 2e-3   # Adam's, falling to 0 along a cosine
 
 
-def check(spec, name):
+def check(spec: Spec, name: str) -> None:
   """Raises UserError where the data set has no classes for the evaluator `name`."""
   if spec.num_classes < 2:
     raise UserError(f"config.evaluators.{name}: data set '{spec.name}' has no labels to learn features from; at least "
                     '2 classes are needed; take labelled images or random_features')
 
 
-def trained(dataset, cache_dir):
+def trained(dataset: Dataset,
+            cache_dir: Path | None) -> tuple[SmallClassifier, dict[str, dict[str, np.ndarray]], float]:
   """(SmallClassifier, its parameters, accuracy in [0, 1] on images that it was not trained on).
 
   Trained once for a data set and kept in the data cache: training again elsewhere gives other roundings, so another
@@ -43,7 +48,7 @@ def trained(dataset, cache_dir):
   arrays = cached(cache_dir, f'classifier-{dataset.spec.name}', receipt,
                   lambda: _trained(network, images, labels))
   accuracy = float(arrays.pop('accuracy'))
-  params = {}
+  params: dict[str, dict[str, np.ndarray]] = {}
   for key, array in arrays.items():
     layer, kind = key.split('/')
     params.setdefault(layer, {})[kind] = array
@@ -61,7 +66,7 @@ def _trained(network, images, labels):
   return arrays | {'accuracy': np.array(right.mean())}
 
 
-def scaled(params, size):
+def scaled(params: dict[str, Any], size: Any) -> dict[str, Any]:
   """The parameters of the same classifier with features divided by `size`: a ReLU lets a positive factor through."""
   last = max(name for name in params if name != 'logits')
   return params | {last: {kind: leaf / size for kind, leaf in params[last].items()},

@@ -1,11 +1,15 @@
 """What is to be known of the real images before generated ones are scored against them; computed once, then cached."""
 
 import dataclasses
+from pathlib import Path
 
+from jaxtyping import Integer
 import numpy as np
 
+from jgen.data.spec import Dataset
 from jgen.errors import UserError
 from jgen.evaluation.features import frechet
+from jgen.evaluation.features.feature_spaces import FeatureSpace
 from jgen.evaluation.features.stored import cached
 from jgen.evaluation.shared import spread
 from jgen.run.receipt import digest_of
@@ -23,12 +27,13 @@ class Reference:
   receipt: dict
 
   @property
-  def variance(self):
+  def variance(self) -> float:
     """Sum of the features' variances."""
     return float(np.square(self.gaussian.factor).sum())
 
 
-def reference(space, dataset, split, num_real, num_kept, cache_dir):
+def reference(space: FeatureSpace, dataset: Dataset, split: str, num_real: int, num_kept: int,
+              cache_dir: Path | None) -> Reference:
   """The Reference of a data set in a FeatureSpace.
 
   Args:
@@ -56,7 +61,7 @@ def reference(space, dataset, split, num_real, num_kept, cache_dir):
   return found
 
 
-def evenly(count, total):
+def evenly(count: int, total: int) -> Integer[np.ndarray, ' n']:
   """Rising places of `count` of `total` images, evenly spread; all where there are fewer."""
   return np.linspace(0, total - 1, min(count, total)).astype(int)
 

@@ -1,7 +1,10 @@
 """Arrays that take long to compute and depend on little: computed once, kept in the data cache with their receipt."""
 
+from collections.abc import Callable, Mapping
 import hashlib
 import json
+from pathlib import Path
+from typing import Any
 import zipfile
 
 import numpy as np
@@ -12,7 +15,8 @@ from jgen.host import terminal
 _FOLDER, _RECEIPT = 'evaluation', 'receipt'
 
 
-def cached(cache_dir, kind, receipt, make):
+def cached(cache_dir: Path | None, kind: str, receipt: Mapping[str, Any],
+           make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
   """The arrays {name: array} stored with this very receipt; else those of `make()`, stored for the next time.
 
   A file is there whole or not at all. A damaged file is recomputed, with a notice; so is one that cannot be written.
@@ -51,6 +55,6 @@ def _read(path, text):
 def _write(path, text, arrays):
   try:
     with replacing(path) as temporary, open(temporary, 'wb') as file:
-      np.savez(file, **arrays, **{_RECEIPT: np.array(text)})
+      np.savez(file, allow_pickle=False, **arrays, **{_RECEIPT: np.array(text)})
   except OSError as error:
     terminal.warn(f'{path} cannot be written ({error.strerror or error}); it will be computed again')

@@ -2,12 +2,16 @@
 
 import dataclasses
 
+from jaxtyping import UInt8
 import numpy as np
 
+from jgen.data.spec import Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
+from jgen.families.base import Family
 from jgen.keys import key
+from jgen.model import Model
 from jgen.report.fonts import legible
 from jgen.report.grids import Grid, rows_that_fit, spread
 
@@ -18,13 +22,13 @@ class AttributePairs(Evaluator):
 
   num_pairs: int = key(10, 'columns: latents, each drawn with every label', at_least=1)
 
-  def check(self, spec, family):
+  def check(self, spec: Spec, family: Family) -> None:
     """Raises UserError where the model heeds no label."""
     if family.num_classes < 2:
       raise UserError('config.evaluators.attribute_pairs: the model is not told which of two classes or more to draw; '
                       'make it conditional or remove the evaluator')
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: the picture, and how much the label changes beside the latents.
 
     `change_by_label` and `change_by_latents` are root mean squares, in [-1, 1], of what differs from the mean image of
@@ -34,7 +38,7 @@ class AttributePairs(Evaluator):
     # The latents follow the seed and an image's place in a call, so each label has a call of its own.
     labels = spread(spec.num_classes, rows_that_fit(*spec.image_shape[:2]))   # of thousands some
     images = np.stack([model.sample(np.full(self.num_pairs, label), seed) for label in labels])
-    names = legible(spec.label_names or range(spec.num_classes))
+    names = legible(spec.label_names or list(map(str, range(spec.num_classes))))
     told = f' ({len(labels)} of {spec.num_classes} classes)' if len(labels) < spec.num_classes else ''
     return Measured(
         {'change_by_label': change(images, axis=0), 'change_by_latents': change(images, axis=1)},
@@ -42,7 +46,7 @@ class AttributePairs(Evaluator):
                                  tuple(names[label] for label in labels), f'each column: the same latents{told}')})
 
 
-def change(images, axis):
+def change(images: UInt8[np.ndarray, 'rows columns H W C'], axis: int) -> float:
   """Root mean square, in [-1, 1], of what differs along an axis of uint8 images [rows, columns, H, W, C]."""
   pixels = images.astype(np.float64) / 127.5
   return float(np.sqrt(np.square(pixels - pixels.mean(axis=axis, keepdims=True)).mean()))

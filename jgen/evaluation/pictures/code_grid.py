@@ -1,14 +1,20 @@
 """What each code of a model that was given codes does to an image."""
 
+from collections.abc import Sequence
 import dataclasses
+from typing import Any
 
+from jaxtyping import Float, UInt8
 import numpy as np
 
+from jgen.data.spec import Splits
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.pictures.attribute_pairs import change
 from jgen.families.contracts import SamplesCodes
 from jgen.keys import key
+from jgen.losses.information import LatentCodes
+from jgen.model import Model
 from jgen.report.grids import Grid
 
 _DRAW_SEED = 0            # the same values of the other codes at every step, so that pictures compare
@@ -24,7 +30,7 @@ class CodeGrid(Evaluator):
 
   needs = (SamplesCodes,)
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: the pictures, and how much each code changes.
 
     `change_by_code` is a root mean square, in [-1, 1], of what differs from the mean image of a row, code by code.
@@ -41,10 +47,11 @@ class CodeGrid(Evaluator):
             title=f'{kind} code {number} from {values[0]:g} to {values[-1]:g}; in a row all else stays')
     return Measured({'change_by_code': changes}, grids)
 
-  def varied(self, model, numbers, values, seed):
+  def varied(self, model: Model, numbers: Sequence[int], values: Any,
+             seed: int) -> UInt8[np.ndarray, 'codes rows values H W C']:
     """Images [codes, rows, values, H, W, C]: in each row the code of that number takes these values."""
     if not numbers:
-      return []
+      return np.zeros((0, 0, 0, 0, 0, 0), np.uint8)
     rows = np.tile(random_codes(model.family.latent_codes, self.num_rows), (len(numbers), 1, 1))
     columns = []
     for value in values:
@@ -56,7 +63,7 @@ class CodeGrid(Evaluator):
     return images.reshape(len(numbers), self.num_rows, *images.shape[1:])
 
 
-def random_codes(codes, count):
+def random_codes(codes: LatentCodes, count: int) -> Float[np.ndarray, 'count _']:
   """Codes float32 [count, M + N] of `LatentCodes`, drawn from their prior, the same at every call."""
   rng = np.random.default_rng(_DRAW_SEED)
   categorical = rng.integers(0, codes.values, (count, codes.categorical)) if codes.categorical else np.zeros((count, 0))

@@ -4,12 +4,14 @@ import dataclasses
 
 import numpy as np
 
+from jgen.data.spec import Splits
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, spread
 from jgen.families.contracts import Decodes, Encodes
 from jgen.keys import key
+from jgen.model import Model
 from jgen.report.grids import Grid
 from jgen.trained.latents import on_lines
 
@@ -24,22 +26,22 @@ class Interpolations(Evaluator):
   needs = (Encodes, Decodes)
   needs_test = True
 
-  def check_data(self, splits):
+  def check_data(self, splits: Splits) -> None:
     """Raises UserError where there are not two test images for each pair."""
-    count = len(splits.test.images)
+    count = len(splits.held_out.images)
     if count < 2 * self.num_pairs:
       raise UserError(f'config.evaluators.interpolations.num_pairs is {self.num_pairs}, of two test images each, but '
                       f'there are {count:,}; set {count // 2} or fewer, or name more config.data.test_splits')
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: the picture, and the numbers of the test images that it joins.
 
     A row is: original, blank, `num_steps` decoded images of which the ends are reconstructions, blank, original.
     """
-    first, last = spread(2 * self.num_pairs, splits.test).reshape(2, self.num_pairs)
-    originals = splits.test.images[first], splits.test.images[last]
-    means = [model.encode(images)[0] for images in originals]
-    decoded = model.decode(on_lines(*means, self.num_steps).reshape(-1, means[0].shape[1]))
+    first, last = spread(2 * self.num_pairs, splits.held_out).reshape(2, self.num_pairs)
+    originals = splits.held_out.images[first], splits.held_out.images[last]
+    start, end = (model.encode(images)[0] for images in originals)
+    decoded = model.decode(on_lines(start, end, self.num_steps).reshape(-1, start.shape[1]))
     decoded = decoded.reshape(self.num_pairs, self.num_steps, *decoded.shape[1:])
     blank = blanks(self.num_pairs, decoded.shape[2:])
     rows = np.concatenate([np.stack([originals[0], blank], axis=1), decoded,

@@ -4,10 +4,12 @@ import dataclasses
 
 import numpy as np
 
+from jgen.data.spec import Splits
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.families.contracts import SamplesLatents
 from jgen.keys import key
+from jgen.model import Model
 from jgen.report.fonts import legible
 from jgen.report.grids import Grid
 from jgen.trained.latents import on_arcs
@@ -26,12 +28,12 @@ class LatentInterpolations(Evaluator):
 
   needs = (SamplesLatents,)
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: the picture, and the classes of its rows, if any."""
     spec, num_classes = splits.train.spec, model.family.num_classes
     shape = (2, self.num_pairs, model.family.latent_size)
-    ends = np.random.default_rng(seed).standard_normal(shape, np.float32)
-    latents = on_arcs(*ends, self.num_steps)
+    first, last = np.random.default_rng(seed).standard_normal(shape, np.float32)
+    latents = on_arcs(first, last, self.num_steps)
     classes = np.arange(self.num_pairs) % max(1, num_classes)
     images = model.sample_at(latents.reshape(-1, shape[-1]), classes.repeat(self.num_steps), seed)
     shown = legible(spec.label_names)

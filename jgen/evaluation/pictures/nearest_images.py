@@ -4,12 +4,15 @@ import dataclasses
 
 import numpy as np
 
+from jgen.data.spec import Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.features.neighbours import nearest
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, check_at_least, spread
+from jgen.families.base import Family
 from jgen.keys import key
+from jgen.model import Model
 from jgen.report.grids import Grid
 
 
@@ -22,17 +25,17 @@ class NearestImages(Evaluator):
   num_generated: int = key(100, 'samples that are compared with all training images', at_least=1)
   num_real: int = key(100, 'real images that are compared, of the test images if there are any', at_least=1)
 
-  def check(self, spec, family):
+  def check(self, spec: Spec, family: Family) -> None:
     """Raises UserError where fewer samples are measured than are shown."""
     check_at_least('nearest_images', self, num_generated=self.num_rows)
 
-  def check_data(self, splits):
+  def check_data(self, splits: Splits) -> None:
     """Raises UserError where there are no more training images than neighbours are asked for."""
     if len(splits.train.images) <= self.num_neighbours:
       raise UserError(f'config.evaluators.nearest_images.num_neighbours is {self.num_neighbours}; there are '
                       f'{len(splits.train.images)} training images, set less')
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: the picture, and distances as in `jgen.evaluation.features.neighbours`, medians over images.
 
     `ratio` is the distance from samples to their nearest training images over that from real images to theirs: about 1

@@ -4,12 +4,15 @@ import dataclasses
 
 import numpy as np
 
+from jgen.data.spec import Splits
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, spread
 from jgen.families.contracts import Reconstructs
 from jgen.keys import key
+from jgen.model import Model
 from jgen.report.grids import Grid
+from jgen.shapes import Pixels
 
 _COLUMNS = 10             # images side by side, at most
 
@@ -23,10 +26,10 @@ class Reconstructions(Evaluator):
   needs = (Reconstructs,)
   needs_test = True
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: the picture, and the mean squared errors of its images, per pixel and channel in [-1, 1]."""
-    indices = spread(self.num_images, splits.test)
-    originals = splits.test.images[indices]
+    indices = spread(self.num_images, splits.held_out)
+    originals = splits.held_out.images[indices]
     reconstructions = model.reconstruct(originals)
     errors = np.square((originals.astype(np.float64) - reconstructions) / 127.5).mean(axis=(1, 2, 3))
     return Measured(
@@ -34,7 +37,7 @@ class Reconstructions(Evaluator):
         {'reconstructions': alternating(originals, reconstructions)})
 
 
-def alternating(originals, reconstructions):
+def alternating(originals: Pixels, reconstructions: Pixels) -> Grid:
   """The Grid whose rows are the originals' and the reconstructions' in turn; the last two may end in blanks."""
   columns = min(len(originals), _COLUMNS)
   filling = blanks(-len(originals) % columns, originals.shape[1:])

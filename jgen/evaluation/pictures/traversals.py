@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from jgen.data.spec import Splits
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
@@ -11,6 +12,7 @@ from jgen.evaluation.shared import spread
 from jgen.families.contracts import Decodes, Encodes
 from jgen.keys import key
 from jgen.losses.regularizers import kl_per_latent
+from jgen.model import Model
 from jgen.report.grids import Grid
 from jgen.trained.latents import traversed
 
@@ -28,23 +30,23 @@ class Traversals(Evaluator):
   needs = (Encodes, Decodes)
   needs_test = True
 
-  def check_data(self, splits):
+  def check_data(self, splits: Splits) -> None:
     """Raises UserError where there is no test image of the number `image`."""
-    count = len(splits.test.images)
+    count = len(splits.held_out.images)
     if self.image >= count:
       raise UserError(f'config.evaluators.traversals.image is {self.image}, but there are {count:,} test images, '
                       f'0 to {count - 1}; set one of these, or -1 for latents of 0')
 
-  def measure(self, model, splits, seed):
+  def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: the picture, and the latents shown, by falling KL: those with the most of it, or all if Z is smaller.
 
     Their KL from the prior is in nats, a mean over `num_test_images` images of the test split.
     """
-    indices = spread(self.num_images, splits.test)
-    kl = np.asarray(kl_per_latent(*model.encode(splits.test.images[indices]))).mean(axis=0, dtype=np.float64)
+    indices = spread(self.num_images, splits.held_out)
+    kl = np.asarray(kl_per_latent(*model.encode(splits.held_out.images[indices]))).mean(axis=0, dtype=np.float64)
     shown = np.argsort(-kl, kind='stable')[:self.num_latents]
     values = np.linspace(-self.span, self.span, self.num_values)
-    latents = traversed(self._start(model, splits.test, len(kl)), shown, values)
+    latents = traversed(self._start(model, splits.held_out, len(kl)), shown, values)
     grid = Grid(model.decode(latents), self.num_values, tuple(f'z{latent}  KL {kl[latent]:.3g}' for latent in shown),
                 f'from {-self.span:g} to {self.span:g} standard deviations of the prior; KL in nats')
     return Measured(

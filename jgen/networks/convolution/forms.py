@@ -3,13 +3,18 @@
 Shapes are those of `jgen.networks.convolution.layers`: x [B, H, W, Ci], y [B, h, w, Co], kernel [k, k, Ci, Co].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import functools
 from typing import NamedTuple
 
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jgen.shapes import ConvInput, ConvOutput, Kernel
+
+Edges = tuple[tuple[int, int], tuple[int, int]]   # ((top, bottom), (left, right))
 
 NARROW = 16                       # channels from which on XLA's convolutions are fast on a CPU
 _FEW, _SEGMENT = 8, 4             # channels below which it is slow to gather them; pixels that are taken together then
@@ -26,7 +31,7 @@ class Geometry(NamedTuple):
   width: int
 
   @property
-  def sides(self):
+  def sides(self) -> tuple[int, ...]:
     """(h, w) of y, the smaller image."""
     return tuple((side + 2 * self.padding - self.kernel_size) // self.stride + 1 for side in (self.height, self.width))
 
@@ -40,7 +45,7 @@ class Form(NamedTuple):
 
 
 @functools.cache
-def plain_form(geometry):
+def plain_form(geometry: Geometry) -> Form:
   """XLA's own convolution and its own transposes."""
   convolve = functools.partial(xla_convolve, geometry)
   size = geometry.kernel_size
@@ -56,12 +61,12 @@ def plain_form(geometry):
 
 
 @functools.cache
-def portable_form(geometry):
+def portable_form(geometry: Geometry) -> Form:
   """As `plain_form`, its transpose written as a convolution of dilated images: other programs read only that."""
   return plain_form(geometry)._replace(transpose_convolve=functools.partial(dilated_convolve, geometry))
 
 
-def dilated_convolve(geometry, y, kernel):
+def dilated_convolve(geometry: Geometry, y: ConvOutput, kernel: Kernel) -> ConvInput:
   """The transposed convolution as one of y with stride - 1 zeros between its pixels, with the kernel flipped."""
   size, stride, padding = geometry[:3]
   before = size - 1 - padding
@@ -72,30 +77,30 @@ def dilated_convolve(geometry, y, kernel):
       lhs_dilation=(stride, stride), dimension_numbers=_AXES)
 
 
-def transpose(linear, shape, cotangent):
+def transpose(linear: Callable[[Array], Array], shape: tuple[int, ...], cotangent: Array) -> Array:
   """The transpose, at `cotangent`, of a linear map whose argument has `shape`."""
   return jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, cotangent.dtype))(cotangent)[0]
 
 
 @functools.cache
-def phases_form(geometry):
+def phases_form(geometry: Geometry) -> Form:
   """Convolutions in all three maps, each with the order of axes that is fast on a CPU."""
   return Form(*(functools.partial(f, geometry) for f in (phases_convolve, phases_transpose, phases_kernel_gradient)))
 
 
-def xla_convolve(geometry, x, kernel):
+def xla_convolve(geometry: Geometry, x: ConvInput, kernel: Kernel) -> ConvOutput:
   strides, padding = (geometry.stride,) * 2, ((geometry.padding,) * 2,) * 2
   return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_AXES)
 
 
-def phases_convolve(geometry, x, kernel):
+def phases_convolve(geometry: Geometry, x: ConvInput, kernel: Kernel) -> ConvOutput:
   """XLA's, but that few channels come out in another way where the stride is 1."""
   if geometry.stride > 1:
     return xla_convolve(geometry, x, kernel)
   return unit_convolve(x, kernel, ((geometry.padding,) * 2,) * 2)
 
 
-def unit_convolve(x, kernel, edges):
+def unit_convolve(x: ConvInput, kernel: Float[Array, 'rows columns Ci Co'], edges: Edges) -> ConvOutput:
   """The convolution of stride 1 of x with ((top, bottom), (left, right)) rows and columns of zeros around it.
 
   XLA is slow on a CPU where few channels come out. The columns of the kernel are then channels of a convolution along
@@ -111,10 +116,10 @@ def unit_convolve(x, kernel, edges):
   parts = convolve(kernel.transpose(0, 2, 1, 3).reshape(rows, 1, inputs, -1))
   parts = parts.reshape(*parts.shape[:3], columns, outputs)
   width = parts.shape[2] - columns + 1
-  return sum(parts[:, :, i:i + width, i] for i in range(columns))
+  return jnp.asarray(sum(parts[:, :, i:i + width, i] for i in range(columns)))
 
 
-def segment_convolve(x, kernel, edges):
+def segment_convolve(x: ConvInput, kernel: Float[Array, 'rows columns Ci Co'], edges: Edges) -> ConvOutput:
   """The same where few channels come in, as colours: the pixels of a segment of a row, and their results, as channels.
 
   Half of the products are with zeros, and it is twice as fast for 3 channels to 16.
@@ -131,17 +136,17 @@ def segment_convolve(x, kernel, edges):
   return y.reshape(*y.shape[:2], -1, outputs)[:, :, :width]
 
 
-def phases_transpose(geometry, y, kernel):
+def phases_transpose(geometry: Geometry, y: ConvOutput, kernel: Kernel) -> ConvInput:
   """With stride s, the pixels at (s m + a, s n + b) are the phase (a, b): a convolution of y with its own taps."""
   stride, size = geometry.stride, max(geometry.kernel_size, geometry.stride)     # for every phase, a tap
   geometry, kernel = geometry._replace(kernel_size=size), fitted(kernel, (0, 0), (size, size), axis=0)
   rows, columns = -(-geometry.height // stride), -(-geometry.width // stride)
 
   def phase(a, b):
-    taps, edges = zip(_phase_taps(geometry, a, y.shape[1], rows), _phase_taps(geometry, b, y.shape[2], columns),
-                      strict=True)
-    taps = lax.rev(kernel[taps], (0, 1)).swapaxes(2, 3)
-    return unit_convolve(y, taps, edges)
+    of_rows, row_edges = _phase_taps(geometry, a, y.shape[1], rows)
+    of_columns, column_edges = _phase_taps(geometry, b, y.shape[2], columns)
+    taps = lax.rev(kernel[of_rows, of_columns], (0, 1)).swapaxes(2, 3)
+    return unit_convolve(y, taps, (row_edges, column_edges))
 
   phases = [jnp.stack([phase(a, b) for b in range(stride)], 3) for a in range(stride)]
   x = jnp.stack(phases, 2).reshape(len(y), rows * stride, columns * stride, -1)
@@ -160,13 +165,13 @@ def _phase_taps(geometry, offset, inputs, outputs):
   return slice(first, None, stride), (-farthest, outputs + nearest - inputs)
 
 
-def phases_kernel_gradient(geometry, x, y):
+def phases_kernel_gradient(geometry: Geometry, x: ConvInput, y: ConvOutput) -> Kernel:
   """A convolution, or for few channels of y and stride 1 a product of matrices, which is twice as fast there."""
   narrow = geometry.stride == 1 and y.shape[3] < NARROW
   return (product_kernel_gradient if narrow else xla_kernel_gradient)(geometry, x, y)
 
 
-def product_kernel_gradient(geometry, x, y):
+def product_kernel_gradient(geometry: Geometry, x: ConvInput, y: ConvOutput) -> Kernel:
   """With stride 1, one product of matrices: of each pixel of x with the k x k pixels of y that it serves."""
   size, _, padding, height, width = geometry
   edge = size - 1 - padding
@@ -176,7 +181,7 @@ def product_kernel_gradient(geometry, x, y):
   return lax.rev(kernel.reshape(-1, size, size, y.shape[3]).transpose(1, 2, 0, 3), (0, 1))
 
 
-def xla_kernel_gradient(geometry, x, y):
+def xla_kernel_gradient(geometry: Geometry, x: ConvInput, y: ConvOutput) -> Kernel:
   """A convolution of x with y, whose pixels stand `stride` apart; images are its channels, and channels its images.
 
   Written with XLA's usual order of axes: only at the top of a program, not in a loop, does XLA on a CPU bring other
@@ -191,12 +196,12 @@ def xla_kernel_gradient(geometry, x, y):
   return kernel.transpose(1, 2, 0, 3)
 
 
-def flat(a):
+def flat(a: Float[Array, '... C']) -> Float[Array, 'rows C']:
   """[..., C] -> [-1, C], a matrix."""
   return a.reshape(-1, a.shape[-1])
 
 
-def fitted(a, offsets, sides, axis=1):
+def fitted(a: Array, offsets: Sequence[int], sides: Sequence[int], axis: int = 1) -> Array:
   """Two axes from `axis` on moved by `offsets` and brought to the lengths `sides`: zeros come in, the rest is cut."""
   edges = [(0, 0, 0)] * a.ndim
   for i, (offset, side) in enumerate(zip(offsets, sides, strict=True), start=axis):

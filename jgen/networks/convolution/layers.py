@@ -13,7 +13,7 @@ made of what XLA does well on a CPU; `portable` is made of what other programs c
 decides. Parameters are the same in all; results differ by rounding.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import contextlib
 import contextvars
 import functools
@@ -29,9 +29,10 @@ from jgen.networks import products
 from jgen.networks.convolution import winograd
 from jgen.networks.convolution.forms import Form, Geometry, phases_form, plain_form, portable_form
 from jgen.networks.convolution.winograd import mixed_form, winograd_form
+from jgen.shapes import ConvInput, ConvOutput, Kernel
 
 
-def convolve(x, kernel, stride=2, padding=1):
+def convolve(x: ConvInput, kernel: Kernel, stride: int = 2, padding: int = 1) -> ConvOutput:
   """x [B, H, W, Ci], kernel [k, k, Ci, Co] -> [B, h, w, Co], h = (H + 2 padding - k) // stride + 1.
 
   PyTorch's conv2d, its weight being the kernel with axes [Co, Ci, k, k].
@@ -47,7 +48,8 @@ def convolve(x, kernel, stride=2, padding=1):
   return _convolve(_choose_form(geometry, channels), x, kernel)
 
 
-def transpose_convolve(y, kernel, stride=2, padding=1, output_padding=0):
+def transpose_convolve(y: ConvOutput, kernel: Kernel, stride: int = 2, padding: int = 1,
+                       output_padding: int = 0) -> ConvInput:
   """y [B, h, w, Co], kernel [k, k, Ci, Co] -> [B, H, W, Ci], H = stride (h - 1) + k - 2 padding + output_padding.
 
   PyTorch's conv_transpose2d, its weight being the kernel with axes [Co, Ci, k, k]; the transpose of `convolve`.
@@ -105,7 +107,7 @@ _PORTABLE = contextvars.ContextVar('portable', default=False)
 
 
 @contextlib.contextmanager
-def portable():
+def portable() -> Iterator[None]:
   """Within it, functions are traced with the form `portable`, whatever the backend and the environment."""
   token = _PORTABLE.set(True)
   try:
@@ -158,7 +160,7 @@ class Conv(nn.Module):
   kernel_norm: Callable | None = None   # axis of the outputs -> a layer that changes the kernel
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: ConvInput) -> ConvOutput:
     size = self.kernel_size
     kernel = self.param('kernel', self.kernel_init, (size, size, x.shape[-1], self.features))
     kernel = self.kernel_norm(axis=3)(kernel) if self.kernel_norm else kernel
@@ -183,7 +185,7 @@ class ConvTranspose(nn.Module):
   kernel_norm: Callable | None = None   # axis of the outputs -> a layer that changes the kernel
 
   @nn.compact
-  def __call__(self, y):
+  def __call__(self, y: ConvInput) -> ConvOutput:
     size = self.kernel_size
     kernel = self.param('kernel', self.kernel_init, (size, size, self.features, y.shape[-1]))
     kernel = self.kernel_norm(axis=2)(kernel) if self.kernel_norm else kernel

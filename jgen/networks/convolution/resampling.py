@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from flax import linen as nn
+from jaxtyping import Array, Float
 
 from jgen.networks.convolution.layers import Conv, ConvTranspose
 
@@ -15,7 +16,7 @@ class Resampling(nn.Module):
   kernel_init: Callable
   kernel_norm: Callable | None
 
-  def convolve(self, x, features):
+  def convolve(self, x: Float[Array, 'B H W Ci'], features: int) -> Float[Array, 'B H W features']:
     return Conv(features, kernel_size=3, stride=1, padding=1, use_bias=self.use_bias, kernel_init=self.kernel_init,
                 kernel_norm=self.kernel_norm, name='convolution')(x)
 
@@ -24,7 +25,7 @@ class PixelShuffle(Resampling):
   """[B, H, W, Ci] -> [B, 2H, 2W, features]: four values for each, laid out as a square (Shi et al. 2016)."""
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Float[Array, 'B H W Ci']) -> Float[Array, 'B h w features']:
     return pixel_shuffle(self.convolve(x, 4 * self.features))
 
 
@@ -32,7 +33,7 @@ class ResizeConvolution(Resampling):
   """[B, H, W, Ci] -> [B, 2H, 2W, features]: each pixel repeated as a square, then convolved (Odena et al. 2016)."""
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Float[Array, 'B H W Ci']) -> Float[Array, 'B h w features']:
     return self.convolve(x.repeat(2, axis=1).repeat(2, axis=2), self.features)
 
 
@@ -40,11 +41,11 @@ class PooledConvolution(Resampling):
   """[B, H, W, Ci] -> [B, H/2, W/2, features]: convolved, then the mean of each square of four pixels."""
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Float[Array, 'B H W Ci']) -> Float[Array, 'B h w features']:
     return nn.avg_pool(self.convolve(x, self.features), (2, 2), (2, 2))
 
 
-def pixel_shuffle(x):
+def pixel_shuffle(x: Float[Array, 'B H W Ci']) -> Float[Array, 'B h w C']:
   """[B, H, W, 4C] -> [B, 2H, 2W, C]; of 4 c + 2 i + j, c is the channel, i the row, j the column, as in PyTorch."""
   batch, height, width, channels = x.shape
   x = x.reshape(batch, height, width, channels // 4, 2, 2).transpose(0, 1, 4, 2, 5, 3)

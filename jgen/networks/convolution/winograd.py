@@ -15,16 +15,17 @@ import functools
 from jax import lax
 import jax.numpy as jnp
 
-from jgen.networks.convolution.forms import Form, fitted, flat, phases_form, transpose
+from jgen.networks.convolution.forms import Form, Geometry, fitted, flat, phases_form, transpose
+from jgen.shapes import ConvInput, ConvOutput, Kernel
 
 
-def serves(geometry):
+def serves(geometry: Geometry) -> bool:
   """Whether `winograd_form` can compute it."""
   return geometry.kernel_size in (2 * geometry.stride, 3 * geometry.stride)
 
 
 @functools.cache
-def winograd_form(geometry):
+def winograd_form(geometry: Geometry) -> Form:
   """The form whose other two maps are transposes of its `transpose_convolve`."""
   size = geometry.kernel_size
 
@@ -40,12 +41,12 @@ def winograd_form(geometry):
 
 
 @functools.cache
-def mixed_form(geometry):
+def mixed_form(geometry: Geometry) -> Form:
   """`phases_form` but for its transpose, for layers that are not deep."""
   return phases_form(geometry)._replace(transpose_convolve=functools.partial(transpose_convolve, geometry))
 
 
-def transpose_convolve(geometry, y, kernel):
+def transpose_convolve(geometry: Geometry, y: ConvOutput, kernel: Kernel) -> ConvInput:
   """y [B, h, w, Co], kernel [k, k, Ci, Co] -> x [B, H, W, Ci]."""
   stride = geometry.stride
   taps = geometry.kernel_size // stride

@@ -7,11 +7,13 @@ published PyTorch port. Batch normalisation (no scale, eps 1e-3) is folded into 
 """
 
 import dataclasses
+from typing import Any
 
 from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 import numpy as np
 
 IMAGE_SIZE = 299                        # pixels of a side that the network was trained on
@@ -32,17 +34,17 @@ class Unit:
 # Below, a list is a sequence of steps and a tuple is branches side by side, joined along the channels.
 
 
-def max_pool(x):
+def max_pool(x: Float[Array, 'B H W C']) -> Float[Array, 'B h w C']:
   """The largest of 3x3, every second pixel, no padding."""
   return nn.max_pool(x, (3, 3), (2, 2))
 
 
-def max_pool_same(x):
+def max_pool_same(x: Float[Array, 'B H W C']) -> Float[Array, 'B h w C']:
   """The largest of 3x3 around every pixel."""
   return nn.max_pool(x, (3, 3), padding='SAME')
 
 
-def average_pool(x):
+def average_pool(x: Float[Array, 'B H W C']) -> Float[Array, 'B h w C']:
   """The mean of 3x3 around every pixel; what lies outside the image is no part of it."""
   total = nn.pooling.pool(x, 0., lax.add, (3, 3), (1, 1), 'SAME')
   rows, columns = (_neighbours(side) for side in x.shape[1:3])
@@ -132,7 +134,7 @@ class Inception(nn.Module):
   depth: str
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Float[Array, 'B S S 3']) -> dict[str, Float[Array, 'B _']]:
     outputs = {}
     for name, steps in STAGES.items():
       x = _run(steps, x)
@@ -147,7 +149,7 @@ class Classifier(nn.Module):
   """Features [B, 2048] to (logits without bias [B, 1008], logits)."""
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Float[Array, 'B F']) -> tuple[Float[Array, 'B Y'], Float[Array, 'B Y']]:
     kernel = self.param('kernel', nn.initializers.lecun_normal(), (x.shape[-1], NUM_CLASSES))
     bias = self.param('bias', nn.initializers.zeros, (NUM_CLASSES,))
     unbiased = jnp.dot(x, kernel, precision=lax.Precision.HIGHEST)
@@ -169,7 +171,7 @@ def _run(step, x):
   return step(x)
 
 
-def units(step):
+def units(step: Any) -> list[Unit]:
   """The Units of a description or a list of them, in the order of the data."""
   match step:
     case list() | tuple():
@@ -179,13 +181,13 @@ def units(step):
   return []
 
 
-def parameter_names(depth):
+def parameter_names(depth: str) -> list[str]:
   """The names of the modules with parameters of an Inception of this depth, in the order of the data."""
   stages = list(STAGES)[:DEPTHS.index(depth) + 1]
   return [unit.name for stage in stages for unit in units(STAGES[stage])] + ['fc'] * (depth == 'logits')
 
 
-def parameter_shapes():
+def parameter_shapes() -> dict[str, dict[str, tuple[int, ...]]]:
   """{unit or 'fc': {'kernel': shape, 'bias': shape}} of the whole Inception."""
   image = jax.ShapeDtypeStruct((1, 107, 107, 3), jnp.float32)   # any size that survives the pools
   variables = jax.eval_shape(Inception('logits').init, jax.random.key(0), image)

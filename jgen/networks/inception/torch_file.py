@@ -59,7 +59,7 @@ class _Unpickler(pickle.Unpickler):
     return _Storage(key, dtype)
 
 
-def read_tensors(data, where):
+def read_tensors(data: bytes, where: object) -> dict[str, np.ndarray]:
   """{name: array} of the state dictionary in a file's bytes, in either of PyTorch's formats.
 
   Raises UserError, `where` named, if it is no such file, is damaged, or holds anything but tensors.

@@ -4,6 +4,7 @@ The published file is the PyTorch port of the network that TensorFlow's first FI
 https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth
 """
 
+from collections.abc import Mapping
 import dataclasses
 import hashlib
 from pathlib import Path
@@ -20,6 +21,7 @@ URL = ('https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/'
        'pt_inception-2015-12-05-6726825d.pth')
 PUBLISHED_SHA256 = '6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2'
 PUBLISHED_BYTES = 95_628_359
+Params = dict[str, dict[str, np.ndarray]]
 _EPS = 1e-3                             # of the batch normalisation
 _BRANCHES = ('tower', 'tower_1', 'tower_2')   # TensorFlow's names of the branches of more than one step
 FETCH = f'fetch it with: curl --fail -L -O {URL} && python launch.py --mode=weights {Path(URL).name}'
@@ -29,12 +31,12 @@ FETCH = f'fetch it with: curl --fail -L -O {URL} && python launch.py --mode=weig
 class Weights:
   """Parameters for `Inception(depth)`, with what a receipt says of them."""
 
-  params: dict                          # {unit or 'fc': {'kernel', 'bias': float32}}
+  params: Params                        # {unit or 'fc': {'kernel', 'bias': float32}}
   depth: str                            # one of inception.DEPTHS: as far as there are weights
   sha256: str                           # of names, shapes and values, whatever file they came from
 
 
-def load(path):
+def load(path: str | Path) -> Weights:
   """The Weights in a published `.pth`, in a `.npz` of `save`, or in a folder of `.dat` layers.
 
   Raises:
@@ -47,11 +49,11 @@ def load(path):
   return _weights(choose('evaluators.*.weights', kind, _READERS)(path), path)
 
 
-def save(weights, path):
+def save(weights: Weights, path: str | Path) -> None:
   """Writes a `.npz` that `load` reads, whole or not at all."""
   arrays = {f'{name}/{kind}': array for name, unit in weights.params.items() for kind, array in unit.items()}
   with replacing(path) as temporary, open(temporary, 'wb') as file:
-    np.savez(file, **arrays)
+    np.savez(file, allow_pickle=False, **arrays)
 
 
 def _weights(params, path):
@@ -68,14 +70,14 @@ def _weights(params, path):
   return Weights(params, served[-1], digest(params))
 
 
-def digest(params):
+def digest(params: Params) -> str:
   """sha256, in hexadecimal, of the parameters {unit: {'kernel', 'bias'}}."""
   hashed = hashlib.sha256()
   for name in sorted(params):
     for kind in sorted(params[name]):
       array = np.ascontiguousarray(params[name][kind], '<f4')
       hashed.update(f'{name}/{kind} {array.shape}\n'.encode())
-      hashed.update(array)
+      hashed.update(array.data)
   return hashed.hexdigest()
 
 
@@ -91,7 +93,7 @@ def _from_published(path):
   return from_state(read_tensors(data, path), path)
 
 
-def from_state(state, path):
+def from_state(state: Mapping[str, np.ndarray], path: str | Path) -> Params:
   """Parameters from a PyTorch state {key: array} with the published keys, batch normalisation folded in.
 
   Raises UserError, `path` named, if a key is missing.
@@ -115,7 +117,7 @@ def _folded(state, name):
 
 
 def _from_npz(path):
-  params = {}
+  params: dict[str, dict[str, np.ndarray]] = {}
   try:
     with np.load(path, allow_pickle=False) as arrays:
       for key in arrays:
@@ -142,7 +144,7 @@ def _layer(path, layer, height, width, inputs, outputs):
   return {'kernel': kernel.reshape(outputs, height, width, inputs).transpose(1, 2, 3, 0).copy(), 'bias': bias}
 
 
-def layer_names():
+def layer_names() -> dict[str, str]:
   """{unit: name in TensorFlow's graph, '_' for '/'} of the units before the first branch that splits again."""
   stem = inception.units([inception.STAGES['64'], inception.STAGES['192']])
   names = {unit.name: _numbered('conv', i) for i, unit in enumerate(stem)}
