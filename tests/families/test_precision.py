@@ -13,7 +13,7 @@ from jgen.parallel import AXIS
 from jgen.training.step import make_dispatch
 
 SPEC = Spec('squares', (8, 8, 1), 10, tuple('0123456789'))
-IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 6, 8, 8, 1)).astype(np.float32)
+IMAGES = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (2, 6, 8, 8, 1)), jnp.float32)
 
 
 def test_the_gradient_penalty_and_its_second_derivatives_stay_float32():

@@ -3,6 +3,7 @@
 from flax import linen as nn
 import jax
 from jax import lax
+from jax.extend.core import jaxprs_in_params
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
@@ -14,8 +15,8 @@ from jgen.networks.layers import Dense
 from jgen.networks.products import products_in
 
 RANDOM = np.random.default_rng(0)
-IMAGES = RANDOM.normal(size=(2, 8, 8, 3)).astype(np.float32)
-KERNEL = RANDOM.normal(size=(4, 4, 3, 5)).astype(np.float32)
+IMAGES = jnp.asarray(RANDOM.normal(size=(2, 8, 8, 3)), jnp.float32)
+KERNEL = jnp.asarray(RANDOM.normal(size=(4, 4, 3, 5)), jnp.float32)
 
 
 def rounded(x):
@@ -68,5 +69,5 @@ def equations(jaxpr):
   """All equations of a jaxpr, those of functions within it too."""
   for equation in jaxpr.eqns:
     yield equation
-    for inner in jax.core.jaxprs_in_params(equation.params):
+    for inner in jaxprs_in_params(equation.params):
       yield from equations(inner)
