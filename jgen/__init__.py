@@ -1,6 +1,6 @@
 """jgen: deep generative image models in JAX, trained, drawn and measured.
 
-Letters for shapes, used in every docstring:
+Letters for shapes, in docstrings and, as texts, in signatures (`jgen.shapes` names the most frequent):
   D devices of this process         K batches that one training step eats
   S steps in one dispatch           B images of one batch on one device
   G images of one batch over all devices and processes

@@ -60,7 +60,7 @@ class Run(Trained):
     from jgen.report.figures import draw_figures  # here, for it imports Matplotlib
     return {path.stem: path for path in draw_figures(self.folder)}
 
-  def report(self):
+  def report(self) -> Path:
     """Writes report.html of the run, one page with its pictures inside, and its figures as PNG and PDF.
 
     Returns:
@@ -160,7 +160,7 @@ def _command(workdir):
   return shlex.join(['python', 'launch.py', f'--config=jgen/recipes/stored.py:{workdir}', f'--workdir={workdir}'])
 
 
-def compare(*runs, folder='runs/comparison'):
+def compare(*runs: 'Run | str | Path', folder: str | Path = 'runs/comparison') -> Path:
   """Lays runs beside each other on one page: curves, samples, scores and the keys in which their configs differ.
 
   Args:

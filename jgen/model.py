@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 import numpy as np
 
 from jgen.data.spec import Dataset
@@ -18,7 +18,7 @@ from jgen.families.base import Family
 from jgen.families.train_state import TrainState
 from jgen.images import to_float, to_pixels
 from jgen.parallel import EVALUATION, over_devices
-from jgen.shapes import HostLatents, Pixels, PRNGKey
+from jgen.shapes import Array, HostLatents, Pixels, PRNGKey
 
 _CHUNK = 128                            # images a call; the next multiple of the devices is taken
 

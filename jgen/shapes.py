@@ -4,12 +4,19 @@ Where a signature names an axis twice, the sizes have to agree; tests check it a
 paper are written out in the signature: `Float[Array, 'K D']`, the codebook of a VQ-VAE.
 """
 
-from jax import Array
+from typing import TYPE_CHECKING
+
+import jax
 from jaxtyping import Float, Int, Key, UInt8
 import numpy as np
 
+if TYPE_CHECKING:
+  from jax import Array
+else:
+  Array = jax.Array | np.ndarray        # one of the host is sent to the device where it is used
+
 # Inside the compiled step.
-PRNGKey = Key[Array, '']                # one key of jax.random
+PRNGKey = Key[jax.Array, '']                # one key of jax.random
 Scalar = Float[Array, '']
 PerImage = Float[Array, ' B']           # a loss, a logit, a score of each image
 Step = Int[Array, ''] | int             # how many training steps are done

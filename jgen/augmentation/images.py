@@ -11,13 +11,13 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 from ml_collections import ConfigDict
 
 from jgen import keys
 from jgen.keys import key
 from jgen.parallel import AUGMENTATION, per_image
-from jgen.shapes import Image, PRNGKey, Scalar, Step
+from jgen.shapes import Array, Image, PRNGKey, Scalar, Step
 
 
 def unchanged(key: PRNGKey, step: Step, images: Float[Array, 'K B H W C']) -> Float[Array, 'K B H W C']:

@@ -1,6 +1,8 @@
 """--mode=compare: runs beside each other on one page, ranked by their scores where these were measured alike."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jgen.errors import UserError
 from jgen.host import terminal
@@ -12,7 +14,7 @@ from jgen.run.scores import HIGHER, LOWER, RUNS, Evaluation, best, kind, read_al
 _WORDS = {LOWER: 'lowest', HIGHER: 'highest'}
 
 
-def run(paths, workdir=None):
+def run(paths: Sequence[Path], workdir: Path | None = None) -> None:
   """Ranks runs by the scores that all have, and lays runs out beside each other on one page.
 
   For each score that all have, the runs are printed from the best on: their last value and their best one. What is
@@ -80,7 +82,7 @@ class NoScoresError(UserError):
   """A path that holds no stored scores."""
 
 
-def read(path):
+def read(path: str | Path) -> dict[str, list[Evaluation]]:
   """{evaluator: [Evaluation] by rising steps} of those with receipts.
 
   Raises:
@@ -102,7 +104,7 @@ def read(path):
   return stored
 
 
-def unlike(name, evaluations):
+def unlike(name: str, evaluations: Mapping[Any, list[Evaluation]]) -> str:
   """Why the last evaluations of the paths {path: [Evaluation]} cannot be ranked; '' where they can."""
   (first, reference), *others = ((path, stored[-1]) for path, stored in evaluations.items())
   for path, each in others:
@@ -117,7 +119,7 @@ def _shown(value):
   return f'{value:,}' if isinstance(value, int) else str(value)
 
 
-def table(name, evaluations):
+def table(name: str, evaluations: Mapping[Any, list[Evaluation]]) -> str:
   """The ranking by each score that the last evaluations {path: [Evaluation]} all have, and what else their models tell.
 
   A score that is not a number comes last.

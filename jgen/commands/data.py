@@ -1,6 +1,9 @@
 """What a data set holds, in numbers and in one picture: images as they are, and as the config augments them."""
 
+from pathlib import Path
+
 import jax
+from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 
@@ -18,7 +21,7 @@ GAP = 24                                # white pixels between the halves
 MAX_LISTED = 20                         # classes that are counted one by one
 
 
-def run(config, workdir, command):
+def run(config: ConfigDict, workdir: Path, command: str) -> None:
   """Prints what `config.data` names and writes data.png to `workdir`, where nothing else is needed.
 
   Raises:

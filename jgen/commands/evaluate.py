@@ -1,6 +1,9 @@
 """The same evaluators and samples as in training, on the checkpoints of a run folder."""
 
+from collections.abc import Mapping
 import contextlib
+from pathlib import Path
+from typing import Any
 
 from flax import jax_utils
 import jax
@@ -21,7 +24,7 @@ from jgen.training import seeds as stacked
 from jgen.training.config import completed
 
 
-def run(config, workdir, command):
+def run(config: ConfigDict, workdir: Path, command: str) -> None:
   """Evaluates the newest sound checkpoint, and the best one if it is another; prints and stores the results.
 
   Raises:
@@ -76,7 +79,7 @@ def measure(run, config, folder):
   return evaluate(run.step, run.model.state, {})
 
 
-def with_evaluator(config, name, settings):
+def with_evaluator(config: ConfigDict, name: str, settings: Mapping[str, Any]) -> ConfigDict:
   """A config that is measured by the evaluator `name`, with its own keys of it or the defaults, but for `settings`."""
   section = ConfigDict(config.evaluators.get(name) or recipes.evaluator(name))
   section.update(settings)

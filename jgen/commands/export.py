@@ -1,6 +1,7 @@
 """--mode=export: a trained run's networks as files that other programs read, with a README of inputs and outputs."""
 
 import importlib.util
+from pathlib import Path
 
 from jgen.commands import exporting
 from jgen.commands.options import Export
@@ -12,7 +13,7 @@ from jgen.host import terminal
 _EXTRAS = {'onnx': ('jax2onnx', 'onnx')}   # {format: (the package that it needs, the extra of jgen that brings it)}
 
 
-def run(options: Export, workdir):
+def run(options: Export, workdir: Path) -> None:
   """Writes the networks of the run in `workdir` in `options.formats`; prints where they lie.
 
   Raises:
@@ -35,7 +36,7 @@ def run(options: Export, workdir):
     terminal.say(f'{len(content) / 1e6:8.2f} MB  {folder / file}')
 
 
-def check_package(name):
+def check_package(name: str) -> None:
   """Raises UserError where a format's package is not installed."""
   package, extra = _EXTRAS.get(name, ('', ''))
   if package and importlib.util.find_spec(package) is None:

@@ -1,5 +1,6 @@
 """--mode=list: the systems that come with jgen, what each reproduces and what it needs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jgen import data
@@ -8,7 +9,7 @@ from jgen.host import terminal
 from jgen.run import config_file
 
 
-def run(paths, workdir=None):
+def run(paths: Sequence[Path], workdir: Path | None = None) -> None:
   """Prints a table of the configs in configs/, by data set; raises UserError for arguments, which it takes none of."""
   del workdir
   if paths:
@@ -16,7 +17,7 @@ def run(paths, workdir=None):
   terminal.say(listing())
 
 
-def listing():
+def listing() -> str:
   """The table: for each data set what it needs, then a line a config with the first line of its docstring."""
   by_data: dict[str, list[tuple[str, str]]] = {}
   for file in sorted((config_file.ROOT / 'configs').glob('*.py')):
@@ -30,6 +31,6 @@ def listing():
   return '\n'.join(lines)
 
 
-def abstract(file):
+def abstract(file: str | Path) -> str:
   """The first sentence of a config's docstring."""
   return Path(file).read_text('utf-8').removeprefix('"""').split('\n', 1)[0].strip().removesuffix('"""')

@@ -84,7 +84,7 @@ class Given:
   paths: list[str]                      # arguments that are no flags
 
 
-def text_of_help(mode='train'):
+def text_of_help(mode: str = 'train') -> str:
   """What --help prints, with the flags that a mode alone has."""
   list_of = lambda entries, dashes='': '\n'.join(f'  {dashes}{name:<14} {told}' for name, told in entries.items())
   text = _HELP.format(modes=list_of(MODES), flags=list_of({name: told for name, (_, told) in FLAGS.items()}, '--'))
@@ -93,7 +93,7 @@ def text_of_help(mode='train'):
   return text + (f'\nflags of --mode={mode}, with their defaults\n{of_mode}\n' if own else '')
 
 
-def mode_of(arguments):
+def mode_of(arguments: list[str]) -> str:
   """The mode that arguments name, whose flags have to be known before they can be read; raises UserError."""
   mode = taken('mode', arguments)[0] or 'train'
   if mode not in MODES:
@@ -101,7 +101,7 @@ def mode_of(arguments):
   return mode
 
 
-def chosen_config(arguments):
+def chosen_config(arguments: list[str]) -> tuple[str, list[str]]:
   """(what names the config that arguments name or mean by default, the arguments without it)."""
   config, others = taken('config', arguments)
   workdir, mode = (taken(name, arguments)[0] for name in ('workdir', 'mode'))
@@ -111,7 +111,7 @@ def chosen_config(arguments):
   return config or default, others
 
 
-def parse(arguments):
+def parse(arguments: list[str]) -> Given:
   """The Given of a command line, without the program's name; raises UserError where something is wrong."""
   (config, others), mode, values = chosen_config(arguments), mode_of(arguments), _flags()
   try:
@@ -141,7 +141,7 @@ def _flags():
   return values
 
 
-def run(arguments, program='python launch.py'):
+def run(arguments: list[str], program: str = 'python launch.py') -> None:
   """Does what the arguments ask for; `program` is what they were given to, for the commands that are printed."""
   if {'--help', '-h', '-help', '--helpfull', '--helpshort'} & {*arguments}:
     terminal.say(text_of_help(mode_of(arguments)).rstrip())
@@ -165,7 +165,7 @@ def run(arguments, program='python launch.py'):
   mode.run(given.config, files.folder(given.workdir or default), shlex.join([*program.split(), *arguments]))
 
 
-def console():
+def console() -> None:
   """The program `jgen`, and launch.py: prepares the process, and ends it with the exit status."""
   runtime.prepare()
   logging.set_verbosity(logging.WARNING)   # of all libraries, JAX's that a GPU is there but unused among them

@@ -6,6 +6,7 @@
 from collections.abc import Callable
 import dataclasses
 import typing
+from typing import Any
 
 from absl import flags
 
@@ -75,7 +76,7 @@ _DEFINE: dict[type, Callable[..., object]] = {
     bool: flags.DEFINE_boolean, float: flags.DEFINE_float, int: flags.DEFINE_integer, str: flags.DEFINE_string}
 
 
-def define(mode, flag_values=flags.FLAGS):
+def define(mode: str, flag_values: flags.FlagValues = flags.FLAGS) -> None:
   """Defines the flags of a mode that has some."""
   declaration = OPTIONS[mode]
   types = typing.get_type_hints(declaration)
@@ -87,7 +88,7 @@ def define(mode, flag_values=flags.FLAGS):
       _DEFINE[kind](name, each.default, each.meaning, flag_values=flag_values)
 
 
-def read(mode, flag_values=flags.FLAGS):
+def read(mode: str, flag_values: flags.FlagValues = flags.FLAGS) -> Any:
   """The dataclass of a mode's flags, as they were given; raises UserError where one is out of its range."""
   declaration = OPTIONS[mode]
   given = {name: flag_values[name].value for name in keys.declared(declaration)}
@@ -97,12 +98,12 @@ def read(mode, flag_values=flags.FLAGS):
     raise UserError(str(error).replace(f'{mode}.', '--', 1)) from error
 
 
-def words(text):
+def words(text: str) -> list[str]:
   """The entries of a flag, separated by commas."""
   return [word.strip() for word in text.split(',') if word.strip()]
 
 
-def whole_numbers(flag, text):
+def whole_numbers(flag: str, text: str) -> list[int]:
   """The whole numbers from 0 of a flag, separated by commas; raises UserError where one is none."""
   wrong = [word for word in words(text) if not word.isdecimal()]
   if wrong:
@@ -110,7 +111,7 @@ def whole_numbers(flag, text):
   return [int(word) for word in words(text)]
 
 
-def checkpoint(text):
+def checkpoint(text: str) -> str | int:
   """What `--step` means: a name, or the number of a step."""
   if text.isdecimal():
     return int(text)

@@ -1,8 +1,10 @@
 """Prepares the images that a config names, and says what they are."""
 
 import json
+from pathlib import Path
 import time
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen import data
@@ -14,7 +16,7 @@ from jgen.host.progress import duration
 _MAX_LINES = 50                         # annotations, and values of one, that are listed one by one
 
 
-def run(config, workdir, command):
+def run(config: ConfigDict, workdir: Path, command: str) -> None:
   """Reads, checks, crops, resizes and keeps `config.data`: what is trained on, and what is measured on.
 
   Prints counts, rates, what was skipped, and where it is; reads what is kept once more and compares it with the

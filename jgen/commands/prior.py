@@ -7,6 +7,7 @@ All of them are a study, and their comparison is a study's.
 import dataclasses
 from pathlib import Path
 import re
+from typing import Any
 
 from flax import jax_utils
 import jax
@@ -33,7 +34,7 @@ COLUMNS = 10                            # images of a row of the picture
 ROWS = 2                                # rows of each kind
 
 
-def run(config, workdir, command):
+def run(config: ConfigDict, workdir: Path, command: str) -> None:
   """Fits `config.priors.names` to the VQ-VAE in `workdir`, each from where it stopped, and draws their comparison.
 
   Others that were fitted before, with the same settings, are compared as well.
@@ -63,7 +64,7 @@ def run(config, workdir, command):
         terminal.say(f'{"report":<12} {write_report(source.folder)}')
 
 
-def names(config):
+def names(config: ConfigDict) -> tuple[str, ...]:
   """The priors that are asked for; raises UserError if there are none, or one is not known."""
   for name in config.priors.names:
     choose('priors.names', name, known(config))
@@ -72,7 +73,7 @@ def names(config):
   return tuple(config.priors.names)
 
 
-def known(config):
+def known(config: ConfigDict) -> dict[str, Any]:
   """{name: section} of all priors that there are keys of."""
   return {name: section for name, section in config.priors.items() if hasattr(section, 'items')}
 
@@ -155,7 +156,7 @@ def draw(path, config, priors):
   return path
 
 
-def load(prior):
+def load(prior: Any) -> Model:
   """The Model of the newest checkpoint of a study.Run."""
   config = prior.variation.config
   family: Family = families.create(config, data.describe(config.data))

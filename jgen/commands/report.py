@@ -1,5 +1,6 @@
 """--mode=report: the report of a run folder, as one page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jgen.errors import UserError
@@ -7,7 +8,7 @@ from jgen.host.terminal import say
 from jgen.report.seeds import write_report
 
 
-def run(paths, workdir=None):
+def run(paths: Sequence[Path], workdir: Path | None = None) -> None:
   """Writes report.html and the figures of a run, from the files of its folder alone; also while it is trained.
 
   Args:

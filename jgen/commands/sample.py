@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 import re
 import shlex
 import sys
@@ -20,7 +21,7 @@ from jgen.host.progress import Counter
 from jgen.trained.run import Trained
 
 
-def run(options: Sample, workdir):
+def run(options: Sample, workdir: Path) -> None:
   """Draws what `options.draw` names of the run in `workdir`, or of one of its priors; prints where it lies.
 
   Raises:
@@ -53,7 +54,7 @@ def load(options, workdir):
   return Trained(folder, options_lib.checkpoint(options.step), options.averaged, of_seed)
 
 
-def output_folder(output, parent, name):
+def output_folder(output: str, parent: Path, name: str) -> Path:
   """The folder for the files, made: the one that was named, or a new one `name`, `name_2`, ... below `parent`.
 
   Raises:
@@ -78,7 +79,7 @@ def output_folder(output, parent, name):
       number += 1
 
 
-def remove_empty(folder):
+def remove_empty(folder: Path) -> None:
   """Removes a folder to which nothing was written."""
   if not any(folder.iterdir()):
     folder.rmdir()
@@ -196,12 +197,12 @@ def _suffix(trained, label, codes):
   return '' if codes is None or not len(codes) else '_code_' + '-'.join(map(str, codes))
 
 
-def file_name(text):
+def file_name(text: str) -> str:
   """The text with what does not belong into a file's name replaced, at most 60 letters of it."""
   return re.sub(r'[^\w.+=-]+', '_', text).strip('._')[:60] or '_'
 
 
-def save(path, image):
+def save(path: Path, image: np.ndarray) -> None:
   """Writes an image uint8 [H, W, C], C 1 or 3, as PNG."""
   Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path, format='PNG')
 

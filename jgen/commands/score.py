@@ -2,7 +2,9 @@
 
 import copy
 import dataclasses
+from pathlib import Path
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen import data, evaluation
@@ -15,7 +17,7 @@ from jgen.run import receipt
 from jgen.run.scores import Evaluation
 
 
-def run(config, workdir, command):
+def run(config: ConfigDict, workdir: Path, command: str) -> None:
   """Scores `config.score.generated` against `config.score.real` by the evaluators of images; prints and stores.
 
   Both folders are read as the data set `folder` is: cropped to the square and resized to `config.data.image_size`.

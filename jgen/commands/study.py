@@ -11,6 +11,7 @@ import math
 from pathlib import Path
 
 import jax
+from ml_collections import ConfigDict
 
 from jgen.commands import train, variations
 from jgen.commands.variations import Variation
@@ -24,7 +25,7 @@ from jgen.training import setup
 from jgen.training.config import completed
 
 
-def run(config, workdir, command):
+def run(config: ConfigDict, workdir: Path, command: str) -> None:
   """Trains what `config.study.variations` declares, each from where it stopped, and draws the comparison.
 
   A variation that is trained already is left alone; one that fails is named, and the others go on. Ctrl-C and SIGTERM
@@ -48,7 +49,7 @@ def run(config, workdir, command):
     Study(folder, runs, command).run()
 
 
-def check_folder(folder):
+def check_folder(folder: Path) -> None:
   """Raises UserError if a folder cannot take a study."""
   if folder.exists() and not folder.is_dir():
     raise UserError(f'{folder} is a file; name a folder with --workdir')

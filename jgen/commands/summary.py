@@ -1,5 +1,9 @@
 """--mode=summary: every network layer by layer, and how long the training is."""
 
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
 from jgen import data, families
 from jgen.errors import UserError
 from jgen.host import terminal
@@ -8,7 +12,7 @@ from jgen.run import description
 from jgen.training import length
 
 
-def run(config, workdir, command):
+def run(config: ConfigDict, workdir: Path, command: str) -> None:
   """Prints how long the training is, each layer of every network and the total of their parameters.
 
   It needs no run folder.

@@ -1,9 +1,11 @@
 """--mode=train: trains a config in a run folder, and says in the end what was done."""
 
 import contextlib
+from pathlib import Path
 import time
 
 import jax
+from ml_collections import ConfigDict
 
 from jgen.host import terminal
 from jgen.host.processes import check_agreement, together
@@ -25,7 +27,7 @@ from jgen.training.setup import build, identities, load
 _OF_A_HOST = ('data.dir', 'data.cache_dir')
 
 
-def run(config, workdir, command):
+def run(config: ConfigDict, workdir: Path, command: str) -> bool:
   """Trains to the last step of a config, from the newest checkpoint in `workdir` if there is one.
 
   Signals save and return (see `StopRequest`); `command` is shown then, to go on with.

@@ -27,7 +27,7 @@ class Variation:
   config: ConfigDict                    # whole, without a study of its own
 
 
-def read(config, command):
+def read(config: ConfigDict, command: str) -> tuple[Variation, ...]:
   """The Variations that `config.study.variations` declares, in its order; docs/studies.md has the form.
 
   Args:

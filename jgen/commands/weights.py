@@ -1,12 +1,15 @@
 """The Inception's weights as published, or as a folder of layers, to one file that holds arrays and no program."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from jgen.errors import UserError
 from jgen.evaluation.features.feature_spaces import default_weights
 from jgen.host import terminal
 from jgen.networks.inception import weights as inception_weights
 
 
-def run(paths, workdir=None):
+def run(paths: Sequence[Path], workdir: Path | None = None) -> None:
   """Checks the weights at the first path and writes them to the second, by default where evaluators look for them.
 
   Raises:

@@ -133,7 +133,7 @@ def load(section: ConfigDict) -> Dataset:
   return checked(relabelled(_reader(section).load(section), section.label))
 
 
-def count(section) -> int | None:
+def count(section: ConfigDict) -> int | None:
   """How many training images `section` names; None where they would have to be prepared or downloaded first."""
   if not section.dir and not READERS[section.name].NEEDS.startswith('nothing'):
     return None

@@ -82,7 +82,7 @@ def _resized(images, annotations, shape, chosen):
 
 
 @contextlib.contextmanager
-def preparing_nothing():
+def preparing_nothing() -> Iterator[None]:
   """Within it, images that are not prepared yet are refused with a UserError, in the place of minutes of work."""
   token = _preparing_nothing.set(True)
   try:

@@ -5,17 +5,20 @@ Generated images get the labels of the real ones beside them, so that both have 
 
 from collections.abc import Callable
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+from jaxtyping import Array, Float
 
 from jgen import networks
+from jgen.data.spec import Spec
 from jgen.errors import UserError, choose
 from jgen.families import gan
 from jgen.families.conditioning import GeneratorLabel
 from jgen.families.heads import ClassHead
 from jgen.keys import key, section
 from jgen.networks import dcgan, sections
+from jgen.shapes import Labels
 
 
 class LabelInput(NamedTuple):
@@ -25,11 +28,11 @@ class LabelInput(NamedTuple):
   learned: bool                         # whether the generator puts a learned vector in its place
 
 
-def one_hot(labels, num_classes):
+def one_hot(labels: Labels, num_classes: int) -> Float[Array, 'B Y']:
   return jax.nn.one_hot(labels, num_classes)
 
 
-def value(labels, num_classes):
+def value(labels: Labels, num_classes: int) -> Float[Array, 'B 1']:
   """One number, [B, 1]: the classes evenly from 0 to 1."""
   return labels[:, None] / (num_classes - 1.)
 
@@ -50,7 +53,7 @@ class Keys(gan.AdversarialKeys):
   critic: sections.Critic = section(sections.Critic, head_bias=True)
 
 
-def create(model, spec):
+def create(model: Any, spec: Spec) -> gan.GAN:
   """The ACGAN of a section with these Keys for a data set's Spec.
 
   Raises:
@@ -61,7 +64,7 @@ def create(model, spec):
                     f'{spec.num_classes or "none"}; name an annotation of two values or more with config.data.label, '
                     'or choose a labelled data set')
   label_input = choose('model.label_input', model.label_input, LABEL_INPUTS)
-  parts: dict[str, dcgan.Network] = {'critic': networks.critic(
+  parts: dict[str, Any] = {'critic': networks.critic(
       model.critic, spec.image_shape, dcgan.ClassifyingCritic, num_classes=spec.num_classes)}
   if label_input.learned:
     parts['generator'] = networks.generator(model.generator, spec.image_shape, dcgan.EmbeddingGenerator,

@@ -5,10 +5,12 @@ p(codes | label) = prod_i p(code i | codes before i, label), by a causal transfo
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 import optax
 
 from jgen import keys
@@ -17,9 +19,11 @@ from jgen.families import optimizers, train_state
 from jgen.families.accumulation import over_microbatches
 from jgen.families.base import Family
 from jgen.families.optimizers import Optimizer
+from jgen.families.train_state import TrainState
 from jgen.keys import key, section
 from jgen.networks.causal_transformer import CausalTransformer
 from jgen.parallel import per_image
+from jgen.shapes import Codes, Labels, PerImage, PRNGKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +36,7 @@ class Autoregressive(Family):
   ema_decay: float = 0.
 
   @property
-  def num_classes(self):
+  def num_classes(self) -> int:
     return self.network.num_classes
 
   def inputs(self):
@@ -43,23 +47,25 @@ class Autoregressive(Family):
   def passes(self):
     return {'autoregressive': lambda: self.network.init_with_output(jax.random.key(0), *self.inputs(), train=True)}
 
-  def init(self, key):
+  def init(self, key: PRNGKey) -> TrainState:
     return train_state.create(key, {'autoregressive': self.network}, {'autoregressive': self.inputs()},
                               {'autoregressive': self.optimizer},
                               averaged=('autoregressive',) if self.ema_decay else ())
 
-  def logits(self, params, codes, labels, train=False, dropout_key=None):
+  def logits(self, params: Any, codes: Codes, labels: Labels, train: bool = False,
+             dropout_key: PRNGKey | None = None) -> Float[Array, 'B N K']:
     """[B, N, K]"""
     return train_state.apply(self.network, params['autoregressive'], {}, codes, labels, train=train,
                              dropout_key=dropout_key)[0]
 
-  def ledger(self, logits, codes):
+  def ledger(self, logits: Float[Array, 'B N K'], codes: Codes) -> dict[str, PerImage]:
     """{name: [B]}: what codes [B, N] cost: `nats` in all, `bits_per_code`; `accuracy`, how many were the likeliest."""
     nats = optax.softmax_cross_entropy_with_integer_labels(logits, codes).sum(1)
     return {'nats': nats, 'bits_per_code': nats / (codes.shape[1] * math.log(2)),
             'accuracy': (logits.argmax(-1) == codes).mean(1)}
 
-  def train_step(self, state, batches, key):
+  def train_step(self, state: TrainState, batches: dict[str, Array],
+                 key: PRNGKey) -> tuple[TrainState, dict[str, Array]]:
     codes, labels = batches['codes'][0], batches['label'][0]
     def loss(params, codes, labels):
       ledger = self.ledger(self.logits(params, codes, labels, train=True, dropout_key=key), codes)
@@ -71,12 +77,12 @@ class Autoregressive(Family):
     metrics['gradient_norm'] = optax.tree.norm(gradients)
     return state, {f'autoregressive/{name}': value for name, value in metrics.items()}
 
-  def eval_step(self, state, batch, key):
+  def eval_step(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> dict[str, Array]:
     """{name: [B]}, as `ledger`, without dropout."""
     del key
     return self.ledger(self.logits(state.params, batch['codes'], batch['label']), batch['codes'])
 
-  def sample(self, state, key, labels):
+  def sample(self, state: TrainState, key: PRNGKey, labels: Labels) -> Codes:
     """Codes int32 [B, N], drawn one after the other."""
     keys, variables = per_image(key, len(labels), lambda key: key), {'params': state.params['autoregressive']}
     def place(carry, position):
@@ -106,7 +112,7 @@ class Keys:
   optimizer: Optimizer = section(Optimizer, learning_rate=1e-3, b1=0.9)
 
 
-def create(model, num_codes, num_positions, num_classes):
+def create(model: Any, num_codes: int, num_positions: int, num_classes: int) -> Autoregressive:
   """The family of a section with these Keys for rows of `num_positions` codes below `num_codes`.
 
   Raises:
@@ -120,7 +126,7 @@ def create(model, num_codes, num_positions, num_classes):
                         **keys.numbers(Autoregressive, model))
 
 
-def check(model, num_classes):
+def check(model: Any, num_classes: int) -> None:
   """Raises UserError for a section with which no such prior can work."""
   where = 'config.priors.autoregressive.model'
   if model.conditional and not num_classes:

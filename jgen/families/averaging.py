@@ -6,14 +6,20 @@ before averaged parameters are used, the statistics are computed for them: the m
 ("standing statistics", Brock et al. 2019, who do so to sample).
 """
 
+from collections.abc import Callable
 import functools
+from typing import Any
 
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Array
 import numpy as np
 
+from jgen.data.spec import Dataset
 from jgen.errors import UserError
+from jgen.families.base import Family
+from jgen.families.train_state import TrainState
 from jgen.images import to_float
 from jgen.networks.layers import MOMENTUM
 from jgen.parallel import AXIS, STATISTICS
@@ -22,17 +28,17 @@ NUM_BATCHES = 16
 BATCH_SIZE = 128                        # over all devices
 
 
-def needs_statistics(state):
+def needs_statistics(state: TrainState) -> bool:
   """Whether a network with averaged parameters has batch statistics."""
   return any('batch_stats' in state.model_state[name] for name in state.ema_params)
 
 
-def with_averages(state):
+def with_averages(state: TrainState) -> TrainState:
   """The state whose params are the averaged ones, where it has them; its statistics are still those of the others."""
   return state.replace(params={**state.params, **state.ema_params}, ema_params={})
 
 
-def recompute(family, state, batches):
+def recompute(family: Family, state: TrainState, batches: dict[str, Array]) -> TrainState:
   """The state of `with_averages` with batch statistics for its params, on one device; mapped over `AXIS`.
 
   Args:
@@ -52,17 +58,17 @@ def recompute(family, state, batches):
   return state.replace(model_state=with_statistics(model_state, jax.tree.map(lambda x: x.mean(0), of_batches)))
 
 
-def statistics(model_state, names, function):
+def statistics(model_state: Any, names: Any, function: Callable) -> Any:
   """{network: its batch statistics}, each array through `function`, of the networks `names` that have any."""
   return {name: jax.tree.map(function, model_state[name]['batch_stats'])
           for name in names if 'batch_stats' in model_state[name]}
 
 
-def with_statistics(model_state, found):
+def with_statistics(model_state: Any, found: Any) -> Any:
   return {**model_state, **{name: {**model_state[name], 'batch_stats': values} for name, values in found.items()}}
 
 
-def batches_for(family, dataset):
+def batches_for(family: Family, dataset: Dataset | None) -> dict[str, np.ndarray]:
   """{'image': uint8 [S, G, H, W, C], 'label': int32 [S, G]} on the host: all classes as often, images evenly spread.
 
   Args:
@@ -81,11 +87,11 @@ def batches_for(family, dataset):
                       'that go with them are computed; name the data set')
     rows = np.arange(count) * len(dataset.images) // count
     images = np.asarray(dataset.images[np.random.default_rng(0).permutation(rows)])
-  return {name: x.reshape(NUM_BATCHES, BATCH_SIZE, *x.shape[1:]) for name, x in
-          {'image': images, 'label': labels}.items()}
+  arrays: dict[str, np.ndarray] = {'image': images, 'label': labels}
+  return {name: x.reshape(NUM_BATCHES, BATCH_SIZE, *x.shape[1:]) for name, x in arrays.items()}
 
 
-def on_one_device(family, state, dataset):
+def on_one_device(family: Family, state: TrainState, dataset: Dataset) -> TrainState:
   """The state as it is used after training, for a state on the host; it is itself where nothing is averaged."""
   if not needs_statistics(state):
     return with_averages(state)

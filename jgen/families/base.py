@@ -3,7 +3,14 @@
 Some families can do more than `Family` asks of all: see `jgen.families.contracts`.
 """
 
+from typing import Any
+
 import jax
+from jaxtyping import Array
+
+from jgen.data.spec import Dataset
+from jgen.families.train_state import TrainState
+from jgen.shapes import Images, Labels, PRNGKey
 
 
 class Family:
@@ -24,20 +31,21 @@ class Family:
     """Y, labels that its samples follow; 0 where they follow none."""
     return 0
 
-  def init(self, key):
+  def init(self, key: PRNGKey) -> TrainState:
     """The TrainState at step 0. Run once, on one device, outside of any mapped function."""
     raise NotImplementedError
 
-  def init_from_data(self, state, dataset):
+  def init_from_data(self, state: TrainState, dataset: Dataset) -> TrainState:
     """The state at step 0 with what it takes from the training images; run once, on the host."""
     del dataset
     return state
 
-  def check_data(self, dataset):
+  def check_data(self, dataset: Dataset) -> None:
     """Raises UserError where the model cannot be trained on the data set; run before anything is."""
     del dataset
 
-  def train_step(self, state, batches, key):
+  def train_step(self, state: TrainState, batches: dict[str, Array],
+                 key: PRNGKey) -> tuple[TrainState, dict[str, Array]]:
     """One training step.
 
     Args:
@@ -50,18 +58,18 @@ class Family:
     """
     raise NotImplementedError
 
-  def training_pass(self, state, batch, key):
+  def training_pass(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> Any:
     """The model_state after a forward pass in training mode on a batch {'image': [B, H, W, C], 'label': [B]}.
 
     Of networks with averaged parameters; it gives the batch statistics of these: see `jgen.families.averaging`.
     """
     raise NotImplementedError
 
-  def sample(self, state, key, labels):
+  def sample(self, state: TrainState, key: PRNGKey, labels: Labels) -> Images:
     """Images [B, H, W, C] in [-1, 1] for labels int32 [B], which a family without classes ignores."""
     raise NotImplementedError
 
-  def networks(self):
+  def networks(self) -> dict[str, Any]:
     """{name: parameters as shapes}, computed without running anything."""
     return jax.eval_shape(self.init, jax.random.key(0)).params
 

@@ -8,9 +8,11 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from jgen.losses.information import LatentCodes
 from jgen.parallel import per_image
+from jgen.shapes import Images, Labels, Latents, PRNGKey
 
 _CODES = 2**31 + 32                     # folded into keys; images' positions are below
 
@@ -57,10 +59,10 @@ class OneHot(Condition):
 
   num_classes: int
 
-  def generator_input(self, noise, condition):
+  def generator_input(self, noise: Latents, condition: Array) -> Array:
     return self._append(noise, condition)
 
-  def critic_input(self, images, condition):
+  def critic_input(self, images: Images, condition: Array) -> Array:
     return self._append(images, condition)
 
   def _append(self, x, labels):
@@ -76,7 +78,7 @@ class GeneratorLabel(Condition):
   num_classes: int
   encode: Callable                      # (labels [B], Y) -> float32 [B, n]
 
-  def generator_input(self, noise, condition):
+  def generator_input(self, noise: Latents, condition: Array) -> Array:
     return jnp.concatenate([noise, self.encode(condition, self.num_classes)], axis=-1)
 
 
@@ -87,15 +89,15 @@ class Codes(Condition):
   latent_codes: LatentCodes
   num_classes = 0
 
-  def draw(self, key, labels):
+  def draw(self, key: PRNGKey, labels: Labels) -> Array:
     return per_image(jax.random.fold_in(key, _CODES), len(labels), self.latent_codes.draw)
 
-  def draw_shared(self, key, labels):
+  def draw_shared(self, key: PRNGKey, labels: Labels) -> Array:
     codes = self.latent_codes.draw(jax.random.fold_in(key, _CODES))
     return jnp.broadcast_to(codes, (len(labels), self.latent_codes.size))
 
-  def example(self):
+  def example(self) -> Array:
     return jnp.zeros((1, self.latent_codes.size))
 
-  def generator_input(self, noise, condition):
+  def generator_input(self, noise: Latents, condition: Array) -> Array:
     return jnp.concatenate([noise, self.latent_codes.as_input(condition)], axis=-1)

@@ -3,29 +3,35 @@
 from collections.abc import Callable
 import dataclasses
 import functools
+from typing import Any
 
 from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Array
 import optax
 
 from jgen import keys, networks
 from jgen.augmentation import critic_inputs
 from jgen.augmentation.diff_augment import POLICIES
+from jgen.data.spec import Spec
 from jgen.errors import UserError, choose
 from jgen.families import conditioning, heads, optimizers, train_state
 from jgen.families.accumulation import over_microbatches, pullback
 from jgen.families.base import Family
 from jgen.families.optimizers import Optimizer
+from jgen.families.train_state import TrainState
 from jgen.keys import key, section
 from jgen.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
+from jgen.losses.information import LatentCodes
 from jgen.losses.penalties import PENALTIES, Penalty
 from jgen.losses.targets import Targets
 from jgen.networks import sections
 from jgen.networks.dcgan import FIRST_LAYER
 from jgen.networks.products import products_in
 from jgen.parallel import per_image
+from jgen.shapes import Images, Labels, Latents, PerImage, PRNGKey
 
 _PENALISED = tuple(name for name, penalty in PENALTIES.items() if penalty)   # the losses that a penalty is added to
 
@@ -69,22 +75,22 @@ class GAN(Family):
   ema_decay: float
 
   @property
-  def batches_per_step(self):
+  def batches_per_step(self) -> int:
     return self.critic_steps
 
   @property
-  def num_classes(self):
+  def num_classes(self) -> int:
     return self.condition.num_classes
 
   @property
   def couples_batch(self):
     return 'its loss compares with the mean logit of a batch' if self.loss.couples_batch else ''
 
-  def init(self, key):
+  def init(self, key: PRNGKey) -> TrainState:
     networks, inputs, optimizers = ({name: part[i] for name, part in self.parts().items()} for i in range(3))
     return train_state.create(key, networks, inputs, optimizers, averaged=('generator',) if self.ema_decay else ())
 
-  def parts(self):
+  def parts(self) -> dict[str, Any]:
     """{network: (module, the arguments of its call, optimizer)}."""
     condition = self.condition.example()
     latents = self.condition.generator_input(jnp.zeros((1, self.latent_size)), condition)
@@ -98,12 +104,12 @@ class GAN(Family):
     return {name: functools.partial(module.init_with_output, jax.random.key(0), *inputs, train=True)
             for name, (module, inputs, _) in self.parts().items()}
 
-  def latents(self, key, condition):
+  def latents(self, key: PRNGKey, condition: Array) -> Array:
     """The generator's input for conditions [B, ...]: standard normal [B, Z], with the condition."""
     noise = per_image(key, len(condition), lambda k: jax.random.normal(k, (self.latent_size,)))
     return self.condition.generator_input(noise, condition)
 
-  def generate(self, state, key, condition):
+  def generate(self, state: TrainState, key: PRNGKey, condition: Array) -> Generated:
     """The forward pass in training, with all that the generator's own update needs of it."""
     latents = self.latents(key, condition)
     def forward(params, latents):
@@ -111,13 +117,15 @@ class GAN(Family):
                                dropout_key=jax.random.fold_in(key, _DROPOUT))
     return Generated(*pullback(forward, state.params['generator'], latents))
 
-  def run_critic(self, params, model_state, images, condition, key):
+  def run_critic(self, params: Any, model_state: Any, images: Images, condition: Array,
+                 key: PRNGKey) -> tuple[PerImage, Any, Any]:
     """(logits [B], what the second head needs, new model_state) of the critic in training, for its params."""
     (logits, features), model_state = train_state.apply(
         self.critic, params, model_state, self.condition.critic_input(images, condition), train=True, dropout_key=key)
     return logits, features, model_state
 
-  def critic_terms(self, params, model_state, batch, fake, key):
+  def critic_terms(self, params: Any, model_state: Any, batch: dict[str, Array], fake: Images,
+                   key: PRNGKey) -> tuple[dict[str, PerImage], dict[str, PerImage], Any]:
     """({term: [B]} that the critic minimises, {name: [B]} that is logged, the critic's new model_state).
 
     `params` are of all networks, `model_state` is the critic's. Real and generated images are two minibatches, so that
@@ -142,21 +150,22 @@ class GAN(Family):
       terms['weighted_penalty'] = self.penalty_weight * metrics['penalty']
     return terms, metrics, model_state
 
-  def critic_losses(self, real_logits, fake_logits, key):
+  def critic_losses(self, real_logits: PerImage, fake_logits: PerImage, key: PRNGKey) -> tuple[PerImage, PerImage]:
     """The adversarial loss of real and of generated images, [B] each, with the targets."""
     if self.targets == Targets():
       return self.loss.critic(real_logits, fake_logits)
     real, generated = per_image(key, len(real_logits), self.targets.draw).T
     return self.loss.critic_towards(real_logits, fake_logits, real, generated)
 
-  def critic_step(self, state, batch, fake, key):
+  def critic_step(self, state: TrainState, batch: dict[str, Array], fake: Images,
+                  key: PRNGKey) -> tuple[TrainState, dict[str, Array]]:
     """One update of the critic on a batch of real images and as many generated ones."""
     augment = lambda purpose, images: self.augment_for_critic(jax.random.fold_in(key, purpose), state.step, images)
     batch, fake = {**batch, 'image': augment(_AUGMENT_REAL, batch['image'])}, augment(_AUGMENT_FAKE, fake)
     def loss(params, batch, fake):
       terms, metrics, model_state = self.critic_terms(
           {**state.params, 'critic': params}, state.model_state['critic'], batch, fake, key)
-      total = sum(terms.values()).mean()
+      total = jnp.asarray(sum(terms.values())).mean()
       return total, ({'loss': total, **means({**terms, **metrics})}, model_state)
     of_part = lambda inputs: (jax.grad(loss, has_aux=True)(state.params['critic'], *inputs), ())
     (gradients, (metrics, model_state)), _ = over_microbatches(of_part, (batch, fake))
@@ -164,7 +173,7 @@ class GAN(Family):
     metrics.update(gradient_norms(gradients))
     return state.replace(model_state={**state.model_state, 'critic': model_state}), metrics
 
-  def generator_terms(self, params, model_state, batch, fake, key):
+  def generator_terms(self, params: Any, model_state: Any, batch: dict[str, Array], fake: Images, key: PRNGKey) -> Any:
     """({term: [B]} that the generator minimises, {name: [B]} that is logged); arguments as of `critic_terms`.
 
     The critic runs on the real images only where the loss depends on its logits for them.
@@ -176,7 +185,7 @@ class GAN(Family):
     head_terms, head_metrics = self.head.generator_terms(params, features, batch['condition'])
     return {'adversarial': self.loss.generator(real_logits, fake_logits), **head_terms}, head_metrics
 
-  def generator_step(self, state, generated, batch, key):
+  def generator_step(self, state: TrainState, generated: Generated, batch: dict[str, Array], key: PRNGKey) -> Any:
     """One update of the generator through the critic, whose own gradients are not computed.
 
     The critic's running statistics stay as its own update left them. A network of the second head is updated as well.
@@ -203,7 +212,8 @@ class GAN(Family):
     metrics.update(gradient_norms(gradients))
     return state.replace(model_state={**state.model_state, 'generator': generated.model_state}), metrics
 
-  def train_step(self, state, batches, key):
+  def train_step(self, state: TrainState, batches: dict[str, Array],
+                 key: PRNGKey) -> tuple[TrainState, dict[str, Array]]:
     """K critic updates, each on fresh real and generated images, then the generator's.
 
     The generator's first update uses the images of the last critic update: one forward pass serves both, as the
@@ -229,7 +239,8 @@ class GAN(Family):
     state, generator = self.update_generator(state, generated, batch, jax.random.fold_in(key, _UPDATE))
     return state, {**prefixed('critic', critic), **prefixed('generator', generator)}
 
-  def update_generator(self, state, generated, batch, key):
+  def update_generator(self, state: TrainState, generated: Generated, batch: dict[str, Array],
+                       key: PRNGKey) -> tuple[TrainState, Any]:
     """All updates of the generator in a step, the first with what it has generated."""
     state, metrics = self.generator_step(state, generated, batch, key)
     if self.generator_steps == 1:
@@ -241,25 +252,25 @@ class GAN(Family):
     state, later_metrics = lax.scan(later_step, state, jax.random.split(key, self.generator_steps - 1))
     return state, means_over_updates(later_metrics, metrics)
 
-  def training_pass(self, state, batch, key):
+  def training_pass(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> Any:
     condition = self.condition.draw(key, batch['label'])
     return {**state.model_state, 'generator': self.generate(state, key, condition).model_state}
 
-  def sample(self, state, key, labels):
+  def sample(self, state: TrainState, key: PRNGKey, labels: Labels) -> Images:
     return self.draw(state, key, self.latents(key, self.condition.draw(key, labels)))
 
-  def sample_at(self, state, key, latents, labels):
+  def sample_at(self, state: TrainState, key: PRNGKey, latents: Latents, labels: Labels) -> Images:
     """Images [B, H, W, C] of latents [B, Z] from a standard normal distribution, for labels int32 [B]."""
     return self.draw(state, key, self.condition.generator_input(latents, self.condition.draw_shared(key, labels)))
 
-  def draw(self, state, key, inputs):
+  def draw(self, state: TrainState, key: PRNGKey, inputs: Array) -> Images:
     """Images of the generator's inputs [B, Z + n], in evaluation."""
     images, _ = train_state.apply(
         self.generator, state.params['generator'], state.model_state['generator'], inputs, train=False,
         dropout_key=jax.random.fold_in(key, _DROPOUT))
     return images
 
-  def critic_logits(self, state, images, labels):
+  def critic_logits(self, state: TrainState, images: Images, labels: Labels) -> PerImage:
     """The critic's logits [B] in evaluation, on images [B, H, W, C] as they are: higher is more real."""
     (logits, _), _ = train_state.apply(self.critic, state.params['critic'], state.model_state['critic'],
                                        self.condition.critic_input(images, labels), train=False)
@@ -273,17 +284,18 @@ class CodeGAN(GAN):
   condition: conditioning.Codes
 
   @property
-  def latent_codes(self):
+  def latent_codes(self) -> LatentCodes:
     """The `jgen.losses.information.LatentCodes`."""
     return self.condition.latent_codes
 
-  def sample_at(self, state, key, latents, labels, codes=None):
+  def sample_at(self, state: TrainState, key: PRNGKey, latents: Latents, labels: Labels,
+                codes: Array | None = None) -> Images:
     """Images of latents [B, Z] with codes [B, M + N]; without codes, all with the same random ones."""
     if codes is None:                   # so that an interpolation is between latents alone
       return super().sample_at(state, key, latents, labels)
     return self.draw(state, key, self.condition.generator_input(latents, codes))
 
-  def sample_codes(self, state, key, codes):
+  def sample_codes(self, state: TrainState, key: PRNGKey, codes: Array) -> Images:
     """Images [B, H, W, C] of codes [B, M + N], from the same noise for the same key and place."""
     return self.draw(state, key, self.latents(key, codes))
 
@@ -340,7 +352,7 @@ class Keys(AdversarialKeys):
   conditional: bool = key(False, 'whether generator and critic are told the label')
 
 
-def create(model, spec):
+def create(model: Any, spec: Spec) -> GAN:
   """The GAN of a section with these Keys for a data set's Spec.
 
   Raises:
@@ -353,7 +365,8 @@ def create(model, spec):
   return build(model, spec, condition, heads.NoHead())
 
 
-def build(model, spec, condition, head, kind=GAN, **parts):
+def build(model: Any, spec: Spec, condition: conditioning.Condition, head: heads.NoHead, kind: type[GAN] = GAN,
+          **parts: Any) -> GAN:
   """The GAN of the section of an adversarial family for a data set's Spec.
 
   Args:
@@ -379,7 +392,7 @@ def build(model, spec, condition, head, kind=GAN, **parts):
       image_shape=spec.image_shape, **parts, **keys.numbers(GAN, model))
 
 
-def check(model, penalty, loss, targets):
+def check(model: Any, penalty: Penalty | None, loss: AdversarialLoss, targets: Targets) -> None:
   """Raises UserError for a penalty with BatchNorm in the critic, and for targets that the loss has no place for.
 
   `allow_penalty_with_batch_norm` allows the first.

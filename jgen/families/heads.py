@@ -5,14 +5,17 @@ Terms are {name: [B]} that are minimised, metrics {name: [B]} that are logged.
 
 from collections.abc import Callable
 import dataclasses
+from typing import Any
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 import optax
 
 from jgen.families import train_state
 from jgen.losses.information import LatentCodes
+from jgen.shapes import PerImage
 
 Terms = dict[str, jax.Array]
 
@@ -34,7 +37,7 @@ class NoHead:
     """{network: optimizer} of `networks`."""
     return {}
 
-  def critic_terms(self, params, real, fake, condition) -> tuple[Terms, Terms]:
+  def critic_terms(self, params: Any, real: Any, fake: Any, condition: Array) -> tuple[Terms, Terms]:
     """(terms, metrics) of the critic's update.
 
     Args:
@@ -45,7 +48,7 @@ class NoHead:
     del params, real, fake, condition
     return {}, {}
 
-  def generator_terms(self, params, fake, condition) -> tuple[Terms, Terms]:
+  def generator_terms(self, params: Any, fake: Any, condition: Array) -> tuple[Terms, Terms]:
     """(terms, metrics) of the generator's update."""
     del params, fake, condition
     return {}, {}
@@ -57,13 +60,13 @@ class ClassHead(NoHead):
 
   weight: float
 
-  def critic_terms(self, params, real, fake, condition):
+  def critic_terms(self, params: Any, real: Any, fake: Any, condition: Array) -> tuple[Terms, Terms]:
     real_loss, fake_loss = class_loss(real, condition), class_loss(fake, condition)
     return {'weighted_class_loss': self.weight * (real_loss + fake_loss)}, {
         'real_class_loss': real_loss, 'fake_class_loss': fake_loss,
         'real_class_accuracy': class_accuracy(real, condition), 'fake_class_accuracy': class_accuracy(fake, condition)}
 
-  def generator_terms(self, params, fake, condition):
+  def generator_terms(self, params: Any, fake: Any, condition: Array) -> tuple[Terms, Terms]:
     return {'weighted_class_loss': self.weight * class_loss(fake, condition)}, {}
 
 
@@ -83,20 +86,20 @@ class CodeHead(NoHead):
   continuous_weight: float              # lambda of the continuous ones
   body_learns: bool
 
-  def networks(self, features):
+  def networks(self, features: Any) -> dict:
     return {'q_head': (self.network, (jnp.zeros(features().shape),), self.optimizer)}
 
   @property
-  def optimizers(self):
+  def optimizers(self) -> dict[str, optax.GradientTransformation]:
     return {'q_head': self.optimizer}
 
-  def critic_terms(self, params, real, fake, condition):
+  def critic_terms(self, params: Any, real: Any, fake: Any, condition: Array) -> tuple[Terms, Terms]:
     return self.information(params, fake, condition) if self.body_learns else ({}, {})
 
-  def generator_terms(self, params, fake, condition):
+  def generator_terms(self, params: Any, fake: Any, condition: Array) -> tuple[Terms, Terms]:
     return self.information(params, fake, condition)
 
-  def information(self, params, features, codes):
+  def information(self, params: Any, features: Any, codes: Array) -> tuple[Terms, Terms]:
     """The negative weighted bound, and the bound in nats with the most that it can be."""
     outputs, _ = train_state.apply(self.network, params['q_head'], {}, features, train=True)
     latent_codes, metrics = self.latent_codes, {}
@@ -112,11 +115,11 @@ class CodeHead(NoHead):
     return {'weighted_information': cost}, metrics
 
 
-def class_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def class_loss(logits: Float[Array, 'B Y'], labels: jax.Array) -> PerImage:
   """Cross-entropy [B] of logits [B, Y], in nats."""
   return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
-def class_accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def class_accuracy(logits: Float[Array, 'B Y'], labels: jax.Array) -> PerImage:
   """[B], 1 where the largest of the logits [B, Y] is that of the label, else 0."""
   return (logits.argmax(-1) == labels).astype(jnp.float32)

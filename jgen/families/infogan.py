@@ -1,8 +1,10 @@
 """InfoGAN (Chen et al. 2016): images follow latent codes, which a head on the critic's body, Q, infers from them."""
 
 import dataclasses
+from typing import Any
 
 from jgen import networks
+from jgen.data.spec import Spec
 from jgen.errors import UserError
 from jgen.families import gan, optimizers
 from jgen.families.conditioning import Codes
@@ -37,7 +39,7 @@ class Keys(AdversarialKeys):
   critic: sections.Critic = section(sections.Critic, head_bias=True)
 
 
-def create(model, spec):
+def create(model: Any, spec: Spec) -> gan.GAN:
   """The InfoGAN of a section with these Keys for a data set's Spec, whose labels it ignores.
 
   Raises:

@@ -5,12 +5,15 @@ are drawn. So a prior is trained, sampled, measured and stored as any family is.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 import numpy as np
 
 from jgen import networks
+from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError
 from jgen.families import autoregressive, averaging, mixture, vae, vqvae
 from jgen.families.base import Family
@@ -24,6 +27,7 @@ from jgen.losses.likelihoods import LIKELIHOODS, unbounded_mean
 from jgen.networks import sections
 from jgen.parallel import AXIS
 from jgen.run import checkpoints
+from jgen.shapes import Images, Labels, PRNGKey
 
 _OF_ANY_NUMBERS = tuple(name for name, likelihood in LIKELIHOODS.items() if likelihood.mean is unbounded_mean)
 _CHUNK = 128                            # images that are encoded at a time before the first step
@@ -41,11 +45,11 @@ class LatentPrior(Family):
   ema_decay: float                      # the prior's
 
   @property
-  def num_classes(self):
+  def num_classes(self) -> int:
     return self.prior.num_classes
 
   @property
-  def batches_per_step(self):
+  def batches_per_step(self) -> int:
     return self.prior.batches_per_step
 
 
@@ -55,24 +59,24 @@ class LatentPrior(Family):
 
   data = ''                             # the name of what the prior models in its batches
 
-  def read(self, state, images):
+  def read(self, state: TrainState, images: Images) -> Array:
     """What the prior models, [B, ...], for images [B, H, W, C]."""
     raise NotImplementedError
 
-  def write(self, state, drawn):
+  def write(self, state: TrainState, drawn: Array) -> Images:
     """Images [B, H, W, C] of what `read` gives or the prior samples."""
     raise NotImplementedError
 
-  def init(self, key):
+  def init(self, key: PRNGKey) -> TrainState:
     frozen = jax.eval_shape(self.vqvae.init, key)
     frozen = {'params': frozen.params, 'model_state': frozen.model_state}
     empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), frozen)   # until `init_from_data` has read it
     return self.with_entries(self.prior.init(key), vqvae=empty)
 
-  def with_entries(self, state, **entries):
+  def with_entries(self, state: TrainState, **entries: Any) -> TrainState:
     return state.replace(model_state={**state.model_state, **entries})
 
-  def init_from_data(self, state, dataset):
+  def init_from_data(self, state: TrainState, dataset: Dataset) -> TrainState:
     """The state with the VQ-VAE's newest checkpoint in it, its averaged parameters where it has them.
 
     Raises UserError if the checkpoint is not the one of `step`.
@@ -85,15 +89,16 @@ class LatentPrior(Family):
     trained = averaging.on_one_device(self.vqvae, trained, dataset)
     return self.with_entries(state, vqvae={'params': trained.params, 'model_state': trained.model_state})
 
-  def frozen(self, state):
+  def frozen(self, state: TrainState) -> TrainState:
     """The VQ-VAE's TrainState."""
     return TrainState(step=state.step, opt_state={}, ema_params={}, **state.model_state['vqvae'])
 
-  def check_data(self, dataset):
+  def check_data(self, dataset: Dataset) -> None:
     """Raises UserError where the prior cannot be trained on the data set."""
     self.prior.check_data(dataset)
 
-  def train_step(self, state, batches, key):
+  def train_step(self, state: TrainState, batches: dict[str, Array],
+                 key: PRNGKey) -> tuple[TrainState, dict[str, Array]]:
     """As the prior's, on what `read` gives; its metrics are named 'prior/...'."""
     images = batches['image']
     read = self.read(state, images.reshape(-1, *images.shape[2:]))
@@ -101,22 +106,22 @@ class LatentPrior(Family):
     state, metrics = self.prior.train_step(state, {self.data: read, 'label': batches['label']}, key)
     return state, {f'prior/{name}': value for name, value in metrics.items()}
 
-  def eval_step(self, state, batch, key):
+  def eval_step(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> dict[str, Array]:
     """{name: [B]}, what the prior tells of images."""
     assert isinstance(self.prior, MeasuresImages)   # as all families do that can be one
     return self.prior.eval_step(state, {self.data: self.read(state, batch['image']), 'label': batch['label']}, key)
 
-  def reconstruct(self, state, images):
+  def reconstruct(self, state: TrainState, images: Images) -> Images:
     """The VQ-VAE's reconstructions: what the images are to the prior."""
     return self.vqvae.reconstruct(self.frozen(state), images)
 
-  def sample(self, state, key, labels):
+  def sample(self, state: TrainState, key: PRNGKey, labels: Labels) -> Images:
     return self.write(state, self.prior.sample(state, key, labels))
 
   def passes(self):
     return {**self.prior.passes(), **self.vqvae.passes()}
 
-  def networks(self):
+  def networks(self) -> dict[str, Any]:
     state = jax.eval_shape(self.init, jax.random.key(0))
     return {**state.params, **state.model_state['vqvae']['params']}
 
@@ -127,10 +132,10 @@ class CodePrior(LatentPrior):
 
   data = 'codes'
 
-  def read(self, state, images):
+  def read(self, state: TrainState, images: Images) -> Array:
     return self.vqvae.codes(self.frozen(state), images)
 
-  def write(self, state, drawn):
+  def write(self, state: TrainState, drawn: Array) -> Images:
     return self.vqvae.decode_codes(self.frozen(state), drawn)
 
 
@@ -146,11 +151,11 @@ class VectorPrior(LatentPrior):
 
   data = 'latents'
 
-  def init(self, key):
+  def init(self, key: PRNGKey) -> TrainState:
     unknown = {'mean': jnp.zeros(self.vqvae.latent_shape), 'scale': jnp.ones(())}
     return self.with_entries(super().init(key), latents=unknown)
 
-  def init_from_data(self, state, dataset):
+  def init_from_data(self, state: TrainState, dataset: Dataset) -> TrainState:
     """As above, and with mean and scale of these images' latents, to which the prior then adapts."""
     state = super().init_from_data(state, dataset)
     count = len(dataset.images)
@@ -165,18 +170,18 @@ class VectorPrior(LatentPrior):
     return self.prior.init_from_data(
         self.with_entries(state, latents={'mean': jnp.float32(mean), 'scale': jnp.float32(scale)}), points)
 
-  def encode(self, state, images, rows):
+  def encode(self, state: TrainState, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The latents float32 [n, h, w, c] of the rows [n] of uint8 images, on the host."""
     encode = jax.jit(jax.vmap(lambda state, images: self.vqvae.latents(self.frozen(state), to_float(images)),
                               in_axes=(None, 0), axis_name=AXIS))
     chunks = (rows[i:i + _CHUNK] for i in range(0, len(rows), _CHUNK))
     return np.concatenate([np.asarray(encode(state, np.asarray(images[chunk])[None])[0]) for chunk in chunks])
 
-  def read(self, state, images):
+  def read(self, state: TrainState, images: Images) -> Array:
     known = state.model_state['latents']
     return (self.vqvae.latents(self.frozen(state), images) - known['mean']) / known['scale']
 
-  def write(self, state, drawn):
+  def write(self, state: TrainState, drawn: Array) -> Images:
     known = state.model_state['latents']
     return self.vqvae.decode(self.frozen(state), known['mean'] + known['scale'] * drawn)
 
@@ -186,7 +191,7 @@ class LatentVAE(vae.VAE):
 
   data = 'latents'
 
-  def eval_step(self, state, batch, key):
+  def eval_step(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> dict[str, Array]:
     """{name: [B]}: the ELBO and its terms in nats, and the mean squared error per value."""
     metrics = super().eval_step(state, batch, key)
     return {name: metrics[name] for name in ('elbo', 'kl', 'reconstruction_nats', 'mse')}
@@ -236,14 +241,14 @@ class AutoregressivePriorKeys(PriorKeys):
   prior: autoregressive.Keys = section(autoregressive.Keys)
 
 
-def create_mixture(model, spec):
+def create_mixture(model: Any, spec: Spec) -> LatentPrior:
   """The LatentPrior of MixturePriorKeys for a VQ-VAE of images of a Spec."""
   autoencoder = vqvae.create(model.vqvae, spec)
   prior = mixture.create(model.prior, autoencoder.latent_shape)
   return _create(VectorPrior, model, autoencoder, prior, num_points=model.prior.num_points)
 
 
-def create_vae(model, spec):
+def create_vae(model: Any, spec: Spec) -> LatentPrior:
   """The same of VAEPriorKeys."""
   autoencoder = vqvae.create(model.vqvae, spec)
   of_latents = dataclasses.replace(spec, image_shape=autoencoder.latent_shape)
@@ -251,7 +256,7 @@ def create_vae(model, spec):
   return _create(VectorPrior, model, autoencoder, prior, num_points=model.prior.num_points)
 
 
-def create_autoregressive(model, spec):
+def create_autoregressive(model: Any, spec: Spec) -> LatentPrior:
   """The same of AutoregressivePriorKeys."""
   autoencoder = vqvae.create(model.vqvae, spec)
   prior = autoregressive.create(model.prior, autoencoder.codebook_size, autoencoder.codes_per_image, spec.num_classes)

@@ -1,20 +1,25 @@
 """A mixture of Gaussians on the principal components of vectors, fitted by scikit-learn before the first step."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
+from jaxtyping import Array
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
 from jgen import keys
+from jgen.data.spec import Dataset
 from jgen.errors import UserError
 from jgen.families import train_state
 from jgen.families.base import Family
+from jgen.families.train_state import TrainState
 from jgen.keys import key
 from jgen.parallel import per_image
+from jgen.shapes import Labels, PRNGKey
 
 _MAX_ITERATIONS = 500                   # of expectation and maximisation
 
@@ -33,20 +38,20 @@ class Mixture(Family):
   num_components: int                   # of the mixture
   smallest_variance: float              # added to the variances of every Gaussian
 
-  def init(self, key):
+  def init(self, key: PRNGKey) -> TrainState:
     size, count, inner = int(np.prod(self.shape)), self.num_components, self.pca_dimension
     fit = {'seed': jax.random.bits(key, dtype=jnp.uint32), 'center': jnp.zeros(size),
            'axes': jnp.zeros((inner, size)), 'log_weights': jnp.zeros(count), 'means': jnp.zeros((count, inner)),
            'factors': jnp.broadcast_to(jnp.eye(inner), (count, inner, inner))}
     return train_state.create(key, {}, {}, {}).replace(model_state={'mixture': fit})
 
-  def check_data(self, dataset):
+  def check_data(self, dataset: Dataset) -> None:
     """Raises UserError where the data set has too few images."""
     if self.num_points > len(dataset.images):
       raise UserError(f'config.priors.mixture.model.num_points is {self.num_points:,}, but there are '
                       f'{len(dataset.images):,} training images; set it to that or less')
 
-  def init_from_data(self, state, dataset):
+  def init_from_data(self, state: TrainState, dataset: Dataset) -> TrainState:
     """The fit to all vectors of the data set, by scikit-learn: PCA, then expectation and maximisation from k-means."""
     seed = int(state.model_state['mixture']['seed'])
     points = np.asarray(dataset.images, np.float64).reshape(len(dataset.images), -1)
@@ -64,11 +69,12 @@ class Mixture(Family):
     fit = {name: jnp.asarray(value, jnp.float32) for name, value in fit.items()}
     return state.replace(model_state={**state.model_state, 'mixture': {**state.model_state['mixture'], **fit}})
 
-  def train_step(self, state, batches, key):
+  def train_step(self, state: TrainState, batches: dict[str, Array],
+                 key: PRNGKey) -> tuple[TrainState, dict[str, Array]]:
     metrics = self.eval_step(state, {'latents': batches['latents'][0]}, key)
     return state, {f'mixture/{name}': value.mean() for name, value in metrics.items()}
 
-  def eval_step(self, state, batch, key):
+  def eval_step(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> dict[str, Array]:
     """{name: [B]} for each vector: its likelihood, and how much of it the principal components miss.
 
     `log_likelihood` is in nats, a density of the principal components; `share_outside` is the share of the squared
@@ -83,7 +89,7 @@ class Mixture(Family):
     return {'log_likelihood': jax.nn.logsumexp(log_densities + fit['log_weights'], axis=1),
             'share_outside': 1 - seen / jnp.maximum(squares, 1e-30)}
 
-  def sample(self, state, key, labels):
+  def sample(self, state: TrainState, key: PRNGKey, labels: Labels) -> Array:
     """[B, *shape]"""
     fit = state.model_state['mixture']
     def draw(key):
@@ -94,7 +100,7 @@ class Mixture(Family):
     return per_image(key, len(labels), draw)
 
 
-def log_normal(points, mean, factor):
+def log_normal(points: Array, mean: Array, factor: Array) -> Array:
   """log N(x; mean, factor factor^T), [B], for points [B, F] and a lower triangular factor [F, F]."""
   whitened = solve_triangular(factor, (points - mean).T, lower=True)
   log_volume = jnp.log(jnp.diagonal(factor)).sum() + len(mean) / 2 * jnp.log(2 * jnp.pi)
@@ -112,7 +118,7 @@ class Keys:
                                  above=0)
 
 
-def create(model, shape):
+def create(model: Any, shape: tuple[int, ...]) -> Mixture:
   """The family of a section with these Keys for vectors of a shape; raises UserError where they cannot be fitted."""
   where = 'config.priors.mixture.model'
   for name in ('pca_dimension', 'num_components'):

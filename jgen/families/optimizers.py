@@ -12,27 +12,27 @@ from jgen.errors import UserError, choose
 from jgen.keys import key
 
 
-def adam(section, rate):
+def adam(section: Any, rate: Any) -> optax.GradientTransformation:
   """Kingma & Ba 2015; eps 1e-8 as in PyTorch."""
   return optax.adam(rate, b1=section.b1, b2=section.b2, eps=1e-8)
 
 
-def adamw(section, rate):
+def adamw(section: Any, rate: Any) -> optax.GradientTransformation:
   """Adam with decoupled weight decay (Loshchilov & Hutter 2019); eps 1e-8 as in PyTorch."""
   return optax.adamw(rate, b1=section.b1, b2=section.b2, eps=1e-8, weight_decay=section.weight_decay)
 
 
-def lion(section, rate):
+def lion(section: Any, rate: Any) -> optax.GradientTransformation:
   """Chen et al. 2023: the sign of a moving average of the gradients, with decoupled weight decay."""
   return optax.lion(rate, b1=section.b1, b2=section.b2, weight_decay=section.weight_decay)
 
 
-def rmsprop(section, rate):
+def rmsprop(section: Any, rate: Any) -> optax.GradientTransformation:
   """Hinton 2012, lecture 6e; eps 1e-8 beside the root, as in PyTorch."""
   return optax.rmsprop(rate, decay=section.decay, eps=1e-8, eps_in_sqrt=False, momentum=section.momentum or None)
 
 
-def sgd(section, rate):
+def sgd(section: Any, rate: Any) -> optax.GradientTransformation:
   """Gradient descent, with momentum if it is set."""
   return optax.sgd(rate, momentum=section.momentum or None)
 
@@ -40,18 +40,18 @@ def sgd(section, rate):
 OPTIMIZERS = {'adam': adam, 'adamw': adamw, 'lion': lion, 'rmsprop': rmsprop, 'sgd': sgd}
 
 
-def constant(section):
+def constant(section: Any) -> Any:
   """Always 1."""
   del section
   return optax.constant_schedule(1.)
 
 
-def linear(section):
+def linear(section: Any) -> Any:
   """From 1 to the end factor in a straight line."""
   return optax.linear_schedule(1., section.end_factor, section.decay_updates)
 
 
-def cosine(section):
+def cosine(section: Any) -> Any:
   """From 1 to the end factor along half a cosine (Loshchilov & Hutter 2017, eq. 5, without restarts)."""
   return optax.cosine_decay_schedule(1., section.decay_updates, alpha=section.end_factor)
 
@@ -90,7 +90,7 @@ class Rate(NamedTuple):
   rate: jax.Array                       # [] float32, the learning rate of the last one
 
 
-def create(section):
+def create(section: Any) -> optax.GradientTransformation:
   """The optax transformation of a section with the keys of an Optimizer.
 
   Raises:
@@ -103,7 +103,7 @@ def create(section):
   return optax.chain(optax.clip_by_global_norm(section.clip_norm), optimizer) if section.clip_norm else optimizer
 
 
-def rate_of(section):
+def rate_of(section: Any) -> Any:
   """The learning rate of a section: a function of the network's updates so far, [] -> []."""
   if section.schedule != 'constant' and section.decay_updates < 1:
     raise UserError(f"the optimizer's schedule is '{section.schedule}' and its decay_updates 0; expected the number of "

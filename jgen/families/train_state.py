@@ -1,7 +1,7 @@
 """The state of a run, and the one place where gradients are averaged and applied."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import flax
 import jax
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from jgen.parallel import AXIS
+from jgen.shapes import PRNGKey
 
 PyTree = Any
 
@@ -24,8 +25,12 @@ class TrainState:
   model_state: Mapping[str, PyTree]     # batch statistics and whatever else is not learned by gradient
   ema_params: Mapping[str, PyTree]      # only of networks that are sampled by their moving average
 
+  if TYPE_CHECKING:                     # flax adds it
+    def replace(self, **fields: Any) -> 'TrainState': ...
 
-def create(key, networks, inputs, optimizers, averaged=()):
+
+def create(key: PRNGKey, networks: Mapping[str, Any], inputs: Mapping[str, Any],
+           optimizers: Mapping[str, optax.GradientTransformation], averaged: Sequence[str] = ()) -> TrainState:
   """The state at step 0.
 
   Args:
@@ -46,7 +51,7 @@ def create(key, networks, inputs, optimizers, averaged=()):
       ema_params={name: jax.tree.map(jnp.copy, params[name]) for name in averaged})
 
 
-def average(state, decay):
+def average(state: TrainState, decay: float) -> TrainState:
   """The state with its averaged parameters moved towards the parameters: once a step, after the updates.
 
   Exponential moving average over the steps (Polyak & Juditsky 1992), as Yazıcı et al. 2019 use it for generators.
@@ -56,7 +61,8 @@ def average(state, decay):
   return state.replace(ema_params=ema_params)
 
 
-def apply(network, params, model_state, *inputs, train, dropout_key=None):
+def apply(network: Any, params: Any, model_state: Any, *inputs: Any, train: bool,
+          dropout_key: PRNGKey | None = None) -> tuple[Any, Any]:
   """(output, new model_state) of a linen module; in evaluation the state is as it was.
 
   A module that drops values at random needs the key.
@@ -69,7 +75,8 @@ def apply(network, params, model_state, *inputs, train, dropout_key=None):
   return output, dict(new_state)
 
 
-def apply_gradients(state, name, gradients, optimizer):
+def apply_gradients(state: TrainState, name: str, gradients: Any,
+                    optimizer: optax.GradientTransformation) -> tuple[TrainState, Any]:
   """One optimizer step of the network `name`: (state, gradients averaged over all devices).
 
   `gradients` are of this device's share of the batch; they are averaged here, and nowhere else.

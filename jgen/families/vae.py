@@ -1,26 +1,32 @@
 """Variational autoencoders (Kingma & Welling 2014): one family with values for network, likelihood and regulariser."""
 
+from collections.abc import Callable
 import dataclasses
 import math
+from typing import Any
 
 from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 import numpy as np
 import optax
 
 from jgen import keys, networks
+from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError, choose
 from jgen.families import optimizers, train_state
 from jgen.families.accumulation import over_microbatches
 from jgen.families.base import Family
 from jgen.families.optimizers import Optimizer
+from jgen.families.train_state import TrainState
 from jgen.keys import key, section
 from jgen.losses.likelihoods import LIKELIHOODS, Likelihood, sum_over_values
 from jgen.losses.regularizers import ACTIVE_VARIANCE, Regularizer, kl_per_latent
 from jgen.networks import sections
 from jgen.parallel import AXIS, per_image
+from jgen.shapes import Labels, Latents, PerImage, PRNGKey, Scalar, Step, Values
 
 # The likelihoods whose variance begins with that of the training pixels, or with a given one.
 _OF_THE_DATA = tuple(name for name, likelihood in LIKELIHOODS.items() if likelihood.fixed_variance(1., 1) is None)
@@ -56,13 +62,13 @@ class VAE(Family):
     run = lambda: self.network.init_with_output(jax.random.key(0), *self.inputs(), train=True)[0]
     return {'vae': lambda: self.likelihood.mean(run()[-1])}
 
-  def init(self, key):
+  def init(self, key: PRNGKey) -> TrainState:
     state = train_state.create(key, {'vae': self.network}, {'vae': self.inputs()}, {'vae': self.optimizer},
                                averaged=('vae',) if self.ema_decay else ())
     fixed = {'variance': jnp.ones(())}  # until `init_from_data` has seen the images
     return state.replace(model_state={**state.model_state, 'likelihood': fixed})
 
-  def init_from_data(self, state, dataset):
+  def init_from_data(self, state: TrainState, dataset: Dataset) -> TrainState:
     """Stores the likelihood's variance, where it is that of the training pixels, in the state."""
     given = self.likelihood.fixed_variance(self.regularizer.weight, np.prod(self.image_shape))
     variance = given or self.variance or pixel_variance(dataset.images)
@@ -71,24 +77,24 @@ class VAE(Family):
                       'config.model.variance above 0 or take other images')
     return state.replace(model_state={**state.model_state, 'likelihood': {'variance': jnp.float32(variance)}})
 
-  def pixel_variance(self, params, model_state):
+  def pixel_variance(self, params: Any, model_state: Any) -> Scalar:
     """[], that of the likelihood: what `init_from_data` stored, times what was learned since, if it is learned."""
     return model_state['likelihood']['variance'] * jnp.exp(params['vae'].get('log_variance', 0.))
 
-  def noise(self, key, count):
+  def noise(self, key: PRNGKey, count: int) -> Latents:
     return per_image(key, count, lambda k: jax.random.normal(k, (self.latent_size,)))
 
-  def posterior_noise(self, key, count):
+  def posterior_noise(self, key: PRNGKey, count: int) -> Latents:
     """Noise [B, Z] of the samples from q(z | x); zeros where the KL weight is 0, for a plain autoencoder."""
     noise = self.noise(key, count)
     return noise if self.regularizer.weight else jnp.zeros_like(noise)
 
-  def run(self, params, model_state, images, noise, train):
+  def run(self, params: Any, model_state: Any, images: Values, noise: Latents, train: bool) -> tuple[Any, Any]:
     """((mean [B, Z], log variance [B, Z], output [B, H, W, C]), new model_state) of the network."""
     outputs, state = train_state.apply(self.network, params['vae'], model_state['vae'], images, noise, train=train)
     return outputs, {**model_state, 'vae': state}
 
-  def ledger(self, output, images, kl, variance):
+  def ledger(self, output: Values, images: Values, kl: PerImage, variance: Scalar) -> dict[str, Array]:
     """{name: [B]}: what an output for an image costs, in every unit; kl [B] is in nats."""
     nats, size = self.likelihood.nats(output, images, variance), images[0].size
     elbo = -nats - kl
@@ -98,13 +104,14 @@ class VAE(Family):
         'reconstruction_nats': nats, 'kl': kl, 'elbo': elbo,
         'bits_per_dimension': -elbo / (size * jnp.log(2.)) + self.likelihood.bits_of_a_value}
 
-  def weights(self, step, variance):
+  def weights(self, step: Step, variance: Scalar) -> dict[str, Any]:
     """{name: []}: the weight of the KL at a step, beside the mean error per pixel and the summed error."""
     of_pixel, of_image = self.likelihood.weights(
         self.regularizer.weight_at(step), variance, math.prod(self.image_shape))
     return {'kl_weight_per_pixel': of_pixel, 'kl_weight_per_image': of_image, 'pixel_variance': variance}
 
-  def train_step(self, state, batches, key):
+  def train_step(self, state: TrainState, batches: dict[str, Array],
+                 key: PRNGKey) -> tuple[TrainState, dict[str, Array]]:
     images = batches[self.data][0]
     noise = self.posterior_noise(key, len(images))
     def loss(params, images, noise):
@@ -124,11 +131,11 @@ class VAE(Family):
     metrics |= {'active_units': active_units(mean), 'gradient_norm': optax.tree.norm(gradients)}
     return state.replace(model_state=model_state), {f'vae/{name}': value for name, value in metrics.items()}
 
-  def training_pass(self, state, batch, key):
+  def training_pass(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> Any:
     noise = self.posterior_noise(key, len(batch[self.data]))
     return self.run(state.params, state.model_state, batch[self.data], noise, train=True)[1]
 
-  def eval_step(self, state, batch, key):
+  def eval_step(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> dict[str, Array]:
     """{name: [B]}: the ledger and the weights of the objective's terms, which are the same for all images.
 
     Latents are sampled once per image, as in training; `mse_of_mean` is the error with their mean instead.
@@ -141,7 +148,7 @@ class VAE(Family):
     weights = {name: jnp.full(len(images), value) for name, value in self.weights(state.step, variance).items()}
     return {**self.ledger(output, images, kl, variance), **weights, 'mse_of_mean': of_mean}
 
-  def log_weight(self, state, images, key):
+  def log_weight(self, state: TrainState, images: Values, key: PRNGKey) -> PerImage:
     """log p(x | z) + log p(z) - log q(z | x) in nats, [B], for one z of q: what Burda et al. 2016 average, eq. 8."""
     noise = self.noise(key, len(images))
     (mean, log_variance, output), _ = self.run(state.params, state.model_state, images, noise, train=False)
@@ -150,23 +157,23 @@ class VAE(Family):
     prior_over_posterior = (jnp.square(noise) + log_variance - jnp.square(latents)).sum(1) / 2
     return prior_over_posterior - self.likelihood.nats(output, images, variance)
 
-  def regularization(self, kl, step):
+  def regularization(self, kl: Float[Array, ' Z'], step: Step) -> Scalar:
     """The objective's second term for the mean divergences kl [Z] of any number of images."""
     return self.regularizer(kl, step)
 
-  def encode(self, state, images):
+  def encode(self, state: TrainState, images: Values) -> tuple[Latents, Latents]:
     return self._evaluate(state, images, method='encode')
 
-  def decode(self, state, latents):
+  def decode(self, state: TrainState, latents: Latents) -> Values:
     return self.likelihood.mean(self._evaluate(state, latents, method='decode'))
 
-  def reconstruct(self, state, images):
+  def reconstruct(self, state: TrainState, images: Values) -> Values:
     return self.decode(state, self.encode(state, images)[0])
 
-  def sample(self, state, key, labels):
+  def sample(self, state: TrainState, key: PRNGKey, labels: Labels) -> Values:
     return self.decode(state, self.noise(key, len(labels)))
 
-  def sample_at(self, state, key, latents, labels):
+  def sample_at(self, state: TrainState, key: PRNGKey, latents: Latents, labels: Labels) -> Values:
     """Images [B, H, W, C] of latents [B, Z]."""
     del key, labels
     return self.decode(state, latents)
@@ -176,13 +183,13 @@ class VAE(Family):
     return self.network.apply(variables, inputs, train=False, method=method)
 
 
-def active_units(mean):
+def active_units(mean: Latents) -> Scalar:
   """How many latents' means [B, Z] vary over the batch of all devices (Burda et al. 2016, sec. 5.2)."""
   first, second = lax.pmean((mean.mean(0), jnp.square(mean).mean(0)), AXIS)
   return (second - jnp.square(first) > ACTIVE_VARIANCE).sum().astype(jnp.float32)
 
 
-def pixel_variance(images):
+def pixel_variance(images: np.ndarray) -> float:
   """The variance of all values of uint8 images [N, H, W, C], as they are in [-1, 1]; exact, from their counts."""
   chunks = (images[i:i + _CHUNK] for i in range(0, len(images), _CHUNK))
   counts = sum(np.bincount(np.ravel(chunk), minlength=256) for chunk in chunks)
@@ -209,7 +216,7 @@ class Keys:
   optimizer: Optimizer = section(Optimizer)
 
 
-def create(model, spec, network=networks.vae, family=VAE):
+def create(model: Any, spec: Spec, network: Callable = networks.vae, family: type[VAE] = VAE) -> VAE:
   """The VAE of a section with these Keys for a data set's Spec; others may have a `network` or a class of their own.
 
   Raises:

@@ -2,20 +2,24 @@
 
 from collections.abc import Callable
 import dataclasses
+from typing import Any
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 import numpy as np
 import optax
 from sklearn.cluster import kmeans_plusplus
 
 from jgen import keys, networks
+from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError, choose
 from jgen.families import optimizers, train_state
 from jgen.families.accumulation import over_microbatches
 from jgen.families.base import Family
 from jgen.families.optimizers import Optimizer
+from jgen.families.train_state import TrainState
 from jgen.images import to_float
 from jgen.keys import key, section
 from jgen.losses.likelihoods import cross_entropy, sigmoid_mean, sum_over_values
@@ -24,6 +28,7 @@ from jgen.networks import sections
 from jgen.networks.codebook_upkeep import Upkeep, reset_moments
 from jgen.networks.quantizer import GROUPINGS
 from jgen.parallel import AXIS, per_image
+from jgen.shapes import Codes, Images, Labels, Map, PerImage, PRNGKey
 
 _LEARNED_BY = {'gradient': False, 'moving_average': True}   # whether the codes follow the averages of their vectors
 _MAX_VECTORS = 20_000                   # that the first codes are chosen from, so that it takes a second
@@ -58,14 +63,14 @@ class VQVAE(Family):
     run = lambda: self.network.init_with_output(jax.random.key(0), images, train=True)[0]
     return {'vqvae': lambda: sigmoid_mean(run()[-1])}
 
-  def init(self, key):
+  def init(self, key: PRNGKey) -> TrainState:
     images = jnp.zeros((1, *self.image_shape))
     state = train_state.create(key, {'vqvae': self.network}, {'vqvae': (images,)}, {'vqvae': self.optimizer},
                                averaged=('vqvae',) if self.ema_decay else ())
     averages = self.upkeep.begin(codebook_of(state.params))
     return state.replace(model_state={**state.model_state, 'codebook': averages})
 
-  def init_from_data(self, state, dataset):
+  def init_from_data(self, state: TrainState, dataset: Dataset) -> TrainState:
     """The codebook at step 0: vectors of training images, chosen by k-means++ (Arthur & Vassilvitskii 2007).
 
     The encoder runs as in training, with the statistics of these images. Each vector is a vector that there is.
@@ -92,27 +97,28 @@ class VQVAE(Family):
       return self.network.quantizer.split(latents)
     return jax.jit(jax.vmap(run, axis_name=AXIS))(images[None])[0]
 
-  def run(self, params, model_state, images, train):
+  def run(self, params: Any, model_state: Any, images: Images, train: bool) -> tuple[Any, Any]:
     """((map, quantised map, codes, output), new model_state) of the network."""
     outputs, state = train_state.apply(self.network, params['vqvae'], model_state['vqvae'], images, train=train)
     return outputs, {**model_state, 'vqvae': state}
 
-  def terms(self, latents, quantized, output, images):
+  def terms(self, latents: Map, quantized: Map, output: Images, images: Images) -> dict[str, PerImage]:
     """{term of the objective: [B]}. Codes that follow averages are not moved by a gradient too."""
     terms = {'reconstruction': self.reconstruction(output, images),
              'commitment': self.commitment_weight * commitment_loss(latents, quantized)}
     return terms if self.upkeep.by_average else {**terms, 'codebook': codebook_loss(latents, quantized)}
 
-  def errors(self, latents, quantized, output, images):
+  def errors(self, latents: Map, quantized: Map, output: Images, images: Images) -> dict[str, PerImage]:
     """{name: [B]}, means over an image's values: of the pixels in [-1, 1] and of the encoder's output."""
     return {'mse': sum_over_values(jnp.square(images - sigmoid_mean(output))) / images[0].size,
             'quantization_error': sum_over_values(jnp.square(latents - quantized)) / latents[0].size}
 
-  def train_step(self, state, batches, key):
+  def train_step(self, state: TrainState, batches: dict[str, Array],
+                 key: PRNGKey) -> tuple[TrainState, dict[str, Array]]:
     def loss(params, images):
       (latents, quantized, codes, output), model_state = self.run(params, state.model_state, images, train=True)
       terms = self.terms(latents, quantized, output, images)
-      total = sum(terms.values()).mean()
+      total = jnp.asarray(sum(terms.values())).mean()
       values = {**terms, **self.errors(latents, quantized, output, images)}
       metrics = {'loss': total, **{name: value.mean() for name, value in values.items()}}
       return total, (metrics, model_state, latents, codes)
@@ -125,7 +131,7 @@ class VQVAE(Family):
     state, of_codebook = self.keep_up(state.replace(model_state=model_state), latents, codes, key)
     return state, {f'vqvae/{name}': value for name, value in {**metrics, **of_codebook}.items()}
 
-  def keep_up(self, state, latents, codes, key):
+  def keep_up(self, state: TrainState, latents: Map, codes: Codes, key: PRNGKey) -> Any:
     """(state, metrics of the codebook) after a step in which these latents got these codes."""
     vectors = self.network.quantizer.split(latents)
     codebook, averages, shares = self.upkeep.follow(
@@ -142,11 +148,11 @@ class VQVAE(Family):
                           model_state={**state.model_state, 'codebook': averages})
     return state, {'perplexity': perplexity(shares), 'dead_share': dead.mean(dtype=jnp.float32)}
 
-  def training_pass(self, state, batch, key):
+  def training_pass(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> Any:
     del key
     return self.run(state.params, state.model_state, batch['image'], train=True)[1]
 
-  def eval_step(self, state, batch, key):
+  def eval_step(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> dict[str, Array]:
     """{name: [B]}: `loss` and its terms, and errors of the reconstruction and of the quantisation.
 
     `cross_entropy` is in nats, for any objective; `mse` is per pixel; `quantization_error` is the squared distance from
@@ -156,29 +162,29 @@ class VQVAE(Family):
     images = batch['image']
     (latents, quantized, _, output), _ = self.run(state.params, state.model_state, images, train=False)
     terms = self.terms(latents, quantized, output, images)
-    return {'loss': sum(terms.values()), **terms, **self.errors(latents, quantized, output, images),
+    return {'loss': jnp.asarray(sum(terms.values())), **terms, **self.errors(latents, quantized, output, images),
             'cross_entropy': cross_entropy(output, images)}
 
-  def latents(self, state, images):
+  def latents(self, state: TrainState, images: Images) -> Map:
     """The encoder's output float32 [B, h, w, c] for images [B, H, W, C], before it is quantised."""
     return self._evaluate(state, 'encode', images, train=False)
 
-  def codes(self, state, images):
+  def codes(self, state: TrainState, images: Images) -> Codes:
     """int32 [B, N] for images [B, H, W, C]."""
     return self._evaluate(state, 'quantize', self.latents(state, images))[1]
 
-  def decode(self, state, latents):
+  def decode(self, state: TrainState, latents: Map) -> Images:
     """Images [B, H, W, C] of maps [B, h, w, c], which are quantised first."""
     return self._from_quantized(state, self._evaluate(state, 'quantize', latents)[0])
 
-  def decode_codes(self, state, codes):
+  def decode_codes(self, state: TrainState, codes: Codes) -> Images:
     """Images [B, H, W, C] of codes int32 [B, N]."""
     return self._from_quantized(state, self._evaluate(state, 'look_up', codes, self.latent_shape))
 
-  def reconstruct(self, state, images):
+  def reconstruct(self, state: TrainState, images: Images) -> Images:
     return self.decode(state, self.latents(state, images))
 
-  def sample(self, state, key, labels):
+  def sample(self, state: TrainState, key: PRNGKey, labels: Labels) -> Images:
     """Images of codes drawn evenly and one by one: the prior that training assumes (sec. 3.2), not a learned one."""
     draw = lambda key: jax.random.randint(key, (self.codes_per_image,), 0, self.codebook_size)
     return self.decode_codes(state, per_image(key, len(labels), draw))
@@ -191,12 +197,12 @@ class VQVAE(Family):
     return self.network.apply(variables, *inputs, method=method, **keywords)
 
 
-def codebook_of(params):
+def codebook_of(params: Any) -> Float[Array, 'K D']:
   """[K, D]"""
   return params['vqvae']['quantizer']['codebook']
 
 
-def with_codebook(params, codebook):
+def with_codebook(params: Any, codebook: Float[Array, 'K D']) -> Any:
   return {**params, 'vqvae': {**params['vqvae'], 'quantizer': {'codebook': codebook}}}
 
 
@@ -236,7 +242,7 @@ class Keys:
   optimizer: Optimizer = section(Optimizer, learning_rate=2e-3, b1=0.9)
 
 
-def create(model, spec):
+def create(model: Any, spec: Spec) -> VQVAE:
   """The VQVAE of a section with these Keys for a data set's Spec.
 
   Raises:

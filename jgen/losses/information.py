@@ -4,10 +4,10 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 import numpy as np
 
-from jgen.shapes import PerImage, PRNGKey
+from jgen.shapes import Array, PerImage, PRNGKey
 
 # Below it Q's log variance of a continuous code is taken for it: a standard deviation of 0.05 of a code in [-1, 1]. A
 # generator that shows the code exactly would raise the bound, and Q's gradients, without end.

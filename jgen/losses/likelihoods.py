@@ -10,13 +10,12 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jgen import activations
-from jgen.shapes import PerImage, Scalar, Values
+from jgen.shapes import Array, PerImage, Scalar, Values
 
 Variance = Scalar | float
-
 
 
 def tanh_mean(output: Float[Array, '*B']) -> Float[Array, '*B']:

@@ -6,10 +6,10 @@ Maps z_e, what the encoder gives, and z_q, the nearest codes, are [B, h, w, c]; 
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jgen.losses.likelihoods import cross_entropy, sigmoid_mean, sum_over_values
-from jgen.shapes import Map, PerImage, Scalar, Values
+from jgen.shapes import Array, Map, PerImage, Scalar, Values
 
 
 def straight_through(latents: Map, quantized: Map) -> Map:

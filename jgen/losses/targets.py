@@ -4,10 +4,10 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jgen.keys import key
-from jgen.shapes import PRNGKey
+from jgen.shapes import Array, PRNGKey
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,12 +6,12 @@ M is the width, A the attention heads. What stands for place i knows the codes b
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from jgen.activations import gelu
 from jgen.networks import products
 from jgen.networks.layers import Dropout
-from jgen.shapes import Codes, Labels, Step
+from jgen.shapes import Array, Codes, Labels, Step
 
 Rows = Float[Array, 'B n M']
 Cache = tuple[Float[Array, 'B N A _'], Float[Array, 'B N A _']]   # keys and values of the places before

@@ -10,11 +10,11 @@ from typing import Any
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
 from jgen.networks.quantizer import totals
 from jgen.parallel import AXIS
-from jgen.shapes import PRNGKey
+from jgen.shapes import Array, PRNGKey
 
 _NEVER = 1e-20                          # a share that has fallen below it stands for no vector at all
 

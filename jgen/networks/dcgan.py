@@ -11,12 +11,12 @@ from typing import Any
 
 from flax import linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jgen.activations import leaky_relu, tanh
 from jgen.networks.layers import Dense, Dropout
 from jgen.networks.spectral import SpectralNorm
-from jgen.shapes import Images, PerImage
+from jgen.shapes import Array, Images, PerImage
 
 # The first layer of a network, in the order of the data: its gradient tells whether learning reaches it.
 FIRST_LAYER = 'layer_0'

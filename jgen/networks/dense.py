@@ -4,11 +4,11 @@ from collections.abc import Callable
 import math
 
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jgen.activations import leaky_relu
 from jgen.networks import products
-from jgen.shapes import Latents, Values
+from jgen.shapes import Array, Latents, Values
 
 
 class DenseEncoder(nn.Module):

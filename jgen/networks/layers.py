@@ -8,11 +8,11 @@ from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jgen.networks import products
 from jgen.parallel import AXIS, per_image
-from jgen.shapes import PRNGKey
+from jgen.shapes import Array, PRNGKey
 
 Layer = Callable[[Array], Array]
 

@@ -13,9 +13,9 @@ from typing import Any
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from jgen.networks.convolution.forms import Form
+from jgen.shapes import Array
 
 PRECISIONS = ('float32', 'bfloat16')
 MATRIX_PRECISIONS = ('default', 'tensorfloat32', 'highest')   # JAX's names, of float32 products

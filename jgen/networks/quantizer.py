@@ -7,9 +7,9 @@ from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
-from jgen.shapes import Codes, Map
+from jgen.shapes import Array, Codes, Map
 
 
 class Grouping(NamedTuple):

@@ -4,10 +4,10 @@ from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 import numpy as np
 
-from jgen.shapes import Images, Shape
+from jgen.shapes import Array, Images, Shape
 
 WIDTHS = (32, 64, 128)                  # channels; each layer halves the sides, as long as there is something to halve
 

@@ -4,7 +4,9 @@ from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from jgen.shapes import Array
 
 
 class SpectralNorm(nn.Module):

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jgen.losses.quantization import straight_through
-from jgen.shapes import Codes, Images, Map
+from jgen.shapes import Array, Codes, Images, Map
 
 
 class VQVAE(nn.Module):

@@ -39,7 +39,7 @@ PICTURES = {
 }
 
 
-def of_picture(name):
+def of_picture(name: str) -> tuple[str, str]:
   """(title, caption) of the picture `evaluation/<name>_step_<step>.png`."""
   for pattern, (title, caption) in PICTURES.items():
     if fnmatch.fnmatchcase(name, pattern):

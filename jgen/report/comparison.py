@@ -215,8 +215,8 @@ def _runs_table(numbers, runs):
 def _settings_tables(numbers, runs):
   """The keys in which configs differ, among those that more than one run has."""
   configs = [run.record.config for run in runs]
-  keys = [key for key in sorted(set().union(*configs))
-          if len({json.dumps(config[key]) for config in configs if key in config}) > 1]
+  keys = [key for key in sorted(set().union(*configs)) if not key.startswith('study.')
+          and len({json.dumps(config[key]) for config in configs if key in config}) > 1]
   caption = 'Keys of the configs in which runs that have the key differ.'
   return _in_parts(numbers, 'Differences of the configs', caption, runs,
                    [(key, [config_text(config.get(key, '')) for config in configs]) for key in keys])

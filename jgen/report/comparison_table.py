@@ -1,7 +1,9 @@
 """The numbers of several runs side by side: as CSV, as Markdown and as rows, the best one told where that is known."""
 
+from collections.abc import Sequence
 import csv
 import io
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +54,7 @@ def _last_logged(record, evaluated):
   return {**values, LAST_STEP: max(step for step, _ in last.values())} if last else {}
 
 
-def best_of(name, values, runs):
+def best_of(name: str, values: Sequence[float | None], runs: Sequence[Any]) -> float | None:
   """The best of the values of a number [one a run], among runs that are done; None where that is not known.
 
   It is not known where receipts differ, or where the number ranks nothing among runs of several likelihoods.

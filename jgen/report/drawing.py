@@ -4,7 +4,9 @@ import dataclasses
 import fnmatch
 from typing import Any
 
+from jaxtyping import Float
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
@@ -13,6 +15,7 @@ import numpy as np
 from jgen.errors import UserError
 from jgen.host import terminal
 from jgen.report.fonts import families_of, legible
+from jgen.run.records import Record
 from jgen.run.scores import direction_of
 
 DPI = 150                 # of the PNG files: 17 cm on paper at 170 dots an inch
@@ -28,7 +31,7 @@ _MEASURED_ON = {'vae': 'training batches', 'vqvae': 'training batches', 'prior':
 _NETWORKS = ('critic', 'generator')
 
 
-def label(name):
+def label(name: str) -> str:
   """How the series `name`, '<source>/<entry>', is called in a legend: 'codebook/mse' is 'mse (test images)'."""
   source, _, entry = name.rpartition('/')
   source, entry = source.partition('/')[0], entry.replace('_', ' ')
@@ -40,7 +43,7 @@ def label(name):
   return f'{entry} ({where})' if where else entry
 
 
-def number_text(value):
+def number_text(value: float) -> str:
   """A number as a reader wants it: '12,345', '0.02917', '3.1e-05'; at least four digits, and no e+04."""
   if isinstance(value, int) or abs(value) >= 10_000 and np.isfinite(value):
     return f'{value:,.0f}'
@@ -238,7 +241,7 @@ class LatentScatter:
         f"{stored['num_values']} values; always the commonest: {stored['majority_share']:.1%}", fontsize='medium')
 
 
-def draw_figure(row, record):
+def draw_figure(row: Any, record: Record) -> Figure:
   """The Figure that `row`, one of the kinds above with data in `record`, describes."""
   figure = Figure(figsize=(7.5, 4.8), dpi=DPI, layout='constrained')
   axes = figure.add_subplot()
@@ -253,7 +256,7 @@ def draw_figure(row, record):
   return figure
 
 
-def set_style(axes):
+def set_style(axes: Axes) -> None:
   """What all axes look like."""
   axes.grid(True, color='0.9', linewidth=0.6)
   axes.set_axisbelow(True)
@@ -270,7 +273,7 @@ def add_epochs(axes, epochs_per_step):
     above.spines['top'].set_visible(False)
 
 
-def draw_curve(axes, steps, values, window, label, color):
+def draw_curve(axes: Axes, steps: np.ndarray, values: np.ndarray, window: int, label: str, color: Any) -> None:
   """One curve: `values` [R] faint, their moving average bold; the values alone where the window is 1."""
   if window == 1:
     axes.plot(steps, values, 'o-', markersize=4, color=color, label=label)
@@ -279,18 +282,18 @@ def draw_curve(axes, steps, values, window, label, color):
   axes.plot(steps, moving_average(values, window), color=color, linewidth=1.8, label=label)
 
 
-def smoothing_note(*windows):
+def smoothing_note(*windows: int) -> str:
   """What a legend says about smoothing."""
   smoothed = ' or '.join(str(window) for window in dict.fromkeys(windows) if window > 1)
   return smoothed and f'bold: moving average over {smoothed} logged rows, faint: each row'
 
 
-def smoothing_window(rows):
+def smoothing_window(rows: int) -> int:
   """How many rows are averaged, an odd number: about a twentieth of all; 1, so none, below 40 rows."""
   return rows // 20 | 1
 
 
-def moving_average(values, window):
+def moving_average(values: Float[np.ndarray, ' R'], window: int) -> Float[np.ndarray, ' R']:
   """The mean of the `window` (odd, at most R) rows around each of `values` [R], of fewer at both ends.
 
   Values that are not finite are left out of the means and stay gaps.

@@ -40,7 +40,7 @@ def legible(names: Sequence[str]) -> tuple[str, ...]:
   return tuple(name if name and _path(_unusual(name)) else f'class {number}' for number, name in enumerate(clean))
 
 
-def one_line(text) -> str:
+def one_line(text: object) -> str:
   """The text with a space for line breaks, control characters and what else cannot be drawn."""
   return ' '.join(''.join(letter if letter.isprintable() else ' ' for letter in str(text)).split())
 

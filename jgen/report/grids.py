@@ -1,7 +1,10 @@
 """Images in rows and columns, as one PNG."""
 
+from collections.abc import Sequence
 import dataclasses
+from pathlib import Path
 
+from jaxtyping import Integer, UInt8
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -30,17 +33,18 @@ class Grid:
   column_names: tuple[str, ...] = ()    # none, or one a column
 
 
-def rows_that_fit(height, width):
+def rows_that_fit(height: int, width: int) -> int:
   """Rows, or columns where `width` comes first, of images of that size on a sheet of MAX_SIDE pixels."""
   return max(2, MAX_SIDE // (height * _magnification(height, width) + SEPARATOR))
 
 
-def spread(count, most):
+def spread(count: int, most: int) -> Integer[np.ndarray, ' n']:
   """At most `most` of the numbers 0 to count - 1, evenly spread: an int array."""
   return np.arange(min(count, most)) * count // min(count, most)
 
 
-def save_grid(path, images, columns, row_names=(), title='', column_names=()):
+def save_grid(path: Path, images: UInt8[np.ndarray, 'n H W C'], columns: int, row_names: Sequence[str] = (),
+              title: str = '', column_names: Sequence[str] = ()) -> None:
   """Writes `compose_grid` of the same arguments, below a title if any, as a PNG to `path`, whole or not at all.
 
   Of rows and columns that would make it larger than MAX_SIDE, those evenly spread are shown, and the title says so.
@@ -53,7 +57,8 @@ def save_grid(path, images, columns, row_names=(), title='', column_names=()):
     Image.fromarray(headed(picture, title) if title else picture).save(temporary, format='PNG')
 
 
-def compose_grid(images, columns, row_names=(), column_names=()):
+def compose_grid(images: UInt8[np.ndarray, 'n H W C'], columns: int, row_names: Sequence[str] = (),
+                 column_names: Sequence[str] = ()) -> UInt8[np.ndarray, 'height width 3']:
   """A picture, uint8 [height, width, 3], of uint8 images [rows * columns, H, W, C], C 1 or 3, row by row.
 
   Each pixel of an image becomes a square of pixels; `row_names`, none or one a row, stand to the left, `column_names`,
@@ -89,7 +94,7 @@ def _bounded(images, columns, row_names, title):
   return images.reshape(-1, *images.shape[2:]), len(of_columns), names, ', '.join(filter(None, [title, *told]))
 
 
-def headed(picture, text):
+def headed(picture: UInt8[np.ndarray, 'height width 3'], text: str) -> UInt8[np.ndarray, 'h w 3']:
   """The picture, uint8 [height, width, 3], below a line of text; it grows to the right where the text is wider."""
   text = one_line(text)
   font = font_of(text, FONT_SIZE)
@@ -100,7 +105,7 @@ def headed(picture, text):
   return np.concatenate([np.asarray(line), wider])
 
 
-def side_by_side(pictures):
+def side_by_side(pictures: Sequence[np.ndarray]) -> UInt8[np.ndarray, 'height width 3']:
   """One picture, uint8 [height, width, 3], of several; in rows where they are wider than MAX_WIDTH together."""
   rows: list[list[np.ndarray]] = [[]]
   width = 0

@@ -6,6 +6,7 @@ import io
 import itertools
 from pathlib import Path
 import re
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -88,17 +89,17 @@ def _embedded(path):
   return f'data:{kind};base64,{base64.b64encode(content).decode("ascii")}', size, share < 1
 
 
-def config_text(value):
+def config_text(value: object) -> str:
   """A value of a config, as it is written on the command line."""
   return f"({', '.join(map(repr, value))}{',' * (len(value) == 1)})" if isinstance(value, list) else str(value)
 
 
-def breakable(text):
+def breakable(text: object) -> Markup:
   """The text, escaped, with places where a long name may go on in the next line; nothing is added to a copy of it."""
   return Markup(re.sub(r'([/_.@=,])(?=\w)', r'\1<wbr>', str(escape(text))))
 
 
-def write_page(path, template, **context):
+def write_page(path: Path, template: str, **context: Any) -> Path:
   """Renders a template of this package to `path`, whole or not at all; all texts are escaped."""
   environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
                             trim_blocks=True, lstrip_blocks=True)

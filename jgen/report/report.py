@@ -1,6 +1,7 @@
 """The report of a run: one page from the files of its folder alone."""
 
 import math
+from pathlib import Path
 import shlex
 
 from jgen.host.progress import epochs_text
@@ -19,7 +20,7 @@ FILE = 'report.html'
 MAX_LAYERS = 60           # rows of a network's table; further parameters are summed up in a last one
 
 
-def write_report(folder):
+def write_report(folder: str | Path) -> Path:
   """Writes report.html of a run folder, and its figures as PNG and PDF; returns the page's path.
 
   Raises:

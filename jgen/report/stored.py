@@ -57,7 +57,7 @@ class Stored:
     return last_pictures(self.folder)
 
 
-def last_pictures(folder):
+def last_pictures(folder: Path) -> dict[str, tuple[int, Path]]:
   """{name: (step, path)} of a run folder's last 'samples', and of the evaluations' last pictures by their names."""
   found: dict[str, tuple[int, Path]] = {}
   for path in [*folder.glob('samples/*.png'), *folder.glob('evaluation/*.png')]:

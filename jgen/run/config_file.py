@@ -71,7 +71,7 @@ def load(text: str) -> ConfigDict:
   if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))          # configs import each other as configs.NAME
   try:
-    made = executed(file).get_config(*([] if argument is None else [argument]))
+    made = _executed(file).get_config(*([] if argument is None else [argument]))
   except UserError:
     raise
   except Exception as error:            # whatever code may raise
@@ -79,6 +79,16 @@ def load(text: str) -> ConfigDict:
   if not isinstance(made, ConfigDict):
     raise UserError(f'{file}: get_config returned {type(made).__name__}; expected a ConfigDict, such as recipes.base()')
   return made.lock()
+
+
+def _executed(file: str | Path) -> ModuleType:
+  """The module of a Python file, executed anew; raises whatever its code does."""
+  spec = importlib.util.spec_from_file_location('config', file)
+  if spec is None or spec.loader is None:
+    raise ImportError(f'{file} is no Python file')
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
 
 
 def one_length(config: ConfigDict, keys: Collection[str]) -> None:
@@ -92,7 +102,7 @@ def one_length(config: ConfigDict, keys: Collection[str]) -> None:
     section = config
     for part in prefix:
       section = section.get(part) or {}
-    if other in section and section[name] and '.'.join((*prefix, other)) not in keys:
+    if other and other in section and section[name] and '.'.join((*prefix, other)) not in keys:
       section[other] = type(section[other])(0)
 
 
@@ -100,20 +110,6 @@ def set_keys(arguments: Sequence[str]) -> list[str]:
   """The dotted keys that the arguments --config.KEY=VALUE or --config.KEY VALUE set."""
   found = (re.match(r'--?config\.([\w.]+)(?:=|$)', argument) for argument in arguments)
   return [match[1] for match in found if match]
-
-
-def executed(file: str | Path) -> ModuleType:
-  """The module of a Python file, executed anew.
-
-  Raises:
-    ImportError: its name does not end as those of Python files do; or whatever its code raises.
-  """
-  spec = importlib.util.spec_from_file_location('config', file)
-  if spec is None or spec.loader is None:
-    raise ImportError(f'{file} is no Python file')
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module
 
 
 def overridden(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:

@@ -36,8 +36,8 @@ class Trained(Restored):
 
   def _latent_rows(self, num, seed, truncation, max_norm):
     if not self.latent_size:
-      raise UserError(f'the model in {self.folder} has no normal latents ({self.kind()}); leave latents, truncation '
-                      'and max_norm out')
+      raise UserError(f'the model in {self.folder} has no normal latents ({self.kind()}) to truncate, traverse or '
+                      'interpolate; sample it without them')
     return latents_lib.normal(num, self.latent_size, seed, truncation, max_norm)
 
   def sample(self, num: int = 64, *, labels: Any = None, codes: Any = None, latents: Any = None, seed: int = 0,

@@ -12,11 +12,14 @@ from typing import Any, ClassVar
 from flax import jax_utils
 import jax
 from matplotlib.image import imread
+from ml_collections import ConfigDict
 import numpy as np
 
-from jgen.data.spec import Dataset, Splits
+from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation import scores_of
+from jgen.evaluation.base import Evaluator
+from jgen.families.base import Family
 from jgen.host import terminal
 from jgen.model import Compiled, Model
 from jgen.report.figures import draw_figures
@@ -68,7 +71,7 @@ class Sheet:
   title: str = ''
 
 
-def sheet_of(family, spec, per_class, count):
+def sheet_of(family: Family, spec: Spec, per_class: int, count: int) -> Any:
   """The Sheet of a family's samples: a row a class, of `per_class`; or of `count` images where labels are ignored.
 
   Of thousands of classes, evenly spread ones are shown.
@@ -241,7 +244,7 @@ class Save(Action):
     return {}
 
 
-def check_evaluators(config, evaluators, spec, family):
+def check_evaluators(config: ConfigDict, evaluators: Mapping[str, Evaluator], spec: Spec, family: Family) -> None:
   """Raises UserError if an evaluator that is to run at the end, or the score of the best checkpoint, is not known."""
   for name in config.evaluators_at_end:
     if name not in evaluators:

@@ -1,7 +1,9 @@
 """The keys of a whole config, and what must hold between them."""
 
 import collections
+from collections.abc import Mapping
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -114,12 +116,12 @@ class Config(Steps):
   score: Score = section(Score, 'read by --mode=score alone', optional=True)
 
 
-def completed(stored):
+def completed(stored: Mapping[str, Any]) -> dict[str, Any]:
   """A stored config, a nested dict, with the defaults of the keys that it lacks since later versions added them."""
   return keys.completed(Config, stored)
 
 
-def stored_config(folder):
+def stored_config(folder: str | Path) -> ConfigDict:
   """The config that a run folder holds, a locked ConfigDict; raises UserError where there is none."""
   return ConfigDict(_with_tuples(length.as_asked(completed(read_config(folder))))).lock()
 
@@ -144,7 +146,7 @@ def check_seeds(config):
                       'or train one seed')
 
 
-def check(config):
+def check(config: ConfigDict) -> None:
   """Raises UserError for a config that no run can work with: see `jgen.keys.check`, and what must hold between keys."""
   keys.check(Config, config, 'config')
   length.check(config)

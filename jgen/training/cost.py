@@ -1,12 +1,15 @@
 """What a training step costs, as XLA's compiler tells before the first one is done."""
 
+from collections.abc import Callable
 import dataclasses
 import math
 import os
+from typing import Any
 
 import jax
 
 from jgen.errors import UserError
+from jgen.families.train_state import TrainState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Cost:
             f'{self.flops / 1e9:.3g} GFLOP')
 
 
-def of(dispatch, compiled, state, batches, key, seeds=1):
+def of(dispatch: Callable, compiled: Any, state: TrainState, batches: Any, key: Any, seeds: int = 1) -> Cost:
   """The Cost of a step of `dispatch`, which was compiled for a replicated TrainState, batches [D, S, ...] and a key.
 
   Of several seeds, all have these axes as `make_dispatch` says.
@@ -37,7 +40,7 @@ def of(dispatch, compiled, state, batches, key, seeds=1):
   return Cost(parameters // seeds, flops, needed, memory.temp_size_in_bytes)
 
 
-def product_flops(jaxpr):
+def product_flops(jaxpr: Any) -> Any:
   """Floating-point operations of the matrix products and convolutions of a jaxpr: additions and multiplications.
 
   XLA's own count takes the body of a loop once, however often it runs. Here a scan counts as often as it is long; of
@@ -80,7 +83,7 @@ def _of_convolution(equation):
 _PRODUCTS = {'dot_general': _of_dot, 'conv_general_dilated': _of_convolution}
 
 
-def check_room(cost, batch_size, microbatch_size):
+def check_room(cost: Cost, batch_size: int, microbatch_size: int) -> None:
   """Raises UserError where a step needs more than a device's memory, or all of them more than the host's on a CPU.
 
   Args:
@@ -111,6 +114,6 @@ def largest_divisor(number, multiple_of, at_most):
   return max((size for size in range(multiple_of, int(at_most) + 1, multiple_of) if number % size == 0), default=0)
 
 
-def in_bytes(count):
+def in_bytes(count: float) -> str:
   """'1.23 GB' or '45 MB'."""
   return f'{count / 1e9:.3g} GB' if count >= 1e9 else f'{count / 1e6:.3g} MB'

@@ -5,13 +5,14 @@ collapse. All that the doctor knows is what a run stores, so that a resumed run 
 """
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import csv
 import dataclasses
 import io
 import operator
 import os
-from typing import TextIO
+from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -59,24 +60,24 @@ class Sign:
   windowed: bool = True                 # whether the window is looked at, or the last row alone
 
 
-def mean(values, *_):
+def mean(values: np.ndarray, *_: Any) -> Any:
   return values.mean()
 
 
-def median(values):
+def median(values: np.ndarray) -> Any:
   return np.median(values)
 
 
-def least(*values):
+def least(*values: np.ndarray) -> Any:
   return min(value[-1] for value in values)
 
 
-def variation(values, *_):
+def variation(values: np.ndarray, *_: Any) -> Any:
   """Standard deviation as a share of the mean; 0 for a loss of 0."""
   return values.std() / abs(values.mean()) if values.any() else 0.
 
 
-def fall_while_fooled(losses, accuracies):
+def fall_while_fooled(losses: np.ndarray, accuracies: np.ndarray) -> Any:
   """By how much a loss has fallen from the first to the last part of the window, if it fell from each to the next.
 
   0 if it did not, or if the critic still tells most generated images right in the last part.
@@ -128,7 +129,7 @@ class Finding:
     return (f'doctor, step {self.step:,}: {self.sign.name}: {self.value:.3g} {self.sign.meaning} (limit '
             f'{self.threshold:g}). Try: {self.sign.advice}')
 
-  def row(self):
+  def row(self) -> str:
     """As a line of doctor.csv."""
     text = io.StringIO()
     event = 'begins' if self.begins else 'ends'
@@ -141,12 +142,12 @@ class Finding:
 class Watch:
   """One sign, looked for in row after row."""
 
-  def __init__(self, sign, threshold, window_steps):
+  def __init__(self, sign: Sign, threshold: float, window_steps: int) -> None:
     self._sign, self._threshold, self._window = sign, threshold, window_steps
     self._rows: collections.deque[tuple] = collections.deque()   # (step, *values of the sign's metrics)
     self._last_seen = None              # step at which the sign was there last; None once it has ended
 
-  def add(self, step, numbers):
+  def add(self, step: int, numbers: Mapping[str, float]) -> Finding | None:
     """The Finding that the numbers {metric: value} of a step bring about, or None."""
     if any(name not in numbers for name in self._sign.metrics):
       return None
@@ -176,7 +177,7 @@ class Watch:
 class Doctor:
   """Tells what is found where it is looked for: on the terminal, in TensorBoard and in doctor.csv."""
 
-  def __init__(self, section, folder, step, writer, say):
+  def __init__(self, section: Any, folder: Path, step: int, writer: Any, say: Callable[[str], None]) -> None:
     """Goes on after `step` of the run in `folder`, from what is stored of it until then.
 
     Args:
@@ -214,7 +215,7 @@ class Doctor:
     found = [watch.add(step, numbers) for watch in self._watches]
     return [finding for finding in found if finding]
 
-  def add(self, step, numbers):
+  def add(self, step: int, numbers: Mapping[str, float]) -> None:
     """Looks at numbers {name: value}, logged or evaluated, of a step no earlier than those before."""
     self._open(numbers)
     if self._file is None:              # then no sign has its metrics either
@@ -225,7 +226,7 @@ class Doctor:
       self._writer.write_texts(step, {'doctor': str(finding)})
       self._say(str(finding))
 
-  def close(self):
+  def close(self) -> None:
     if self._file is not None:
       os.fsync(self._file.fileno())
       self._file.close()

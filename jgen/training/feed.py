@@ -1,19 +1,22 @@
 """The way of the training images to the devices: batch by batch, or all of them once and then their indices."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import itertools
 import os
+from typing import Any
 
 import jax
 import numpy as np
 
 from jgen.data import pipeline
+from jgen.data.spec import Dataset
 from jgen.errors import UserError
 from jgen.parallel import AXIS
 
 _SHARE = 0.8                            # of the free memory, at most, for the images: training needs the rest
 
 
-def batches(dataset, *, on_device, seeds, **position):
+def batches(dataset: Dataset, *, on_device: bool, seeds: Sequence[int], **position: Any) -> Iterator[Any]:
   """The input of every dispatch of this process, in order; the same numbers whether `on_device` or not.
 
   Args:
@@ -43,7 +46,8 @@ def merged(batches, axis):
           for each in zip(*batches, strict=True))
 
 
-def shapes(dataset, steps_per_dispatch, batches_per_step, batch_size, seeds=1):
+def shapes(dataset: Dataset, steps_per_dispatch: int, batches_per_step: int,
+           batch_size: int, seeds: int = 1) -> dict[str, jax.ShapeDtypeStruct]:
   """The shapes and types of a dispatch's input in a run of one process, as `batches` gives it."""
   devices = jax.local_device_count()
   of_seeds = () if seeds == 1 else (seeds,)
@@ -52,13 +56,13 @@ def shapes(dataset, steps_per_dispatch, batches_per_step, batch_size, seeds=1):
           'label': jax.ShapeDtypeStruct(rows, np.int32)}
 
 
-def ahead(served):
+def ahead(served: Iterable) -> Iterator[Any]:
   """The same batches on the devices, the next one on its way there before one is handed out."""
   sent = (jax.device_put(batch, _sharding(AXIS)) for batch in served)
   return (batch for batch, _ in itertools.pairwise(itertools.chain(sent, [None])))
 
 
-def gatherer(dataset):
+def gatherer(dataset: Dataset) -> Callable:
   """The function {'index': int32 [D, ...]} -> {'image': [D, ..., H, W, C], 'label': [D, ...]} on the devices."""
   arrays = jax.device_put({'image': np.asarray(dataset.images), 'label': dataset.labels}, _sharding())
   split = _sharding(AXIS)
@@ -70,7 +74,7 @@ def gatherer(dataset):
   return lambda batch: gather(arrays, jax.device_put(batch['index'], split))
 
 
-def check_room(dataset):
+def check_room(dataset: Dataset) -> None:
   """Raises UserError unless the data set fits into each device's memory, or together into the host's on CPU."""
   needed = dataset.images.nbytes + dataset.labels.nbytes
   devices = jax.local_devices()

@@ -3,17 +3,18 @@
 clu imports TensorFlow, so it is imported where a writer is made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jgen.errors import UserError
 from jgen.run.config import flatten
 
 
-def create(names, folder, config):
+def create(names: Sequence[str], folder: Path, config: ConfigDict) -> Any:
   """One clu metric writer for all loggers of these names, which has written the hyperparameters.
 
   Args:
@@ -30,7 +31,7 @@ def create(names, folder, config):
   return writer
 
 
-def hyperparameters(config):
+def hyperparameters(config: ConfigDict) -> dict[str, Any]:
   """{dotted key: number, truth value or text} of a config."""
   return {key: value if isinstance(value, (int, float, str)) else str(value)
           for key, value in flatten(config).items()}
@@ -53,7 +54,7 @@ def _wandb(folder, config):
       id=Path(folder).name, reinit='finish_previous'))
 
 
-def wandb_writer(run):
+def wandb_writer(run: Any) -> Any:
   """A clu metric writer to a run of Weights & Biases. WANDB_MODE=offline keeps it on the disk."""
   from clu import metric_writers
   import wandb

@@ -1,5 +1,6 @@
 """Follows the metrics of a training, one dispatch behind it, so that the devices never wait for the host."""
 
+from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
@@ -76,7 +77,7 @@ class Monitor:
     self._progress.update(last, {name: float(values[-1].mean()) for name, values in table.items()})
 
 
-def check_finite(step, scalars, of_seed=''):
+def check_finite(step: int, scalars: Mapping[str, float], of_seed: str = '') -> None:
   """Raises UserError at the first step whose metrics hold NaN or infinity, naming them and their values."""
   bad = {name: value for name, value in scalars.items() if not np.isfinite(value)}
   if bad:

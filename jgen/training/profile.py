@@ -1,13 +1,14 @@
 """A trace of some training steps, for TensorBoard's profiler."""
 
 import math
+from typing import Any
 
 import jax
 
 from jgen.errors import UserError
 
 
-def check(section):
+def check(section: Any) -> None:
   """Raises UserError unless `profile_steps` of a config is () or (first, last) within the run, between dispatches."""
   steps, per_dispatch = tuple(section.profile_steps), section.steps_per_dispatch
   if not steps:

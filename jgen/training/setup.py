@@ -1,16 +1,23 @@
 """The objects that a config describes: family, evaluators, augmentation, images. Built before anything is trained."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import jax
+from ml_collections import ConfigDict
 
 from jgen import data, evaluation, families
 from jgen.augmentation import images as augmentation
 from jgen.data import cache
+from jgen.data.spec import Splits
 from jgen.errors import UserError
+from jgen.evaluation.base import Evaluator
+from jgen.families.base import Family
 from jgen.training import actions, feed
 from jgen.training.config import check
 
 
-def check_devices(config):
+def check_devices(config: ConfigDict) -> None:
   """Raises UserError unless the batch divides evenly over all devices."""
   if config.batch_size % jax.device_count():
     raise UserError(f'config.batch_size is {config.batch_size}, which does not divide over {jax.device_count()} '
@@ -30,7 +37,7 @@ def check_microbatch(config, family):
                     f'{family.couples_batch}; set it to 0')
 
 
-def build(config):
+def build(config: ConfigDict) -> tuple[Family, dict[str, Evaluator], Callable]:
   """(family, evaluators, augmentation) of a config; raises UserError if it cannot work."""
   check(config)
   check_devices(config)
@@ -43,7 +50,7 @@ def build(config):
   return family, evaluators, augment
 
 
-def load(config, family, evaluators):
+def load(config: ConfigDict, family: Family, evaluators: Mapping[str, Evaluator]) -> Splits:
   """The images of a config, as Splits; raises UserError if it cannot work on them."""
   splits = data.load_splits(config.data)
   family.check_data(splits.train)
@@ -53,7 +60,7 @@ def load(config, family, evaluators):
   return splits
 
 
-def identities(splits):
+def identities(splits: Splits) -> dict[str, dict[str, Any]]:
   """{'train' or 'test': what tells these images from all others}, as `run.images.check_images` takes it."""
   parts = {'train': splits.train, 'test': splits.test}
   return {part: {'count': len(dataset.images), 'sha256': cache.digest(dataset), 'source': dataset.source}

@@ -65,7 +65,7 @@ class Speed:
     self._before = float(seconds[1][-1]) if seconds else 0.   # of earlier starts
     self._start, self._last = clock(), None
 
-  def add(self, step):
+  def add(self, step: int) -> dict[str, float]:
     """{name: number} of the steps since the one before; {} at the first of a start, which compiles."""
     now, last = self._clock(), self._last
     self._last = (step, now)
@@ -77,5 +77,5 @@ class Speed:
     self._file.write(step, numbers)
     return numbers
 
-  def close(self):
+  def close(self) -> None:
     self._file.close()

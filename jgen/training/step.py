@@ -1,6 +1,8 @@
 """The compiled training step: what every device computes, for any family."""
 
+from collections.abc import Callable, Sequence
 import functools
+from typing import Any
 
 import jax
 from jax import lax
@@ -10,8 +12,11 @@ from jgen import images
 from jgen.augmentation import images as augmentation
 from jgen.families import optimizers, train_state
 from jgen.families.accumulation import microbatches_of
+from jgen.families.base import Family
+from jgen.families.train_state import TrainState
 from jgen.networks.products import products_in
 from jgen.parallel import AXIS, over_devices
+from jgen.shapes import PRNGKey
 
 
 def over_seeds(step, count):
@@ -19,7 +24,8 @@ def over_seeds(step, count):
   return step if count == 1 else jax.vmap(step)
 
 
-def step_on_device(family, augment, key, state, batches):
+def step_on_device(family: Family, augment: Callable, key: PRNGKey, state: TrainState,
+                   batches: dict[str, Any]) -> tuple[TrainState, dict[str, Any]]:
   """One step on one device: (state, {name: [] mean over the devices}). Its key is a function of (seed, step)."""
   batches = {**batches, 'image': augment(key, state.step, images.to_float(batches['image']))}
   before = state
@@ -28,7 +34,7 @@ def step_on_device(family, augment, key, state, batches):
   return state.replace(step=state.step + 1), {**lax.pmean(metrics, AXIS), **of_updates(before, state)}
 
 
-def of_updates(before, after):
+def of_updates(before: TrainState, after: TrainState) -> dict[str, Any]:
   """{name: []} of each network: how far a step has moved its parameters, and the learning rate where it changes."""
   norms = {f'{name}/update_norm': optax.tree.norm(optax.tree.sub(params, before.params[name]))
            for name, params in after.params.items()}
@@ -37,7 +43,9 @@ def of_updates(before, after):
   return norms | rates
 
 
-def make_dispatch(family, augment=augmentation.unchanged, precision=('float32',), microbatch=0, seeds=1, devices=None):
+def make_dispatch(family: Family, augment: Callable = augmentation.unchanged,
+                  precision: tuple[str, ...] = ('float32',), microbatch: int = 0, seeds: int = 1,
+                  devices: Sequence[jax.Device] | None = None) -> Callable:
   """The compiled function (state, {name: [D, S, K, B, ...]}, key) -> (state, {name: [D, S]}).
 
   With several seeds it is (state [D, N, ...], {name: [D, S, N, K, B, ...]}, keys [N]) -> (state, {name: [D, S, N]}).
@@ -57,6 +65,6 @@ def make_dispatch(family, augment=augmentation.unchanged, precision=('float32',)
   return over_devices(dispatch, in_axes=(0, 0, None), donate=(0,), devices=devices)
 
 
-def compiled_dispatch(dispatch, state, batches, key):
+def compiled_dispatch(dispatch: Any, state: Any, batches: Any, key: Any) -> Callable:
   """`dispatch` compiled for these arguments before the first batch is there; arrays may be ShapeDtypeStructs."""
   return dispatch.lower(state, batches, key).compile()

@@ -6,8 +6,10 @@ from typing import Any
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 import numpy as np
+
+from jgen.shapes import Array
 
 
 @dataclasses.dataclass(frozen=True)

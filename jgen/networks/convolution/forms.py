@@ -10,9 +10,9 @@ from typing import NamedTuple
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from jgen.shapes import ConvInput, ConvOutput, Kernel
+from jgen.shapes import Array, ConvInput, ConvOutput, Kernel
 
 Edges = tuple[tuple[int, int], tuple[int, int]]   # ((top, bottom), (left, right))
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jgen.networks.convolution.layers import Conv, ConvTranspose
+from jgen.shapes import Array
 
 
 class Resampling(nn.Module):

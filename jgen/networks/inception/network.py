@@ -13,8 +13,10 @@ from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 import numpy as np
+
+from jgen.shapes import Array
 
 IMAGE_SIZE = 299                        # pixels of a side that the network was trained on
 NUM_CLASSES = 1008
