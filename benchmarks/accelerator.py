@@ -33,6 +33,7 @@ class Case:
   precision: str = 'float32'
   steps_per_dispatch: int = 1
   on_device: bool = False               # whether the images lie in the device's memory
+  num_seeds: int = 1                    # trained in one step
   deterministic: bool = False           # whether XLA may choose only kernels that add in a fixed order
 
 
@@ -40,7 +41,8 @@ def cases(systems):
   """What is measured, what matters most first."""
   first = [Case(system, precision=precision) for precision in ('float32', 'bfloat16') for system in systems]
   torch = [Case(system, 'torch', precision) for precision in ('float32', 'bfloat16') for system in systems]
-  ways = [Case(system, steps_per_dispatch=10, on_device=True) for system in systems]
+  ways = [case for system in systems for case in (
+      Case(system, steps_per_dispatch=10, on_device=True), Case(system, num_seeds=8))]
   return [*first, *torch, *ways, *(Case(system, deterministic=True) for system in systems)]
 
 
@@ -54,15 +56,16 @@ def measure(case, config, seconds, image_shape=IMAGE_SHAPE):
   """
   import jax
 
-  from jgen.training import cost, feed, step
-  dataset, family, state = begin(config, image_shape)
-  dispatch = step.make_dispatch(family, precision=case.precision)
-  shapes = feed.shapes(dataset, case.steps_per_dispatch, family.batches_per_step, config.batch_size)
-  arguments, start = (state, shapes, jax.random.key(0)), time.perf_counter()
+  from jgen.training import cost, feed, seeds, step
+  dataset, family, state = begin(config, image_shape, case.num_seeds)
+  dispatch = step.make_dispatch(family, precision=(case.precision,), seeds=case.num_seeds)
+  shapes = feed.shapes(dataset, case.steps_per_dispatch, family.batches_per_step, config.batch_size, case.num_seeds)
+  arguments, start = (state, shapes, seeds.keys_of(range(case.num_seeds))), time.perf_counter()
   compiled = step.compiled_dispatch(dispatch, *arguments)
   compile_seconds = time.perf_counter() - start
   batches = feed.batches(
-      dataset, on_device=case.on_device, seed=0, first_step=0, num_steps=10**6 * case.steps_per_dispatch,
+      dataset, on_device=case.on_device, seeds=range(case.num_seeds), first_step=0,
+      num_steps=10**6 * case.steps_per_dispatch,
       steps_per_dispatch=case.steps_per_dispatch, batches_per_step=family.batches_per_step,
       batch_size=config.batch_size)
   state, metrics = compiled(state, next(batches), arguments[2])
@@ -78,25 +81,27 @@ def measure(case, config, seconds, image_shape=IMAGE_SHAPE):
       jax.block_until_ready(metrics)
   jax.block_until_ready(metrics)
   elapsed = time.perf_counter() - start
-  images = dispatches * case.steps_per_dispatch * family.batches_per_step * config.batch_size
+  images = dispatches * case.steps_per_dispatch * family.batches_per_step * config.batch_size * case.num_seeds
   return {'images_per_second': images / elapsed, 'compile_seconds': compile_seconds, 'waited': waited / elapsed,
           'gflop_per_step': cost.of(dispatch, compiled, *arguments).flops / 1e9,
           'steps_per_second': dispatches * case.steps_per_dispatch / elapsed, 'device': jax.devices()[0].device_kind}
 
 
-def begin(config, image_shape):
-  """(random images as a Dataset, family, replicated state) of a config."""
+def begin(config, image_shape, num_seeds):
+  """(random images as a Dataset, family, replicated state) of a config, of all seeds."""
   from flax import jax_utils
   import jax
   import numpy as np
 
   from jgen import families
   from jgen.data.spec import Dataset, Spec
+  from jgen.training import seeds
   rng, count = np.random.default_rng(0), max(2_000, 2 * config.batch_size)
   dataset = Dataset(Spec('noise', image_shape, NUM_CLASSES), rng.integers(0, 256, (count, *image_shape), np.uint8),
                     rng.integers(0, NUM_CLASSES, count, np.int32), 'noise')
   family = families.create(config, dataset.spec)
-  return dataset, family, jax_utils.replicate(family.init_from_data(jax.jit(family.init)(jax.random.key(0)), dataset))
+  state = family.init_from_data(jax.jit(family.init)(jax.random.key(0)), dataset)
+  return dataset, family, jax_utils.replicate(seeds.stacked([state] * num_seeds))
 
 
 def measure_torch(case, config, seconds):
@@ -156,7 +161,8 @@ def line(row):
   case = Case(**row['case'])
   name = ', '.join(filter(None, [
       case.side, case.precision, f'{case.steps_per_dispatch} steps a dispatch' * (case.steps_per_dispatch > 1),
-      'images on the device' * case.on_device, 'deterministic' * case.deterministic]))
+      'images on the device' * case.on_device, f'{case.num_seeds} seeds' * (case.num_seeds > 1),
+      'deterministic' * case.deterministic]))
   begin = f'| {case.system} | {row["batch"]:,} | {name} | '
   if 'failed' in row:
     return begin + f'{row["failed"]} | | | | |'

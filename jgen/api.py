@@ -116,18 +116,20 @@ class Run(Trained):
     return {entry: value for entry, value in numbers.items() if name == evaluator or entry.startswith(name)}
 
 
-def load(folder: str | Path, step: str | int = NEWEST, averaged: bool = True) -> Run:
+def load(folder: str | Path, step: str | int = NEWEST, averaged: bool = True, of_seed: int | None = None) -> Run:
   """The Run in a folder, whatever devices it was trained on; its data set is not needed.
 
   Args:
     folder: the run folder, as 'runs/quickstart'.
     step: 'newest', 'best', or the number of a step that is saved.
     averaged: whether the moving average of the parameters is used where the run has one.
+    of_seed: of a run that trains several seeds (config.num_seeds), which; None for the first.
 
   Raises:
-    UserError: the folder holds no run; later, where the model is first used, no checkpoint or not this one.
+    UserError: the folder holds no run, or not that seed; later, where the model is first used, no checkpoint or not
+      this one.
   """
-  return Run(folder, step, averaged)
+  return Run(folder, step, averaged, of_seed)
 
 
 def train(config: ConfigDict, workdir: str | Path) -> Run:

@@ -7,6 +7,7 @@ from typing import Any
 from jgen.errors import UserError
 from jgen.host import terminal
 from jgen.report import comparison
+from jgen.run import seeds
 from jgen.run.receipt import MEASURE, MODEL, differing
 from jgen.run.scores import HIGHER, LOWER, RUNS, Evaluation, best, kind, read_all
 
@@ -20,14 +21,15 @@ def run(paths: Sequence[Path], workdir: Path | None = None) -> None:
   named and is no run is passed over with a notice.
 
   Args:
-    paths: run folders, folders that --mode=score wrote, or single files of their `evaluation` folders.
+    paths: run folders, of which each seed counts as a run; folders that --mode=score wrote, or single files of their
+      `evaluation` folders.
     workdir: folder of the page, of the runs among the paths; runs/comparison by default.
 
   Raises:
     UserError: fewer than two are left; the folder of the page holds something else; or, among scores that are not of
       runs, nothing can be ranked.
   """
-  paths = [Path(path) for path in dict.fromkeys(paths)]
+  paths = [folder for path in dict.fromkeys(paths) for folder in seeds.folders(Path(path))]
   folders = [path for path in paths if (path / 'config.json').exists()]
   scored, without = _read_scores(paths)
   useless = [why for path, why in without.items() if path not in folders]

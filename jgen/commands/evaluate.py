@@ -14,13 +14,13 @@ from jgen.errors import UserError
 from jgen.host import terminal
 from jgen.host.runtime import tell_devices
 from jgen.model import Compiled
-from jgen.report.figures import draw_figures
-from jgen.report.report import write_report
+from jgen.report.seeds import draw_figures, write_report
 from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
-from jgen.run import scores
+from jgen.run import scores, seeds
 from jgen.run.checkpoints import Checkpoints, report_passed_over
 from jgen.training import actions
+from jgen.training import seeds as stacked
 from jgen.training.config import completed
 
 
@@ -32,11 +32,13 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
   """
   del command
   folder = workdir.absolute()
+  seeds.check_whole(folder)
   check_same_model(run_folder.read_config(folder), config)
   spec = data.describe(config.data)
   family = families.create(config, spec)
   evaluators = evaluation.create(config.evaluators, spec, family, bool(config.data.test_splits))
-  like = jax.eval_shape(family.init, jax.random.key(0))
+  known = seeds.of(config)
+  like = stacked.shapes(jax.eval_shape(family.init, jax.random.key(0)), len(known))
   with contextlib.closing(Checkpoints(folder, config.checkpoints, read_only=True)) as checkpoints:
     states, damaged = checkpoints.newest_and_best(like)
   if not states:
@@ -44,13 +46,17 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
   report_passed_over(folder, damaged)
   splits = data.load_splits(config.data)
   evaluation.check_data(evaluators, splits)
-  evaluate = actions.Evaluate(0, evaluators, Compiled(family), splits, folder, config.seed,
-                              actions.NoWriter())
+  compiled = Compiled(family)
   tell_devices()
-  for name, state in states.items():
-    for score, value in evaluate(int(state.step), jax_utils.replicate(state), {}).items():
-      if not scores.is_setting(score):
-        terminal.say(f'step {int(state.step):,} ({name})  {score} {value:.4g}')
+  for index, seed in enumerate(known):
+    evaluate = actions.Evaluate(0, evaluators, compiled, splits, seeds.folder_of(folder, config, seed), seed,
+                                actions.NoWriter())
+    of_seed = f'seed {seed}, ' if len(known) > 1 else ''
+    for name, state in states.items():
+      state = stacked.picked(state, index, len(known))
+      for score, value in evaluate(int(state.step), jax_utils.replicate(state), {}).items():
+        if not scores.is_setting(score):
+          terminal.say(f'{of_seed}step {int(state.step):,} ({name})  {score} {value:.4g}')
   (write_report if config.report else draw_figures)(folder)
 
 

@@ -45,10 +45,14 @@ FLAGS: dict[str, tuple[str | int, str]] = {   # {name: (default, meaning)}; the 
     'mode': ('train', 'what to do, see above'),
     'evaluators': ('', "evaluators, separated by commas, to measure by in the place of the config's own; with a + "
                        'before the first, beside them'),
+    'deterministic': (False, 'the same numbers at every start on a GPU, where training is slower then; on a CPU they '
+                      'are the same anyway'),
     'coordinator': ('', "for several processes: HOST:PORT of the first, or 'auto' on SLURM, TPU pods, Kubernetes"),
     'num_processes': (1, 'with --coordinator=HOST:PORT: how many there are'),
     'process_id': (0, 'with --coordinator=HOST:PORT: which this is, from 0'),
 }
+_OF_START = ('coordinator', 'num_processes', 'process_id', 'deterministic')
+_DEFINE = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, str: flags.DEFINE_string}
 _HELP = """usage: python launch.py [--mode=MODE] [--config=NAME] [--config.KEY=VALUE ...] [--workdir=FOLDER]
 
 Trains, draws and measures generative image models. Without arguments: a small conditional WGAN-GP, in minutes on a CPU.
@@ -76,7 +80,7 @@ class Given:
   options: object                       # of OF_RUNS, the dataclass of its flags
   name: str                             # of the config's file
   workdir: str                          # '' where none is named
-  processes: tuple                      # the arguments of runtime.start_jax
+  start: dict                           # the arguments of runtime.start_jax
   paths: list[str]                      # arguments that are no flags
 
 
@@ -127,16 +131,13 @@ def parse(arguments: list[str]) -> Given:
     raise UserError(f"'{paths[0]}' is no flag; see python launch.py --help")
   own = options.read(mode, values) if mode in OF_RUNS else None
   return Given(mode, made, own, Path(config.partition(':')[0]).stem, values['workdir'].value,
-               tuple(values[name].value for name in ('coordinator', 'num_processes', 'process_id')), paths)
+               {name: values[name].value for name in _OF_START}, paths)
 
 
 def _flags():
   values = flags.FlagValues()
   for name, (default, meaning) in FLAGS.items():
-    if isinstance(default, int):
-      flags.DEFINE_integer(name, default, meaning, flag_values=values)
-    else:
-      flags.DEFINE_string(name, default, meaning, flag_values=values)
+    _DEFINE[type(default)](name, default, meaning, flag_values=values)
   return values
 
 
@@ -150,7 +151,7 @@ def run(arguments: list[str], program: str = 'python launch.py') -> None:
   if given.mode in OF_RUNS:
     if not given.workdir:
       raise UserError(f'--mode={given.mode} works on a trained run; name its folder with --workdir')
-    runtime.start_jax()
+    runtime.start_jax(deterministic=given.start['deterministic'])
     mode.run(given.options, files.folder(given.workdir))
     return
   if given.config is None:
@@ -159,7 +160,7 @@ def run(arguments: list[str], program: str = 'python launch.py') -> None:
     return
   from jgen.training.config import check  # here, for it imports jax
   check(given.config)
-  runtime.start_jax(*given.processes)
+  runtime.start_jax(**given.start)
   default = f'runs/{given.name}_study' if given.mode == 'study' else f'runs/{given.name}'
   mode.run(given.config, files.folder(given.workdir or default), shlex.join([*program.split(), *arguments]))
 

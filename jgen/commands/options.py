@@ -26,6 +26,10 @@ def _averaged():
   return key(True, 'whether the moving average of the parameters is used where there is one')
 
 
+def _of_seed():
+  return key(-1, 'of a run that trains several seeds: which; -1 for the first', at_least=-1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Sample:
   """Flags of --mode=sample: what is drawn, of which checkpoint, from which latents, and where it goes."""
@@ -41,6 +45,7 @@ class Sample:
   seed: int = key(0, 'the same seed, the same images', at_least=0, at_most=2**32 - 1)
   step: str = _step()
   averaged: bool = _averaged()
+  of_seed: int = _of_seed()
   prior: str = key('', 'of a VQ-VAE: the prior that draws the codes, as mixture, vae or autoregressive')
   truncation: float = key(0., 'absolute value that no entry of the latents exceeds, as 0.7; 0 for none', at_least=0)
   max_norm: float = key(0., 'norm that no latent exceeds; 0 for none', at_least=0)
@@ -62,6 +67,7 @@ class Export:
   formats: tuple[str, ...] = key(('stablehlo', 'safetensors'), 'separated by commas', names=FORMATS)
   step: str = _step()
   averaged: bool = _averaged()
+  of_seed: int = _of_seed()
   output: str = key('', 'folder for the files, which has to be empty; by default a new one in WORKDIR/export')
 
 

@@ -45,6 +45,9 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
   """
   if jax.process_count() > 1:
     raise UserError('priors are fitted in one process; start --mode=prior without --coordinator')
+  if config.num_seeds > 1:
+    raise UserError(f'the run in {workdir} trained {config.num_seeds} seeds at once; priors are fitted to a run of '
+                    'one: train it with config.num_seeds=1')
   source = Source.read(config, workdir.absolute())
   by_name = {name: study.Run(source.variation(name), source.priors / name, noun='prior')
              for name in (*names(config), *known(config))}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jgen.errors import UserError
 from jgen.host.terminal import say
-from jgen.report.report import write_report
+from jgen.report.seeds import write_report
 
 
 def run(paths: Sequence[Path], workdir: Path | None = None) -> None:

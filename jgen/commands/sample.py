@@ -50,7 +50,8 @@ def load(options, workdir):
       raise UserError(f"--prior: there is no '{options.prior}' in {folder}/priors; "
                       + (f'it holds: {", ".join(known)}' if known else 'fit one with --mode=prior'))
     folder = folder / 'priors' / options.prior
-  return Trained(folder, options_lib.checkpoint(options.step), options.averaged)
+  of_seed = None if options.of_seed < 0 else options.of_seed
+  return Trained(folder, options_lib.checkpoint(options.step), options.averaged, of_seed)
 
 
 def output_folder(output: str, parent: Path, name: str) -> Path:

@@ -37,6 +37,9 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
   """
   if jax.process_count() > 1:
     raise UserError('a study runs in one process; for several, train its variations one by one, without --mode=study')
+  if config.num_seeds > 1:
+    raise UserError(f'config.num_seeds is {config.num_seeds}, but a study compares runs of one seed each; set it to 1, '
+                    "or train without --mode=study")
   folder = workdir.absolute()
   check_folder(folder)
   runs = [Run(variation, folder / variation.folder) for variation in variations.read(config, command)]

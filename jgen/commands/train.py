@@ -12,10 +12,9 @@ from jgen.host.processes import check_agreement, together
 from jgen.host.progress import duration
 from jgen.host.runtime import tell_devices
 from jgen.host.signals import StopRequest
-from jgen.report.figures import draw_figures
-from jgen.report.report import write_report
+from jgen.report.seeds import draw_figures, write_report
 from jgen.run import config as config_lib
-from jgen.run import data_spec, description, outputs, scores
+from jgen.run import data_spec, description, outputs, scores, seeds
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.folder import own_folder
 from jgen.run.images import check_images, store_images
@@ -39,6 +38,7 @@ def run(config: ConfigDict, workdir: Path, command: str) -> bool:
   Raises:
     UserError: the config cannot work, the folder holds another or a longer run, or the training diverged.
   """
+  seeds.check_whole(workdir.absolute())
   check_agreement(facts(config, workdir))
   family, evaluators, augment = together(lambda: build(config))
   splits = together(lambda: load(config, family, evaluators))
@@ -56,9 +56,12 @@ def run(config: ConfigDict, workdir: Path, command: str) -> bool:
     together(lambda: check_images(workdir, images))
     folder = together(lambda: stack.enter_context(own_folder(workdir, config, completed)))
     stop = stack.enter_context(StopRequest())
-    data_spec.store(folder, splits)
     store_images(folder, images)
-    description.store_origin(folder, config, command)
+    for seed in seeds.of(config):
+      seeds.make_folder(folder, config, seed)
+    for each in {folder, *seeds.folders(folder)}:
+      data_spec.store(each, splits)
+      description.store_origin(each, config, command)
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
       step = Trainer(config, family, augment, splits, evaluators, folder, checkpoints).run(stop)
     stop.saved()
@@ -80,16 +83,18 @@ def facts(config, workdir):
 def summary(folder, step, config, seconds, command):
   """The last words of a run: what was done, measured, last and at best, and where it all lies."""
   lines = [f'step {step:,} of {config.num_steps:,}, {duration(seconds)} in this start']
-  for evaluation in scores.read_all(folder):
+  measured = {seed: scores.read_all(seeds.folder_of(folder, config, seed)) for seed in seeds.of(config)}
+  for seed, evaluation in ((seed, evaluation) for seed, found in measured.items() for evaluation in found):
     found = {name: value for name, value in evaluation.numbers().items() if not scores.is_setting(name)}
     if evaluation.step == step and found:
-      lines += [f'{evaluation.evaluator}: ' + ', '.join(
+      of_seed = f'seed {seed}, ' if len(measured) > 1 else ''
+      lines += [f'{of_seed}{evaluation.evaluator}: ' + ', '.join(
           f'{name.partition("/")[2]} {value:.4g}' for name, value in found.items())]
   lines += best_line(folder, config.checkpoints)
-  entries = {'checkpoints': 'checkpoints/', 'samples': 'samples/', 'figures': 'figures/', 'numbers': 'metrics.csv',
+  entries = {'report': 'report.html', 'comparison': 'comparison.html', 'seeds': 'seeds/',
+             'checkpoints': 'checkpoints/', 'samples': 'samples/', 'figures': 'figures/', 'numbers': 'metrics.csv',
              'evaluations': 'evaluation/', 'TensorBoard': 'tensorboard/'}
-  if (folder / 'report.html').exists():
-    entries = {'report': 'report.html', **entries}
+  entries = {name: entry for name, entry in entries.items() if (folder / entry).exists()}
   doctor = folder / 'doctor.csv'
   if doctor.exists() and ',begins,' in doctor.read_text('utf-8'):
     entries['doctor'] = 'doctor.csv'

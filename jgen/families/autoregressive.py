@@ -16,6 +16,7 @@ import optax
 from jgen import keys
 from jgen.errors import UserError
 from jgen.families import optimizers, train_state
+from jgen.families.accumulation import over_microbatches
 from jgen.families.base import Family
 from jgen.families.optimizers import Optimizer
 from jgen.families.train_state import TrainState
@@ -66,11 +67,12 @@ class Autoregressive(Family):
   def train_step(self, state: TrainState, batches: dict[str, Array],
                  key: PRNGKey) -> tuple[TrainState, dict[str, Array]]:
     codes, labels = batches['codes'][0], batches['label'][0]
-    def loss(params):
+    def loss(params, codes, labels):
       ledger = self.ledger(self.logits(params, codes, labels, train=True, dropout_key=key), codes)
       metrics = {name: value.mean() for name, value in ledger.items()}
       return metrics['nats'] / codes.shape[1], metrics
-    gradients, metrics = jax.grad(loss, has_aux=True)(state.params)
+    of_part = lambda inputs: (jax.grad(loss, has_aux=True)(state.params, *inputs), ())
+    (gradients, metrics), _ = over_microbatches(of_part, (codes, labels))
     state, gradients = train_state.apply_gradients(state, 'autoregressive', gradients['autoregressive'], self.optimizer)
     metrics['gradient_norm'] = optax.tree.norm(gradients)
     return state, {f'autoregressive/{name}': value for name, value in metrics.items()}

@@ -18,6 +18,7 @@ from jgen.augmentation.diff_augment import POLICIES
 from jgen.data.spec import Spec
 from jgen.errors import UserError, choose
 from jgen.families import conditioning, heads, optimizers, train_state
+from jgen.families.accumulation import over_microbatches, pullback
 from jgen.families.base import Family
 from jgen.families.optimizers import Optimizer
 from jgen.families.train_state import TrainState
@@ -81,6 +82,10 @@ class GAN(Family):
   def num_classes(self) -> int:
     return self.condition.num_classes
 
+  @property
+  def couples_batch(self):
+    return 'its loss compares with the mean logit of a batch' if self.loss.couples_batch else ''
+
   def init(self, key: PRNGKey) -> TrainState:
     networks, inputs, optimizers = ({name: part[i] for name, part in self.parts().items()} for i in range(3))
     return train_state.create(key, networks, inputs, optimizers, averaged=('generator',) if self.ema_decay else ())
@@ -107,11 +112,10 @@ class GAN(Family):
   def generate(self, state: TrainState, key: PRNGKey, condition: Array) -> Generated:
     """The forward pass in training, with all that the generator's own update needs of it."""
     latents = self.latents(key, condition)
-    def forward(params):
+    def forward(params, latents):
       return train_state.apply(self.generator, params, state.model_state['generator'], latents, train=True,
                                dropout_key=jax.random.fold_in(key, _DROPOUT))
-    images, pullback, model_state = jax.vjp(forward, state.params['generator'], has_aux=True)
-    return Generated(images, model_state, lambda gradient: pullback(gradient)[0])
+    return Generated(*pullback(forward, state.params['generator'], latents))
 
   def run_critic(self, params: Any, model_state: Any, images: Images, condition: Array,
                  key: PRNGKey) -> tuple[PerImage, Any, Any]:
@@ -158,12 +162,13 @@ class GAN(Family):
     """One update of the critic on a batch of real images and as many generated ones."""
     augment = lambda purpose, images: self.augment_for_critic(jax.random.fold_in(key, purpose), state.step, images)
     batch, fake = {**batch, 'image': augment(_AUGMENT_REAL, batch['image'])}, augment(_AUGMENT_FAKE, fake)
-    def loss(params):
+    def loss(params, batch, fake):
       terms, metrics, model_state = self.critic_terms(
           {**state.params, 'critic': params}, state.model_state['critic'], batch, fake, key)
       total = jnp.asarray(sum(terms.values())).mean()
       return total, ({'loss': total, **means({**terms, **metrics})}, model_state)
-    gradients, (metrics, model_state) = jax.grad(loss, has_aux=True)(state.params['critic'])
+    of_part = lambda inputs: (jax.grad(loss, has_aux=True)(state.params['critic'], *inputs), ())
+    (gradients, (metrics, model_state)), _ = over_microbatches(of_part, (batch, fake))
     state, gradients = train_state.apply_gradients(state, 'critic', gradients, self.critic_optimizer)
     metrics.update(gradient_norms(gradients))
     return state.replace(model_state={**state.model_state, 'critic': model_state}), metrics
@@ -189,13 +194,17 @@ class GAN(Family):
     if self.loss.relativistic:
       batch = {**batch, 'image': augment(_AUGMENT_REAL, batch['image'])}
     partners = self.head.optimizers
-    def loss(images, partners):
+    def loss(images, partners, batch):
       terms, metrics = self.generator_terms({**state.params, **partners}, state.model_state['critic'], batch,
                                             augment(_AUGMENT_FAKE, images), key)
       total = sum(terms.values()).mean()
       return total, {'loss': total, **means({**terms, **metrics})}
-    (gradient, of_partners), metrics = jax.grad(loss, argnums=(0, 1), has_aux=True)(
-        generated.images, {name: state.params[name] for name in partners})
+    def of_part(inputs):
+      images, batch = inputs
+      (gradient, of_partners), metrics = jax.grad(loss, argnums=(0, 1), has_aux=True)(
+          images, {name: state.params[name] for name in partners}, batch)
+      return (of_partners, metrics), gradient
+    (of_partners, metrics), gradient = over_microbatches(of_part, (generated.images, batch))
     state, gradients = train_state.apply_gradients(
         state, 'generator', generated.pullback(gradient), self.generator_optimizer)
     for name, optimizer in partners.items():

@@ -53,6 +53,10 @@ class LatentPrior(Family):
     return self.prior.batches_per_step
 
 
+  @property
+  def couples_batch(self):
+    return self.prior.couples_batch
+
   data = ''                             # the name of what the prior models in its batches
 
   def read(self, state: TrainState, images: Images) -> Array:

@@ -17,6 +17,7 @@ from jgen import keys, networks
 from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError, choose
 from jgen.families import optimizers, train_state
+from jgen.families.accumulation import over_microbatches
 from jgen.families.base import Family
 from jgen.families.optimizers import Optimizer
 from jgen.families.train_state import TrainState
@@ -47,6 +48,11 @@ class VAE(Family):
 
   statistics_need_images = True
   data = 'image'                        # the name, in its batches, of what it models
+
+  @property
+  def couples_batch(self):
+    bounded = 'its regularizer is no sum over the mean divergences of a batch'
+    return '' if self.regularizer.name == 'kl' else bounded
 
   def inputs(self):
     """An image and its noise, for their shapes."""
@@ -108,19 +114,21 @@ class VAE(Family):
                  key: PRNGKey) -> tuple[TrainState, dict[str, Array]]:
     images = batches[self.data][0]
     noise = self.posterior_noise(key, len(images))
-    def loss(params):
+    def loss(params, images, noise):
       (mean, log_variance, output), model_state = self.run(params, state.model_state, images, noise, train=True)
       variance = self.pixel_variance(params, state.model_state)
       kl = kl_per_latent(mean, log_variance)
       regularization = self.regularizer(lax.pmean(kl.mean(0), AXIS), state.step)
       ledger = {name: value.mean() for name, value in self.ledger(output, images, kl.sum(1), variance).items()}
       total = ledger['reconstruction'] + regularization
-      metrics = {'loss': total, 'regularization': regularization, 'active_units': active_units(mean),
-                 **ledger, **self.weights(state.step, variance)}
-      return total, (metrics, model_state)
-    gradients, (metrics, model_state) = jax.grad(loss, has_aux=True)(state.params)
+      metrics = {'loss': total, 'regularization': regularization, **ledger, **self.weights(state.step, variance)}
+      return total, (metrics, model_state, mean)
+    def of_part(inputs):
+      gradients, (*means, mean) = jax.grad(loss, has_aux=True)(state.params, *inputs)
+      return (gradients, *means), mean
+    (gradients, metrics, model_state), mean = over_microbatches(of_part, (images, noise))
     state, gradients = train_state.apply_gradients(state, 'vae', gradients['vae'], self.optimizer)
-    metrics['gradient_norm'] = optax.tree.norm(gradients)
+    metrics |= {'active_units': active_units(mean), 'gradient_norm': optax.tree.norm(gradients)}
     return state.replace(model_state=model_state), {f'vae/{name}': value for name, value in metrics.items()}
 
   def training_pass(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> Any:

@@ -16,6 +16,7 @@ from jgen import keys, networks
 from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError, choose
 from jgen.families import optimizers, train_state
+from jgen.families.accumulation import over_microbatches
 from jgen.families.base import Family
 from jgen.families.optimizers import Optimizer
 from jgen.families.train_state import TrainState
@@ -114,15 +115,17 @@ class VQVAE(Family):
 
   def train_step(self, state: TrainState, batches: dict[str, Array],
                  key: PRNGKey) -> tuple[TrainState, dict[str, Array]]:
-    images = batches['image'][0]
-    def loss(params):
+    def loss(params, images):
       (latents, quantized, codes, output), model_state = self.run(params, state.model_state, images, train=True)
       terms = self.terms(latents, quantized, output, images)
       total = jnp.asarray(sum(terms.values())).mean()
       values = {**terms, **self.errors(latents, quantized, output, images)}
       metrics = {'loss': total, **{name: value.mean() for name, value in values.items()}}
       return total, (metrics, model_state, latents, codes)
-    gradients, (metrics, model_state, latents, codes) = jax.grad(loss, has_aux=True)(state.params)
+    def of_part(images):
+      gradients, (metrics, model_state, *made) = jax.grad(loss, has_aux=True)(state.params, images)
+      return (gradients, metrics, model_state), made
+    (gradients, metrics, model_state), (latents, codes) = over_microbatches(of_part, batches['image'][0])
     state, gradients = train_state.apply_gradients(state, 'vqvae', gradients['vqvae'], self.optimizer)
     metrics['gradient_norm'] = optax.tree.norm(gradients)
     state, of_codebook = self.keep_up(state.replace(model_state=model_state), latents, codes, key)

@@ -56,15 +56,19 @@ class Progress:
     self._quiet = quiet
     self._num_steps, self._images_per_step = num_steps, images_per_step
     self._terminal = terminal.is_terminal()
-    self._start: tuple[int, float] | None = None   # (step, time) after the first, compiling, dispatch
+    self._start: tuple[int, float] | None = None   # (step, time) when the first dispatch was done
     self._shown = time.monotonic()
     if not quiet:
       self.write('compiling the training step, once', keep=False)
 
+  def begin(self, step: int) -> None:
+    """`step`, the last of the first dispatch, is done: speed is measured from now on."""
+    self._start = (step, time.monotonic())
+
   def update(self, step: int, scalars: Mapping[str, float]) -> None:
     """`scalars` are this step's metrics; those named `*/loss` are shown."""
     now = time.monotonic()
-    start = self._start = self._start or (step, now)
+    start = self._start or (step, now)
     last = step >= self._num_steps
     if self._quiet or not last and now - self._shown < (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
       return

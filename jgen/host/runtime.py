@@ -29,6 +29,7 @@ _QUIET = {'TF_CPP_MIN_LOG_LEVEL': '1', 'GRPC_VERBOSITY': 'ERROR', 'TF_ENABLE_ONE
 # XLA ends a process over a flag that it does not know, so only versions that are known to have it are given this one.
 _CPU_FLAG, _FLAG_VERSIONS = '--xla_cpu_experimental_ynn_fusion_type', ('0.10.', '0.11.', '0.12.')
 _CPU_FLAG_VALUE = '-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'
+_DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
 
 _COMPILED_BYTES = 2**30                 # of compiled programs that are kept; those of a run take a few megabytes
 
@@ -99,7 +100,8 @@ def _mendable(error):
   return str(error) if isinstance(error, UserError) or getattr(error, 'errno', None) in _DISK_TROUBLE else ''
 
 
-def start_jax(coordinator: str = '', num_processes: int = 1, process_id: int = 0) -> None:
+def start_jax(coordinator: str = '', num_processes: int = 1, process_id: int = 0,
+              deterministic: bool = False) -> None:
   """Has JAX run steps where they are fast, and connects this process to the others of a run over several hosts.
 
   On a CPU a step runs in the thread that asks for it: of all threads only the main one's memory can keep what is
@@ -110,10 +112,13 @@ def start_jax(coordinator: str = '', num_processes: int = 1, process_id: int = 0
   Args:
     coordinator: HOST:PORT of process 0, or 'auto' where SLURM, a TPU pod or Kubernetes tells; '' is one process alone.
     num_processes, process_id: how many there are and which this is; read only with HOST:PORT.
+    deterministic: whether XLA is to choose, on a GPU, only what gives the same numbers at every start.
 
   Raises:
     UserError: the others are not found; JAX_PLATFORMS names devices that are not there.
   """
+  if deterministic:
+    os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_DETERMINISTIC}'.strip()
   import jax
   jax.config.update('jax_cpu_enable_async_dispatch', False)
   _keep_compiled_programs(jax.config)

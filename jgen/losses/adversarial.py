@@ -24,6 +24,7 @@ class AdversarialLoss:
   monitor: Monitor                      # what is logged of (real logits, fake logits)
   towards: Callable[[PerImage, PerImage], PerImage] | None = None   # of (logits, target), see `critic_towards`
   relativistic: bool = False            # whether the generator's loss depends on the logits of real images
+  couples_batch: bool = False           # whether an image's loss depends on more than its own pair of logits
 
   def critic_towards(self, real_logits: PerImage, fake_logits: PerImage, real_target: PerImage,
                      fake_target: PerImage) -> Pair:
@@ -170,7 +171,7 @@ ADVERSARIAL_LOSSES = {
     'wasserstein': image_by_image(negative, identity, negative, wasserstein_estimate),
     'relativistic_average': AdversarialLoss(
         relativistic_average_critic, relativistic_average_generator, relative_accuracies(relative_to_average),
-        relativistic=True),
+        relativistic=True, couples_batch=True),
     'relativistic_pairing': AdversarialLoss(
         relativistic_pairing_critic, relativistic_pairing_generator, relative_accuracies(paired), relativistic=True),
 }

@@ -18,15 +18,21 @@ from jgen.networks.convolution.forms import Form
 from jgen.shapes import Array
 
 PRECISIONS = ('float32', 'bfloat16')
+MATRIX_PRECISIONS = ('default', 'tensorfloat32', 'highest')   # JAX's names, of float32 products
 _precision = contextvars.ContextVar('precision of products', default='float32')
 
 
 @contextlib.contextmanager
-def products_in(precision: str) -> Iterator[None]:
-  """Within it, what is traced computes its products in `precision`, one of PRECISIONS."""
+def products_in(precision: str, matrix_precision: str = 'default') -> Iterator[None]:
+  """Within it, what is traced computes its products in `precision`, one of PRECISIONS.
+
+  `matrix_precision`, one of MATRIX_PRECISIONS, says how a GPU computes those of float32; 'default' leaves it as it is.
+  """
   token = _precision.set(precision)
   try:
-    yield
+    chosen = matrix_precision != 'default'
+    with jax.default_matmul_precision(matrix_precision) if chosen else contextlib.nullcontext():
+      yield
   finally:
     _precision.reset(token)
 

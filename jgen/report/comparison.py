@@ -13,14 +13,24 @@ from PIL import Image
 from jgen.errors import UserError
 from jgen.files import read_json, replacing, write_text
 from jgen.report import captions
-from jgen.report.comparison_table import best_of, csv_table, evaluated_numbers, markdown_table, table, why_unlike
+from jgen.report.comparison_table import (
+  MEAN,
+  are_seeds,
+  best_of,
+  csv_table,
+  evaluated_numbers,
+  markdown_table,
+  over_seeds,
+  table,
+  why_unlike,
+)
 from jgen.report.drawing import Curves, number_text
 from jgen.report.figures import FIGURES, save_figure
 from jgen.report.grids import headed, side_by_side
 from jgen.report.overlay import overlay
 from jgen.report.page import Best, Numbering, config_text, write_page
 from jgen.report.stored import last_pictures
-from jgen.run import scores
+from jgen.run import scores, seeds
 from jgen.run.folder import read_config
 from jgen.run.records import Record, read_record
 
@@ -113,8 +123,14 @@ def _read_run(folder, name, settings, status, error):
                   {evaluation.evaluator: dict(evaluation.receipt) for evaluation in evaluations})
 
 
+def _parts(folder):
+  """The parts of a path; of one of several seeds, the last is the name of the run with the seed."""
+  whole = seeds.run_of(folder)
+  return (*whole.parts[:-1], f'{whole.name} seed {folder.name}') if whole else folder.parts
+
+
 def _names(folders):
-  parts = [folder.absolute().parts for folder in folders]
+  parts = [_parts(folder.absolute()) for folder in folders]
   for length in range(1, max(map(len, parts)) + 1):
     names = ['/'.join(part[-length:]) for part in parts]
     if len(set(names)) == len(names):
@@ -130,7 +146,8 @@ def _draw_curves(folder, runs):
   paths = {}
   for row in FIGURES:
     if isinstance(row, Curves) and any(row.has_data(run.record) for run in runs):
-      save_figure(overlay(row, {run.name: run.record for run in runs}), folder / row.file, ('png', 'pdf'))
+      figure = overlay(row, {run.name: run.record for run in runs}, with_mean=are_seeds(runs))
+      save_figure(figure, folder / row.file, ('png', 'pdf'))
       paths[folder / row.file] = row
   return paths
 
@@ -215,7 +232,12 @@ def score_tables(numbers, runs):
         number_text(value)) for value in values[name]]))
   caption = 'The last value of each score. Bold: the best of the runs that are trained to their end, where it is ' \
             'known which that is and all were measured alike.'
-  return _in_parts(numbers, 'Scores', caption, runs, rows)
+  tables = _in_parts(numbers, 'Scores', caption, runs, rows)
+  if are_seeds(runs):
+    means = [(name, mean) for name in dict.fromkeys(names) if (mean := over_seeds(values[name]))]
+    tables.append(numbers.table('Scores over the seeds', f'The last value of each score: {MEAN} of the '
+                                f'{len(runs)} seeds (of a sample: n - 1).', means, ('', MEAN)))
+  return tables
 
 
 def _in_parts(numbers, title, caption, runs, rows):

@@ -5,10 +5,13 @@ import csv
 import io
 from typing import Any
 
+import numpy as np
+
 from jgen.report.drawing import number_text
 from jgen.run import scores
 from jgen.run.receipt import MEASURE, differing
 
+MEAN = 'mean ± standard deviation'      # over the seeds
 LAST_STEP = '(last logged step)'        # among the names of numbers, before all others
 _LIKELIHOOD = 'ledger/pixel_variance'   # of a Gaussian of which nats of images are
 
@@ -21,6 +24,20 @@ def table(runs, with_settings=False):
            *sorted({name for values in logged for name in values})]
   columns = [{**one, **other} for one, other in zip(evaluated, logged, strict=True)]
   return {name: [column.get(name) for column in columns] for name in names}
+
+
+def are_seeds(runs):
+  """Whether the runs, two at least, differ in nothing but their seed: what a mean over runs is a mean of."""
+  configs = [{**run.record.config, 'seed': None} for run in runs]
+  seeds = {run.record.config.get('seed') for run in runs}
+  return len(runs) > 1 and len(seeds) == len(runs) and all(config == configs[0] for config in configs)
+
+
+def over_seeds(values):
+  """'mean +- standard deviation' of a number in several runs; '' where one has none."""
+  if any(value is None for value in values):
+    return ''
+  return f'{number_text(float(np.mean(values)))} ± {number_text(float(np.std(values, ddof=1)))}'
 
 
 def evaluated_numbers(run, with_settings=False):
@@ -78,9 +95,12 @@ def markdown_table(runs):
   """A column a run and a row a number, the best one bold where it is known which that is; then what failed."""
   rows = [['', *(run.name for run in runs)], ['---'] * (len(runs) + 1),
           ['settings', *(run.settings for run in runs)], ['status', *(run.status for run in runs)]]
-  numbers = table(runs)
+  numbers, with_mean = table(runs), are_seeds(runs)
   best = {name: best_of(name, values, runs) for name, values in numbers.items()}
   rows += [[name, *(_cell(value, value == best[name]) for value in values)] for name, values in numbers.items()]
+  if with_mean:
+    rows = [[*row, mean] for row, mean in zip(
+        rows, [MEAN, '---', '', '', *map(over_seeds, numbers.values())], strict=True)]
   lines = ['| ' + ' | '.join(cell.replace('|', r'\|') for cell in row) + ' |' for row in rows]
   if any(value is not None for value in best.values()):
     lines += ['', 'Bold: the best of those that are done.']

@@ -1,5 +1,6 @@
 """The curves of several runs over each other: a panel for each series and each unit, a colour for each run."""
 
+import functools
 import textwrap
 
 import matplotlib
@@ -10,9 +11,13 @@ import numpy as np
 from jgen.report import drawing
 from jgen.report.drawing import DPI, REFERENCE_STYLE, draw_curve, label, set_style, smoothing_note, smoothing_window
 
+MEAN_STYLE = {'color': 'black', 'linewidth': 1.8}
 
-def overlay(row, records):
+
+def overlay(row, records, with_mean=False):
   """The Figure of the Curves `row` for `records` {run: Record}.
+
+  Of runs that differ in their seed alone it shows, `with_mean`, their mean and a band of a standard deviation.
 
   Runs whose configs give a series another unit, as the logarithmic and the squared loss of a GAN, have panels of their
   own: on one axis the smaller values would lie flat at 0.
@@ -24,6 +29,8 @@ def overlay(row, records):
   all_axes = figure.subplots(len(panels), squeeze=False)[:, 0]
   for axes, (title, ylabel, curves), window in zip(all_axes, panels, windows, strict=True):
     _draw_panel(axes, row, curves, records, colors, window)
+    if with_mean:
+      _draw_mean(axes, list(curves.values()), window)
     axes.set_title(title if len(panels) > 1 else '', fontsize='medium')
     axes.set_ylabel(ylabel if _differ(panels) else '')
     axes.label_outer()
@@ -34,6 +41,8 @@ def overlay(row, records):
   figure.supylabel('' if _differ(panels) else panels[0][1], fontsize='medium')
   lines = [Line2D([], [], color=colors[name], linewidth=1.8, label=textwrap.fill(name, 50))
            for name in records if any(name in curves for _, _, curves in panels)]
+  if with_mean:
+    lines.append(Line2D([], [], label='mean, and a standard deviation around it', **MEAN_STYLE))
   if _levels(row, records.values()):
     lines.append(Line2D([], [], label=row.reference_label, **REFERENCE_STYLE))
   legend_height = _add_legend(figure, lines, smoothing_note(*windows))
@@ -82,6 +91,18 @@ def _draw_panel(axes, row, curves, records, colors, window):
   for level in _levels(row, [records[name] for name in curves]):
     axes.axhline(level, **REFERENCE_STYLE)
   row.set_ranges(axes, curves.values())
+
+
+def _draw_mean(axes, curves, window):
+  """The mean of `curves` [(steps, values)] over the steps that all have, in a band of a standard deviation."""
+  steps = functools.reduce(np.intersect1d, [steps for steps, _ in curves])
+  if len(curves) < 2 or not len(steps):
+    return
+  values = np.stack([values[np.isin(own, steps)] for own, values in curves])
+  smooth = lambda values: drawing.moving_average(values, min(window, len(steps) - 1 | 1))
+  mean, deviation = smooth(values.mean(0)), smooth(values.std(0, ddof=1))
+  axes.fill_between(steps, mean - deviation, mean + deviation, color='black', alpha=0.15, linewidth=0)
+  axes.plot(steps, mean, zorder=3, **MEAN_STYLE)
 
 
 def _levels(row, records):

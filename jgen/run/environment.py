@@ -21,7 +21,7 @@ _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'sci
 UNKNOWN = 'unknown'                     # what is recorded where git is missing, or fails
 
 
-def record_start(folder: Path, step: int, source: str) -> None:
+def record_start(folder: Path, step: int, source: str, matrix_precision: str = 'default') -> None:
   """Appends this start to environment.json: versions, devices, git state, command and first step.
 
   A damaged file is kept under another name, with a warning.
@@ -34,21 +34,22 @@ def record_start(folder: Path, step: int, source: str) -> None:
       aside = path.with_name('environment_damaged.json')
       os.replace(path, aside)
       terminal.warn(f'{error}, as {aside}')
-  write_text(path, json.dumps({'starts': [*starts, _start(step, source)]}, indent=2) + '\n')
+  write_text(path, json.dumps({'starts': [*starts, _start(step, source, matrix_precision)]}, indent=2) + '\n')
 
 
-def _start(step, source):
+def _start(step, source, matrix_precision):
   changes = _git('status', '--porcelain')
   return {
       'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
       'step': step, 'command': sys.argv, 'data': source, 'python': platform.python_version(),
       'platform': platform.platform(), 'packages': {name: _version(name) for name in _PACKAGES},
       'devices': [str(device) for device in jax.devices()], 'device_kind': jax.devices()[0].device_kind,
-      'processes': jax.process_count(), 'cpu': _cpu(),
+      'processes': jax.process_count(), 'cpu': cpu(), 'matrix_precision': matrix_precision,
+      'xla_flags': os.environ.get('XLA_FLAGS', ''),
       'git': _git('rev-parse', 'HEAD'), 'git_changes': changes if changes == UNKNOWN else bool(changes)}
 
 
-def _cpu():
+def cpu():
   """The processor's name and the number of its cores that this process may use."""
   try:
     found = re.search(r'^model name\s*:\s*(.+)$', Path('/proc/cpuinfo').read_text('utf-8', 'replace'), re.MULTILINE)

@@ -35,7 +35,7 @@ def opened(workdir: str | Path, config: ConfigDict, completed: Callable[[Any], A
   with locked(folder):
     remove_temporaries(folder, folder / 'samples', folder / 'evaluation', folder / 'figures')
     write_text(folder / 'config.json', config_lib.dumps(config))
-    for name in ('samples', 'evaluation'):
+    for name in ('samples', 'evaluation') if config.get('num_seeds', 1) == 1 else ():   # others have folders of seeds
       (folder / name).mkdir(exist_ok=True)
     yield folder
 

@@ -21,9 +21,10 @@ from jgen.families.train_state import TrainState
 from jgen.files import expanded
 from jgen.losses.information import LatentCodes
 from jgen.model import Compiled, Model
-from jgen.run import checkpoints, data_spec
+from jgen.run import checkpoints, data_spec, seeds
 from jgen.run.checkpoints import NEWEST
 from jgen.trained import labels as labels_lib
+from jgen.training import seeds as stacked
 from jgen.training.config import stored_config
 
 _OTHER_VERSION = (AttributeError, KeyError, TypeError, ValueError)   # of keys that a family misses, or does not know
@@ -39,14 +40,24 @@ class Restored:
     step: 'newest', 'best' (by `config.checkpoints.best_metric`; the newest where none is kept), or the number of a step
       that is saved.
     averaged: whether the moving average of the parameters is used where the run has one.
+    of_seed: of a run that trains several seeds, which; None for the first. `folder` then is the folder of that seed,
+      which may also be named itself, as 'runs/quickstart/seeds/2'.
 
   Raises:
-    UserError: the folder holds no run. Later: no checkpoint, not this one, or one of another version.
+    UserError: the folder holds no run, or not that seed. Later: no checkpoint, not this one, or one of another version.
   """
 
-  def __init__(self, folder: str | Path, step: str | int = NEWEST, averaged: bool = True) -> None:
-    self.folder = expanded(folder).absolute()
-    self.config = stored_config(self.folder)
+  def __init__(self, folder: str | Path, step: str | int = NEWEST, averaged: bool = True,
+               of_seed: int | None = None) -> None:
+    folder = expanded(folder).absolute()
+    self._run = seeds.run_of(folder) or folder
+    whole = stored_config(self._run)
+    if self._run != folder and of_seed is None:
+      of_seed = int(folder.name)
+    self.seed = seeds.chosen(whole, of_seed, self._run)
+    self.folder = seeds.folder_of(self._run, whole, self.seed)
+    self.config = whole if self.folder == self._run else seeds.alone(whole, self.seed)
+    self._seeds = seeds.of(whole)
     self._which, self.averaged = step, averaged
 
   @functools.cached_property
@@ -75,8 +86,10 @@ class Restored:
   @functools.cached_property
   def state(self) -> TrainState:
     """The TrainState on the host, numpy arrays; without averaged parameters where these are not to be used."""
+    like = stacked.shapes(jax.eval_shape(self.family.init, jax.random.key(0)), len(self._seeds))
     with _quiet():
-      state = checkpoints.chosen(self.folder, jax.eval_shape(self.family.init, jax.random.key(0)), self._which)
+      state = checkpoints.chosen(self._run, like, self._which)
+    state = stacked.picked(state, self._seeds.index(self.seed), len(self._seeds))
     return state if self.averaged else state.replace(ema_params={})
 
   @property

@@ -49,6 +49,7 @@ class Action:
   """Due every so many steps (0: never) and at the last one."""
 
   every_steps: int
+  part: ClassVar[str] = 'drawing'       # what its time is spent on
   saves: ClassVar[bool] = False         # whether it saves the state, which no signal interrupts
 
   def due(self, step, last, stopping):
@@ -142,6 +143,7 @@ class Evaluate(Action):
   folder: Path
   seed: int
   writer: Any                           # a clu metric writer
+  part: ClassVar[str] = 'evaluation'
   show: Callable = lambda step, scores: None   # called with the scores, {name: number}, of a step
 
   def __call__(self, step, state, scores):
@@ -197,6 +199,7 @@ class DrawFigures(Action):
   """
 
   folder: Path
+  draw: Callable = draw_figures         # of the folder
   say: Callable = terminal.tell         # called with one line about what is damaged
   _thread: threading.Thread | None = None
 
@@ -211,7 +214,7 @@ class DrawFigures(Action):
 
   def _draw(self):
     try:
-      draw_figures(self.folder)
+      self.draw(self.folder)
     except (UserError, OSError) as error:
       self.say(f'the figures could not be drawn: {error}')
 
@@ -226,6 +229,7 @@ class Save(Action):
   """Saves a checkpoint, also where a run is interrupted."""
 
   checkpoints: Checkpoints
+  part: ClassVar[str] = 'checkpoints'
   saves: ClassVar[bool] = True
 
   def due(self, step, last, stopping):

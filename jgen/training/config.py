@@ -13,7 +13,7 @@ from jgen.augmentation.images import Augmentation
 from jgen.data import Keys as DataKeys
 from jgen.errors import UserError
 from jgen.keys import chosen, key, section, table
-from jgen.networks.products import PRECISIONS
+from jgen.networks.products import MATRIX_PRECISIONS, PRECISIONS
 from jgen.run.checkpoints import Keys as CheckpointKeys
 from jgen.run.folder import read_config
 from jgen.training import length, profile
@@ -38,6 +38,8 @@ class Steps:
                               'consumes several batches a step passes as often with fewer steps; 0 for num_steps',
                           at_least=0)
   batch_size: int = key(64, 'images a batch, over all devices and processes', at_least=1)
+  microbatch_size: int = key(0, 'images of a batch, over all devices, whose gradients are computed at once: less '
+                             'memory; BatchNorm then is of a microbatch; 0 takes the batch whole', at_least=0)
   steps_per_dispatch: int = key(1, 'steps compiled into one call of the device', at_least=1)
   log_every_steps: int = key(100, 'steps between rows of metrics.csv and TensorBoard scalars', at_least=1)
   sample_every_steps: int = key(1_000, 'steps between sample grids', at_least=1)
@@ -92,12 +94,16 @@ class Config(Steps):
   """All keys."""
 
   seed: int = key(0, 'from it, and the step, comes every random number of a run', at_least=0, below=2**32)
+  num_seeds: int = key(1, 'runs of the seeds from config.seed on that are trained in one step, each as if alone: '
+                       'docs/devices.md', at_least=1)
   samples_per_class: int = key(10, 'samples of each class, a row of the sheet of samples', at_least=1)
   num_samples: int = key(100, 'images on the sheet of samples of a model without classes', at_least=1)
   report: bool = key(True, 'whether the last act of a run is to write its report, report.html')
   loggers: tuple[str, ...] = key(('tensorboard',), 'where metrics go beside metrics.csv', names=LOGGERS)
   precision: str = key('float32', 'of convolutions and matrix products in training; all else, and evaluation, is '
                                   'float32', names=PRECISIONS)
+  matrix_precision: str = key('default', 'of float32 products in training on a GPU: what JAX chooses, 10 bits of each '
+                              'factor, or all; a CPU takes all', names=MATRIX_PRECISIONS)
   profile_steps: tuple[int, ...] = key((), "first and last step of a trace for TensorBoard's profiler; () for none",
                                        at_least=0)
   data: DataKeys = section(DataKeys, 'the images')
@@ -127,6 +133,19 @@ def _with_tuples(value):
   return tuple(value) if isinstance(value, list) else value
 
 
+def check_seeds(config):
+  """Raises UserError where several seeds cannot be trained in one step."""
+  count = config.num_seeds
+  if config.seed + count > 2**32:
+    raise UserError(f'config.num_seeds is {count}: the seeds from config.seed, {config.seed}, on are not all below '
+                    '2^32; lower one of the two')
+  for name, refused in {'config.checkpoints.best_metric': config.checkpoints.best_metric,
+                        "config.loggers with 'wandb'": 'wandb' in config.loggers}.items() if count > 1 else ():
+    if refused:
+      raise UserError(f'config.num_seeds is {count}, with which {name} cannot be set: it is of one run; leave it out, '
+                      'or train one seed')
+
+
 def check(config: ConfigDict) -> None:
   """Raises UserError for a config that no run can work with: see `jgen.keys.check`, and what must hold between keys."""
   keys.check(Config, config, 'config')
@@ -137,6 +156,7 @@ def check(config: ConfigDict) -> None:
       raise UserError(f'config.{name} is {config[name]}, not a multiple of config.steps_per_dispatch, {per_dispatch}; '
                       'change one of the two')
   profile.check(config)
+  check_seeds(config)
   if config.checkpoints.best_metric and config.evaluate_every_steps % config.checkpoint_every_steps:
     raise UserError(
         f'config.evaluate_every_steps is {config.evaluate_every_steps}, not a multiple of '

@@ -16,24 +16,28 @@ from jgen.families.train_state import TrainState
 class Cost:
   """The size of the model, and what a device needs for a training step."""
 
-  parameters: int
+  parameters: int                       # of one seed
   flops: float                          # floating-point operations of a step's products on one device
   memory: int                           # bytes on one device: state, batches and temporaries
+  temporary: int                        # bytes of these that a step frees again, about as many for each image
 
   def __str__(self):
     return (f'{self.parameters:,} parameters; on each device a step takes {in_bytes(self.memory)} of memory and '
             f'{self.flops / 1e9:.3g} GFLOP')
 
 
-def of(dispatch: Callable, compiled: Any, state: TrainState, batches: Any, key: Any) -> Cost:
-  """The Cost of a step of `dispatch`, which was compiled for a replicated TrainState, batches [D, S, ...] and a key."""
+def of(dispatch: Callable, compiled: Any, state: TrainState, batches: Any, key: Any, seeds: int = 1) -> Cost:
+  """The Cost of a step of `dispatch`, which was compiled for a replicated TrainState, batches [D, S, ...] and a key.
+
+  Of several seeds, all have these axes as `make_dispatch` says.
+  """
   memory = compiled.memory_analysis()
   needed = (memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
             + memory.temp_size_in_bytes)
   parameters = sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(state.params))
   steps_per_dispatch = jax.tree.leaves(batches)[0].shape[1]
   flops = product_flops(jax.make_jaxpr(dispatch)(state, batches, key).jaxpr) / steps_per_dispatch
-  return Cost(parameters, flops, needed)
+  return Cost(parameters // seeds, flops, needed, memory.temp_size_in_bytes)
 
 
 def product_flops(jaxpr: Any) -> Any:
@@ -79,16 +83,35 @@ def _of_convolution(equation):
 _PRODUCTS = {'dot_general': _of_dot, 'conv_general_dilated': _of_convolution}
 
 
-def check_room(cost: Cost, batch_size: int) -> None:
-  """Raises UserError where a step needs more than a device's memory, or all of them more than the host's on a CPU."""
+def check_room(cost: Cost, batch_size: int, microbatch_size: int) -> None:
+  """Raises UserError where a step needs more than a device's memory, or all of them more than the host's on a CPU.
+
+  Args:
+    cost: a Cost.
+    batch_size: images of a step over all devices and processes.
+    microbatch_size: how many of them are differentiated at once.
+  """
   devices = jax.local_devices()
   stats = devices[0].memory_stats()
-  room = stats['bytes_limit'] if stats else os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // len(devices)
+  room = stats['bytes_limit'] if stats else host_memory() // len(devices)
   if cost.memory > room:
+    share = max(0, (0.9 * room - cost.memory + cost.temporary) / cost.temporary)
+    fits = largest_divisor(batch_size, jax.device_count(), share * microbatch_size)
+    advice = f'set config.microbatch_size={fits}, which would fit' if fits else 'take smaller networks or images'
     raise UserError(
         f'a training step needs {in_bytes(cost.memory)} of memory on each of {len(devices)} devices, which have '
-        f'{in_bytes(room)} each; lower config.batch_size, now {batch_size}: about '
-        f'{max(len(devices), int(batch_size * 0.9 * room / cost.memory) // len(devices) * len(devices))} would fit')
+        f'{in_bytes(room)} each; config.batch_size is {batch_size}, of which {microbatch_size} are differentiated at '
+        f'once: {advice}')
+
+
+def host_memory():
+  """Bytes of the host's memory."""
+  return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+
+
+def largest_divisor(number, multiple_of, at_most):
+  """The largest divisor of a number that is a multiple of `multiple_of` and not above `at_most`; 0 where none is."""
+  return max((size for size in range(multiple_of, int(at_most) + 1, multiple_of) if number % size == 0), default=0)
 
 
 def in_bytes(count: float) -> str:

@@ -1,6 +1,6 @@
 """The way of the training images to the devices: batch by batch, or all of them once and then their indices."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import itertools
 import os
 from typing import Any
@@ -16,31 +16,42 @@ from jgen.parallel import AXIS
 _SHARE = 0.8                            # of the free memory, at most, for the images: training needs the rest
 
 
-def batches(dataset: Dataset, *, on_device: bool, **position: Any) -> Iterator[Any]:
+def batches(dataset: Dataset, *, on_device: bool, seeds: Sequence[int], **position: Any) -> Iterator[Any]:
   """The input of every dispatch of this process, in order; the same numbers whether `on_device` or not.
 
   Args:
     dataset: a Dataset
     on_device: whether to copy the data set into each device's memory first and gather the batches there
-    **position: of `pipeline.batches`, all but the devices and processes
+    seeds: one, or several, of which each has an order of its own
+    **position: of `pipeline.batches`, all but the seed, the devices and the processes
 
   Returns:
-    An iterator of {'image': uint8 [D, S, K, B, H, W, C], 'label': int32 [D, S, K, B]}.
+    An iterator of {'image': uint8 [D, S, K, B, H, W, C], 'label': int32 [D, S, K, B]}; of N seeds each [D, S, N, ...].
   """
   here = dict(num_devices=jax.local_device_count(), process_index=jax.process_index(),
               process_count=jax.process_count())
-  served = pipeline.batches(dataset, indices_only=on_device, **position, **here)
+  served = merged([pipeline.batches(dataset, indices_only=on_device, seed=seed, **position, **here)
+                   for seed in seeds], axis=2)
   if on_device:
     return map(gatherer(dataset), served)
   # On CPU the batch is in the devices' memory as it is.
   return served if jax.default_backend() == 'cpu' else ahead(served)
 
 
+def merged(batches, axis):
+  """The batches of several seeds, iterators of {name: array}, as those of a run: a new axis of the seeds."""
+  if len(batches) == 1:
+    return batches[0]
+  return ({name: np.stack([batch[name] for batch in each], axis) for name in each[0]}
+          for each in zip(*batches, strict=True))
+
+
 def shapes(dataset: Dataset, steps_per_dispatch: int, batches_per_step: int,
-           batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+           batch_size: int, seeds: int = 1) -> dict[str, jax.ShapeDtypeStruct]:
   """The shapes and types of a dispatch's input in a run of one process, as `batches` gives it."""
   devices = jax.local_device_count()
-  rows = (devices, steps_per_dispatch, batches_per_step, batch_size // devices)
+  of_seeds = () if seeds == 1 else (seeds,)
+  rows = (devices, steps_per_dispatch, *of_seeds, batches_per_step, batch_size // devices)
   return {'image': jax.ShapeDtypeStruct((*rows, *dataset.images.shape[1:]), np.uint8),
           'label': jax.ShapeDtypeStruct(rows, np.int32)}
 

@@ -17,15 +17,17 @@ from jgen.families.base import Family
 from jgen.host.progress import Progress
 from jgen.model import Compiled
 from jgen.parallel import INIT
+from jgen.report import seeds as seeds_report
 from jgen.run import description, environment
+from jgen.run import seeds as seeds_lib
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.metrics import MetricsFile, last_step
 from jgen.run.tensorboard import mark_restart
-from jgen.training import actions, cost, feed, loggers
+from jgen.training import actions, cost, feed, loggers, seeds
 from jgen.training.doctor import Doctor
-from jgen.training.monitor import Monitor
+from jgen.training.monitor import Monitor, Watcher
 from jgen.training.profile import Profiler
-from jgen.training.speed import Speed
+from jgen.training.speed import Parts, Speed
 from jgen.training.step import compiled_dispatch, make_dispatch
 
 
@@ -41,83 +43,107 @@ class Trainer:
   folder: Path                          # that this process writes to
   checkpoints: Checkpoints
 
+  @property
+  def seeds(self):
+    return seeds_lib.of(self.config)
+
+  def folder_of(self, seed):
+    """Where what depends on the seed is kept."""
+    return seeds_lib.folder_of(self.folder, self.config, seed)
+
   def run(self, stop):
     """Trains until `config.num_steps` or until `stop` asks to; returns the last step done."""
     with importing_tensorflow():
       state, first_step = self.begin()
-      images_per_step = self.config.batch_size * self.family.batches_per_step
+      images_per_step = self.config.batch_size * self.family.batches_per_step * len(self.seeds)
       progress = Progress(self.config.num_steps, images_per_step,
                           quiet=jax.process_index() > 0 or first_step == self.config.num_steps)
-      environment.record_start(self.folder, first_step, self.splits.train.source)
-      description.store_model(self.folder, self.family)
-      compiled = Compiled(self.family)
-      if not first_step:                # before the step is compiled, which may take a minute
-        self.sheets(compiled, actions.NoWriter()).draw(0, state)
-      dispatch = self.dispatch(state, progress.say) if first_step < self.config.num_steps else None
+      for folder in {self.folder, *map(self.folder_of, self.seeds)}:
+        environment.record_start(folder, first_step, self.splits.train.source, self.config.matrix_precision)
+        description.store_model(folder, self.family)
+      compiled, pick = Compiled(self.family), seeds.Picker(len(self.seeds))
+      for index, seed in enumerate(() if first_step else self.seeds):   # before the step is compiled: it may take long
+        self.sheets(compiled, seed, actions.NoWriter()).draw(0, pick(state, index))
+      dispatch, flops = self.dispatch(state, progress.say) if first_step < self.config.num_steps else (None, 0)
     with contextlib.ExitStack() as stack:
       opened = lambda closable: stack.enter_context(contextlib.closing(closable))
-      mark_restart(self.folder / 'tensorboard', first_step)
-      writer = opened(loggers.create(self.config.loggers, self.folder, self.config))
-      # The folders of other processes are new at each start.
-      every = self.config.log_every_steps if jax.process_index() == 0 else 0
-      metrics_file = opened(MetricsFile(self.folder / 'metrics.csv', first_step, every))
-      doctor = opened(Doctor(self.config.doctor, self.folder, first_step, writer, progress.say))
+      watchers = {seed: self.watcher(seed, opened, first_step, progress.say) for seed in self.seeds}
       speed = opened(Speed(self.folder, first_step, images_per_step))
-      figures = opened(actions.DrawFigures(
-          self.config.evaluate_every_steps or self.config.sample_every_steps, self.folder))
-      epochs_per_step = images_per_step / len(self.splits.train.images)
-      monitor = Monitor(
-          self.config.log_every_steps, epochs_per_step, metrics_file, writer, progress, doctor, speed)
-      todo = self.actions(compiled, writer, doctor, figures)
-      if not first_step:
-        todo[0].show(0)
+      figures = opened(actions.DrawFigures(self.config.evaluate_every_steps or self.config.sample_every_steps,
+                                           self.folder, draw=seeds_report.draw_figures))
+      epochs_per_step = images_per_step / len(self.seeds) / len(self.splits.train.images)
+      monitor = Monitor(self.config.log_every_steps, epochs_per_step, list(watchers.values()), progress, speed)
+      sheets = [self.sheets(compiled, seed, watcher.writer) for seed, watcher in watchers.items()]
+      for sheet in () if first_step else sheets:
+        sheet.show(0)
+      todo = self.actions(compiled, pick, watchers, sheets, figures)
       self.complete(first_step, state, todo, stop)
-      step = self.loop(dispatch, state, first_step, monitor, todo, stop)
+      parts = Parts()
+      step = self.loop(dispatch, state, first_step, monitor, todo, stop, parts)
       monitor.flush()
+      if step > first_step:
+        progress.say(parts.line(step - first_step, images_per_step, flops))
     return step
 
   def begin(self):
     """(replicated state, its step): the newest sound checkpoint's, or a new one."""
-    init_key = jax.random.fold_in(jax.random.key(self.config.seed), INIT)
-    like = jax.eval_shape(self.family.init, init_key)
+    init, key = jax.jit(self.family.init), lambda seed: jax.random.fold_in(jax.random.key(seed), INIT)
+    like = seeds.shapes(jax.eval_shape(self.family.init, key(self.config.seed)), len(self.seeds))
     state, damaged = self.checkpoints.restore(like)
     _, damaged_best = self.checkpoints.best(like, [step for step, _ in damaged])
     self.checkpoints.set_aside(damaged + damaged_best)
     if state is None:
-      self.checkpoints.check_not_lost(last_step(self.folder / 'metrics.csv'), self.config.checkpoint_every_steps)
-      state = self.family.init_from_data(jax.jit(self.family.init)(init_key), self.splits.train)
-    return jax_utils.replicate(state), int(state.step)
+      logged = last_step(self.folder_of(self.config.seed) / 'metrics.csv')
+      self.checkpoints.check_not_lost(logged, self.config.checkpoint_every_steps)
+      state = seeds.stacked([self.family.init_from_data(init(key(seed)), self.splits.train) for seed in self.seeds])
+    return jax_utils.replicate(state), seeds.step_of(state)
+
+  def watcher(self, seed, opened, first_step, say):
+    """The Watcher of a seed; what it writes to is `opened`."""
+    folder, name = self.folder_of(seed), f'seed {seed}' if len(self.seeds) > 1 else ''
+    mark_restart(folder / 'tensorboard', first_step)
+    writer = opened(loggers.create(self.config.loggers, folder, self.config))
+    # The folders of other processes are new at each start.
+    every = self.config.log_every_steps if jax.process_index() == 0 else 0
+    metrics_file = opened(MetricsFile(folder / 'metrics.csv', first_step, every))
+    of_seed = (lambda line: say(f'{name}: {line}')) if name else say
+    return Watcher(metrics_file, writer, opened(Doctor(self.config.doctor, folder, first_step, writer, of_seed)), name)
 
   def dispatch(self, state, say):
-    """The compiled training steps of a dispatch; says what they cost, and raises UserError where they cannot fit."""
-    dispatch = make_dispatch(self.family, self.augment, self.config.precision)
-    if jax.process_count() > 1:         # which compile together, at the first call
-      return dispatch
-    config = self.config
-    shapes = feed.shapes(self.splits.train, config.steps_per_dispatch, self.family.batches_per_step, config.batch_size)
-    arguments = state, shapes, jax.random.key(config.seed)
-    compiled = compiled_dispatch(dispatch, *arguments)
-    step_cost = cost.of(dispatch, compiled, *arguments)
-    cost.check_room(step_cost, config.batch_size)
-    say(str(step_cost))
-    return compiled
+    """(the compiled training steps of a dispatch, the operations of a step on a device); says what they cost.
 
-  def sheets(self, compiled, writer):
-    """The action that draws sheets of samples."""
+    Raises UserError where they cannot fit.
+    """
+    config = self.config
+    dispatch = make_dispatch(self.family, self.augment, (config.precision, config.matrix_precision),
+                             config.microbatch_size // jax.device_count(), len(self.seeds))
+    if jax.process_count() > 1:         # which compile together, at the first call
+      return dispatch, 0
+    shapes = feed.shapes(self.splits.train, config.steps_per_dispatch, self.family.batches_per_step, config.batch_size,
+                         len(self.seeds))
+    arguments = state, shapes, seeds.keys_of(self.seeds)
+    compiled = compiled_dispatch(dispatch, *arguments)
+    step_cost = cost.of(dispatch, compiled, *arguments, len(self.seeds))
+    cost.check_room(step_cost, config.batch_size, config.microbatch_size or config.batch_size)
+    say(str(step_cost))
+    return compiled, step_cost.flops
+
+  def sheets(self, compiled, seed, writer):
+    """The action that draws sheets of samples of a seed."""
     config = self.config
     sheet = actions.sheet_of(self.family, self.splits.train.spec, config.samples_per_class, config.num_samples)
-    return actions.DrawSamples(config.sample_every_steps, compiled, self.folder, sheet, config.seed, writer,
+    return actions.DrawSamples(config.sample_every_steps, compiled, self.folder_of(seed), sheet, seed, writer,
                                self.splits.train, config.steps_per_dispatch)
 
-  def actions(self, compiled, writer, doctor, figures):
+  def actions(self, compiled, pick, watchers, sheets, figures):
     """What is done between steps, in this order: what takes long at the end comes after the state is saved."""
-    config = self.config
     all_along, at_end = (
-        actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder, config.seed, writer, doctor.add)
+        [actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder_of(seed), seed, watcher.writer,
+                          watcher.doctor.add) for seed, watcher in watchers.items()]
         for every_steps, evaluators in self.evaluations())
-    return (
-        self.sheets(compiled, writer), all_along, figures,
-        actions.Save(config.checkpoint_every_steps, self.checkpoints), at_end)
+    save = actions.Save(self.config.checkpoint_every_steps, self.checkpoints)
+    of_seeds = functools.partial(seeds.actions_of, pick)
+    return [*of_seeds(sheets), *of_seeds(all_along), figures, save, *of_seeds(at_end)]
 
   def evaluations(self):
     """(every how many steps, evaluators) of those that run all along and of those that run at the end."""
@@ -125,12 +151,12 @@ class Trainer:
     others = {name: evaluator for name, evaluator in self.evaluators.items() if name not in at_end}
     return (self.config.evaluate_every_steps, others), (0, at_end)
 
-  def loop(self, dispatch, state, first_step, monitor, todo, stop):
-    """The steps after `first_step`; returns the last one done."""
-    config, key = self.config, jax.random.key(self.config.seed)
+  def loop(self, dispatch, state, first_step, monitor, todo, stop, parts):
+    """The steps after `first_step`; returns the last one done. Tells `parts` where time goes."""
+    config, key = self.config, seeds.keys_of(self.seeds)
     step, profiler = first_step, Profiler(tuple(config.profile_steps), str(self.folder / 'tensorboard'))
     profiler.after(step, state)
-    for batches in self.batches(first_step):
+    for batches in parts.waiting(iter(self.batches(first_step)), 'input'):
       if step == first_step and stop.requested:   # while the step was compiled
         break
       state, metrics = dispatch(state, batches, key)
@@ -140,20 +166,21 @@ class Trainer:
       stopping = stop.requested_at(step // config.steps_per_dispatch)
       if any(action.due(step, step == config.num_steps, stopping) for action in todo):
         monitor.flush()                 # so that nothing is drawn from, or saved of, a run that has diverged
-        stopping |= self.act(step, state, todo, stop, stopping) and stop.requested
+        stopping |= self.act(step, state, todo, stop, stopping, parts) and stop.requested
       if stopping:
         break
     profiler.close()
     return step
 
-  def act(self, step, state, todo, stop, stopping):
+  def act(self, step, state, todo, stop, stopping, parts):
     """Does what is due after a step: where a stop is requested meanwhile, only the saving. Returns whether it saved."""
     scores: dict[str, float] = {}
     saved = False
     for action in todo:
       if action.due(step, step == self.config.num_steps, stopping or stop.requested):
         call = functools.partial(action, step, state, scores)
-        scores.update(call() if action.saves else stop.interruptible(call, {}))
+        with parts.of(action.part):
+          scores.update(call() if action.saves else stop.interruptible(call, {}))
         saved |= action.saves
     return saved
 
@@ -168,6 +195,6 @@ class Trainer:
     """The batches of the steps after `first_step`, {name: [D, S, K, B, ...]} a dispatch."""
     config = self.config
     return feed.batches(
-        self.splits.train, on_device=config.data.on_device, seed=config.seed, first_step=first_step,
+        self.splits.train, on_device=config.data.on_device, seeds=self.seeds, first_step=first_step,
         num_steps=config.num_steps, steps_per_dispatch=config.steps_per_dispatch,
         batches_per_step=self.family.batches_per_step, batch_size=config.batch_size)

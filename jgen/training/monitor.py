@@ -1,24 +1,52 @@
 """Follows the metrics of a training, one dispatch behind it, so that the devices never wait for the host."""
 
 from collections.abc import Mapping
+import dataclasses
+from typing import Any
 
+import jax
 import numpy as np
 
 from jgen.errors import UserError
-from jgen.run.metrics import EPOCH
+from jgen.run.metrics import EPOCH, MetricsFile
+from jgen.training.doctor import Doctor
+
+
+@dataclasses.dataclass(frozen=True)
+class Watcher:
+  """Who is shown the metrics of one seed."""
+
+  metrics_file: MetricsFile
+  writer: Any                           # a clu metric writer
+  doctor: Doctor
+  name: str = ''                        # of the seed, '' where there is no other
+
+  def see(self, step, epoch, scalars, speed):
+    """Shows the metrics of a step, which ends `epoch` passes over the images."""
+    row = {EPOCH: epoch, **scalars}
+    self.metrics_file.write(step, row)
+    self.writer.write_scalars(step, {**row, **speed})
+    self.doctor.add(step, scalars)
 
 
 class Monitor:
   """Checks every step's metrics, writes those that are due and shows them to the doctor, shows the progress."""
 
-  def __init__(self, log_every_steps, epochs_per_step, metrics_file, writer, progress, doctor, speed):
-    """`writer` is a clu metric writer, `doctor` a `Doctor` and `speed` a `Speed` of jgen.training."""
+  def __init__(self, log_every_steps, epochs_per_step, watchers, progress, speed):
+    """`watchers` are a Watcher for each of N seeds, `speed` a `Speed` of jgen.training."""
     self._log_every_steps, self._epochs_per_step = log_every_steps, epochs_per_step
-    self._metrics_file, self._writer, self._progress, self._doctor = metrics_file, writer, progress, doctor
-    self._speed, self._pending = speed, None
+    self._watchers, self._progress = watchers, progress
+    self._speed, self._pending, self._begun = speed, None, False
 
   def add(self, step, metrics):
-    """Takes the metrics {name: [D, S]} of the dispatch that ends with `step`, and deals with those before."""
+    """Takes the metrics {name: [D, S], of N seeds [D, S, N]} of the dispatch that ends with `step`.
+
+    Deals with those before.
+    """
+    if not self._begun:
+      jax.block_until_ready(metrics)    # once, so that speed is measured from a step that is done
+      self._progress.begin(step)
+      self._begun = True
     before, self._pending = self._pending, (step, metrics)
     self._process(before)
 
@@ -26,7 +54,8 @@ class Monitor:
     """Deals with all metrics so far, waiting for the devices, and brings them to the disk."""
     before, self._pending = self._pending, None
     self._process(before)
-    self._metrics_file.sync()
+    for watcher in self._watchers:
+      watcher.metrics_file.sync()
 
   def _process(self, pending):
     if pending is None:
@@ -34,24 +63,27 @@ class Monitor:
     last, metrics = pending
     # All devices hold the same averages; the first one's are read.
     table = {name: np.asarray(value.addressable_shards[0].data)[0] for name, value in metrics.items()}
-    steps = next(iter(table.values())).shape[0]
+    steps, shape = next(iter(table.values())).shape[0], (-1, len(self._watchers))
+    table = {name: values.reshape(shape) for name, values in table.items()}
     for i in range(steps):
-      step, scalars = last - steps + 1 + i, {name: float(values[i]) for name, values in table.items()}
-      check_finite(step, scalars)
+      step = last - steps + 1 + i
+      of_seeds = [{name: float(values[i, k]) for name, values in table.items()} for k in range(shape[1])]
+      for watcher, scalars in zip(self._watchers, of_seeds, strict=True):
+        check_finite(step, scalars, watcher.name)
       if step % self._log_every_steps == 0:
-        row = {EPOCH: step * self._epochs_per_step, **scalars}
-        self._metrics_file.write(step, row)
-        self._writer.write_scalars(step, {**row, **self._speed.add(step)})
-        self._doctor.add(step, scalars)
-    self._progress.update(last, scalars)
+        speed = self._speed.add(step)
+        for watcher, scalars in zip(self._watchers, of_seeds, strict=True):
+          watcher.see(step, step * self._epochs_per_step, scalars, speed)
+    self._progress.update(last, {name: float(values[-1].mean()) for name, values in table.items()})
 
 
-def check_finite(step: int, scalars: Mapping[str, float]) -> None:
+def check_finite(step: int, scalars: Mapping[str, float], of_seed: str = '') -> None:
   """Raises UserError at the first step whose metrics hold NaN or infinity, naming them and their values."""
   bad = {name: value for name, value in scalars.items() if not np.isfinite(value)}
   if bad:
     rest = {name: value for name, value in scalars.items() if name not in bad and name.endswith('/loss')}
     show = lambda values: ', '.join(f'{name} = {value:.4g}' for name, value in values.items())
     raise UserError(
-        f'training diverged at step {step}: {show(bad)}' + (f' (finite: {show(rest)})' if rest else '') +
+        f'training{of_seed and f" of {of_seed}"} diverged at step {step}: {show(bad)}' +
+        (f' (finite: {show(rest)})' if rest else '') +
         '; the checkpoints before are kept; lower the learning rates, or look at the last rows of metrics.csv')

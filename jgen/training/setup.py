@@ -24,12 +24,26 @@ def check_devices(config: ConfigDict) -> None:
                     f'devices; use a multiple of {jax.device_count()}')
 
 
+def check_microbatch(config, family):
+  """Raises UserError unless microbatches divide the batch, over all devices, and change nothing of the objective."""
+  size, batch = config.microbatch_size, config.batch_size
+  if not size:
+    return
+  if batch % size or size % jax.device_count():
+    raise UserError(f'config.microbatch_size is {size}; expected 0, or a divisor of config.batch_size, {batch}, '
+                    f'that is a multiple of the number of devices, {jax.device_count()}')
+  if family.couples_batch and size < batch:
+    raise UserError(f'config.microbatch_size is {size}, but this model cannot be trained in microbatches: '
+                    f'{family.couples_batch}; set it to 0')
+
+
 def build(config: ConfigDict) -> tuple[Family, dict[str, Evaluator], Callable]:
   """(family, evaluators, augmentation) of a config; raises UserError if it cannot work."""
   check(config)
   check_devices(config)
   spec = data.describe(config.data)
   family = families.create(config, spec)
+  check_microbatch(config, family)
   evaluators = evaluation.create(config.evaluators, spec, family, bool(config.data.test_splits))
   augment = augmentation.create(config.augmentation)
   actions.check_evaluators(config, evaluators, spec, family)

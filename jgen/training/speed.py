@@ -3,11 +3,47 @@
 metrics.csv is the same for the same seed, on any day; what depends on the machine has a file of its own.
 """
 
+import contextlib
 import time
 
 from jgen.run.metrics import MetricsFile, read_rows
 
 FILE = 'speed.csv'
+
+
+class Parts:
+  """Where the time of a start goes, from its first step on: in input, evaluation and so on, and the rest in steps."""
+
+  def __init__(self, clock=time.monotonic):
+    """`clock` gives seconds."""
+    self._clock, self._begin, self._spent = clock, clock(), {}
+
+  @contextlib.contextmanager
+  def of(self, name):
+    """Within it, time is that of the part `name`."""
+    begin = self._clock()
+    try:
+      yield
+    finally:
+      self._spent[name] = self._spent.get(name, 0.) + self._clock() - begin
+
+  def waiting(self, iterator, name):
+    """The same elements; the time until each is there is that of the part `name`."""
+    ended = object()
+    while True:
+      with self.of(name):
+        element = next(iterator, ended)
+      if element is ended:
+        return
+      yield element
+
+  def line(self, steps, images_per_step, flops):
+    """What is said in the end of `steps` steps; `flops` of a step on each device, 0 where that is not known."""
+    total = self._clock() - self._begin
+    in_steps = max(total - sum(self._spent.values()), 1e-9)
+    rate = f', {flops * steps / in_steps / 1e9:,.3g} GFLOP/s on each device within steps' if flops else ''
+    shares = ', '.join(f'{name} {seconds / total:.1%}' for name, seconds in self._spent.items())
+    return f'{steps * images_per_step / total:,.0f} images/s{rate}; of the time {shares}, steps {in_steps / total:.1%}'
 
 
 class Speed:

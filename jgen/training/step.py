@@ -11,11 +11,17 @@ import optax
 from jgen import images
 from jgen.augmentation import images as augmentation
 from jgen.families import optimizers, train_state
+from jgen.families.accumulation import microbatches_of
 from jgen.families.base import Family
 from jgen.families.train_state import TrainState
 from jgen.networks.products import products_in
 from jgen.parallel import AXIS, over_devices
 from jgen.shapes import PRNGKey
+
+
+def over_seeds(step, count):
+  """A step (key, state, batches) -> (state, metrics) of one seed, for those of `count` seeds."""
+  return step if count == 1 else jax.vmap(step)
 
 
 def step_on_device(family: Family, augment: Callable, key: PRNGKey, state: TrainState,
@@ -37,15 +43,25 @@ def of_updates(before: TrainState, after: TrainState) -> dict[str, Any]:
   return norms | rates
 
 
-def make_dispatch(family: Family, augment: Callable = augmentation.unchanged, precision: str = 'float32',
+def make_dispatch(family: Family, augment: Callable = augmentation.unchanged,
+                  precision: tuple[str, ...] = ('float32',), microbatch: int = 0, seeds: int = 1,
                   devices: Sequence[jax.Device] | None = None) -> Callable:
   """The compiled function (state, {name: [D, S, K, B, ...]}, key) -> (state, {name: [D, S]}).
 
-  `precision` is that of the products in training, one of `products.PRECISIONS`.
+  With several seeds it is (state [D, N, ...], {name: [D, S, N, K, B, ...]}, keys [N]) -> (state, {name: [D, S, N]}).
+
+  Args:
+    family: a Family.
+    augment: an augmentation, see `jgen.augmentation.images.create`.
+    precision: of the products in training, the arguments of `products_in`.
+    microbatch: images of a device that are differentiated at once, see `jgen.families.accumulation`; 0 for all.
+    seeds: N, how many are trained in one step.
+    devices: as of `over_devices`.
   """
   def dispatch(state, batches, key):
-    with products_in(precision):
-      return lax.scan(functools.partial(step_on_device, family, augment, key), state, batches)
+    with products_in(*precision), microbatches_of(microbatch):
+      step = over_seeds(functools.partial(step_on_device, family, augment), seeds)
+      return lax.scan(lambda state, batch: step(key, state, batch), state, batches)
   return over_devices(dispatch, in_axes=(0, 0, None), donate=(0,), devices=devices)
 
 

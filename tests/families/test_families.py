@@ -190,7 +190,7 @@ def test_every_update_of_the_critic_has_latents_of_its_own():
 def test_in_bfloat16_a_step_is_near_that_in_float32(name):
   family, state, _ = system(name)
   first, data = jax.devices()[:1], batches(1, family.batches_per_step, 1)
-  ends = [make_dispatch(family, precision=precision, devices=first)(
+  ends = [make_dispatch(family, precision=(precision,), devices=first)(
       jax_utils.replicate(state, first), data, jax.random.key(7)) for precision in ('float32', 'bfloat16')]
   (exact, metrics), (rounded, rounded_metrics) = ends
   assert all(np.isfinite(value).all() for value in rounded_metrics.values())

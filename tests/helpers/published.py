@@ -20,10 +20,10 @@ def section(name='svhn', folder='', splits=('train',), image_size=32, cache_dir=
       name=name, dir=str(folder), splits=splits, image_size=image_size, cache_dir=str(cache_dir), **usual | others)
 
 
-def refusal(call, *arguments):
+def refusal(call, *arguments, **keywords):
   """The one line that a UserError says."""
   with pytest.raises(UserError) as caught:
-    call(*arguments)
+    call(*arguments, **keywords)
   line = str(caught.value)
   assert '\n' not in line
   return line

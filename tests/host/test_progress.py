@@ -35,6 +35,8 @@ def test_plain_lines_come_every_15_seconds_and_at_the_end(shown):
   line = Progress(num_steps=100, images_per_step=10)
   for step in range(10, 101, 10):   # a step a second, after a first dispatch that took long
     clock.now += 10
+    if step == 10:
+      line.begin(step)
     line.update(step, {'critic/loss': step / 10, 'critic/penalty': 5.})
   _, *lines = stream.getvalue().splitlines()
   assert [text.split()[1] for text in lines] == ['20', '40', '60', '80', '100']
@@ -66,3 +68,14 @@ def test_a_quiet_process_says_nothing(shown):
     (0.4, '0s'), (59.6, '1m00s'), (61, '1m01s'), (3600, '1h00m'), (7384, '2h03m')])
 def test_durations(seconds, text):
   assert duration(seconds) == text
+
+
+def test_the_speed_is_of_the_steps_since_the_first_one_that_was_done(shown):
+  clock, use = shown
+  stream = use(terminal=False)
+  line = Progress(num_steps=3, images_per_step=10)
+  line.begin(1)
+  clock.now += 2
+  line.update(1, {})                    # told a dispatch later, and at once with the second where that is waited for
+  line.update(3, {})
+  assert '1 steps/s  10 images/s' in stream.getvalue()

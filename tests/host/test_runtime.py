@@ -8,6 +8,7 @@ from helpers.launching import ROOT
 import jax
 import pytest
 
+from jgen.commands import main
 from jgen.errors import UserError
 from jgen.host import runtime
 
@@ -38,6 +39,12 @@ def test_what_one_process_compiled_the_next_finds(tmp_path):
 def test_a_home_that_is_a_file_does_no_harm(tmp_path):
   (tmp_path / 'home').touch()
   compile_in_a_process(XDG_CACHE_HOME=str(tmp_path / 'home'))
+
+
+def test_determinism_is_asked_of_xla(monkeypatch):
+  monkeypatch.setenv('XLA_FLAGS', '--another')
+  runtime.start_jax(**main.parse(['--deterministic']).start)
+  assert os.environ['XLA_FLAGS'] == '--another --xla_gpu_deterministic_ops=true'
 
 
 def test_what_was_read_longest_ago_goes_first(tmp_path):

@@ -2,6 +2,8 @@
 
 from flax import linen as nn
 import jax
+from jax import lax
+from jax.extend.core import jaxprs_in_params
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
@@ -13,8 +15,8 @@ from jgen.networks.layers import Dense
 from jgen.networks.products import products_in
 
 RANDOM = np.random.default_rng(0)
-IMAGES = RANDOM.normal(size=(2, 8, 8, 3)).astype(np.float32)
-KERNEL = RANDOM.normal(size=(4, 4, 3, 5)).astype(np.float32)
+IMAGES = jnp.asarray(RANDOM.normal(size=(2, 8, 8, 3)), jnp.float32)
+KERNEL = jnp.asarray(RANDOM.normal(size=(4, 4, 3, 5)), jnp.float32)
 
 
 def rounded(x):
@@ -50,3 +52,22 @@ def test_a_linear_layer_is_of_rounded_factors(layer):
   np.testing.assert_allclose(ours, rounded(IMAGES[:, 0, 0]) @ rounded(kernel), rtol=1e-6, atol=1e-7)
   assert ours.dtype == jnp.float32 and np.abs(ours - exact).max() > 1e-6
   np.testing.assert_array_equal(apply(), exact)   # without it, as before
+
+
+@pytest.mark.parametrize('name, expected', [('default', 'DEFAULT'), ('tensorfloat32', 'HIGH'), ('highest', 'HIGHEST')])
+def test_a_gpu_is_told_how_to_compute_products_of_float32(name, expected):
+  def function(x):
+    with products_in('float32', name):
+      return layers.convolve(x, KERNEL) + products.dot_general(x[:, ::2, ::2], KERNEL[0, 0], (((3,), (0,)), ((), ())))
+  given = [equation.params['precision'] for equation in equations(jax.make_jaxpr(function)(IMAGES).jaxpr)
+           if equation.primitive.name in ('dot_general', 'conv_general_dilated')]
+  chosen = None if name == 'default' else (getattr(lax.Precision, expected),) * 2
+  assert len(given) >= 2 and set(given) == {chosen}
+
+
+def equations(jaxpr):
+  """All equations of a jaxpr, those of functions within it too."""
+  for equation in jaxpr.eqns:
+    yield equation
+    for inner in jaxprs_in_params(equation.params):
+      yield from equations(inner)

@@ -33,14 +33,21 @@ def test_products_are_counted_as_by_hand(function, argument, expected):
 
 
 @pytest.mark.parametrize('memory, refused', [(10**9, False), (10**15, True)])
-def test_a_step_that_cannot_fit_is_refused_with_the_batch_that_would(memory, refused):
-  needed = cost.Cost(1_000, 1e9, memory)
+def test_a_step_that_cannot_fit_is_refused(memory, refused):
+  needed = cost.Cost(1_000, 1e9, memory, memory // 2)
   if refused:
-    assert 'lower config.batch_size, now 64: about' in refusal(cost.check_room, needed, 64)
+    assert 'take smaller networks or images' in refusal(cost.check_room, needed, 64, 64)
   else:
-    cost.check_room(needed, 64)
+    cost.check_room(needed, 64, 64)
+
+
+def test_a_step_that_cannot_fit_is_refused_with_the_microbatch_that_would(monkeypatch):
+  monkeypatch.setattr(cost, 'host_memory', lambda: len(jax.local_devices()) * 10**9)
+  needed = cost.Cost(1_000, 1e9, memory=4_100_000_000, temporary=4_000_000_000)   # 0.1 GB whatever the microbatch
+  told = refusal(cost.check_room, needed, 3_200, 3_200)   # 0.8 of 4 GB is what is left: at most 640 images
+  assert 'needs 4.1 GB' in told and 'set config.microbatch_size=640, which would fit' in told
 
 
 def test_the_line_names_what_matters():
-  assert str(cost.Cost(3_506_315, 61.28e9, 1_234_000_000)) == (
+  assert str(cost.Cost(3_506_315, 61.28e9, 1_234_000_000, 0)) == (
       '3,506,315 parameters; on each device a step takes 1.23 GB of memory and 61.3 GFLOP')

@@ -11,7 +11,7 @@ from jgen.data import pipeline
 from jgen.data.spec import Dataset, Spec
 from jgen.training import feed
 
-POSITION = dict(seed=5, first_step=2, num_steps=10, steps_per_dispatch=2, batches_per_step=3, batch_size=8)
+POSITION = dict(first_step=2, num_steps=10, steps_per_dispatch=2, batches_per_step=3, batch_size=8)
 
 
 @pytest.fixture(scope='module')
@@ -22,7 +22,7 @@ def dataset():
 
 @pytest.fixture(scope='module')
 def expected(dataset):
-  served = list(pipeline.batches(dataset, **POSITION, num_devices=4))
+  served = list(pipeline.batches(dataset, seed=5, **POSITION, num_devices=4))
   assert len(served) == 4 and served[0]['image'].shape == (4, 2, 3, 2, 4, 4, 3)
   return served
 
@@ -44,7 +44,7 @@ def check_places(batch):
 
 @pytest.mark.parametrize('on_device', [False, True])
 def test_batches_are_those_of_the_pipeline(dataset, expected, on_device):
-  got = list(feed.batches(dataset, on_device=on_device, **POSITION))
+  got = list(feed.batches(dataset, on_device=on_device, seeds=(5,), **POSITION))
   check(got, expected)
   if on_device:
     check_places(got[0])
@@ -67,9 +67,9 @@ def test_the_next_batch_is_on_its_way_before_one_is_handed_out(expected):
 
 
 def test_accelerators_are_fed_ahead_and_a_cpu_directly(dataset, expected, monkeypatch):
-  assert isinstance(next(feed.batches(dataset, on_device=False, **POSITION))['image'], np.ndarray)
+  assert isinstance(next(feed.batches(dataset, on_device=False, seeds=(5,), **POSITION))['image'], np.ndarray)
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
-  batches = list(feed.batches(dataset, on_device=False, **POSITION))
+  batches = list(feed.batches(dataset, on_device=False, seeds=(5,), **POSITION))
   check_places(batches[0])
   check(batches, expected)
 

@@ -5,10 +5,13 @@ import random
 import signal
 import time
 
+from helpers import tiny
 from helpers.launching import TINY, environment, launch, rows, start, wait_for
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+
+from jgen.commands import train
 
 
 def last_checkpoint(workdir):
@@ -69,3 +72,15 @@ def test_a_signal_saves_and_tells_how_to_go_on(tmp_path):
   assert 'go on with: python ' in out and '--config.num_steps=200000' in out
   step, _, _ = last_checkpoint(tmp_path / 'run')
   assert f'step {step:,} of 200,000' in out
+
+
+def test_in_bfloat16_stopped_and_continued_is_the_run_that_was_not_stopped(tmp_path):
+  def run(folder, steps):
+    train.run(tiny.learned_vae(precision='bfloat16', num_steps=steps, **{
+        'model.encoder.features': (6,), 'model.decoder.features': (6,), 'sample_every_steps': 8}), folder, '')
+  run(tmp_path / 'stopped', 4)
+  for name in ('stopped', 'whole'):
+    run(tmp_path / name, 8)
+  assert (tmp_path / 'stopped/metrics.csv').read_bytes() == (tmp_path / 'whole/metrics.csv').read_bytes()
+  digests = [last_checkpoint(tmp_path / name)[2] for name in ('stopped', 'whole')]
+  assert digests[0] == digests[1]

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 from helpers import declared, tiny
+from helpers.published import refusal
 import numpy as np
 import pytest
 
@@ -350,3 +351,15 @@ def test_a_conditional_model_on_unlabelled_images_is_refused(tmp_path, monkeypat
 def test_class_consistency_of_an_unconditional_model_is_refused(tmp_path):
   with pytest.raises(UserError, match='not told which class'):
     run(tmp_path / 'run', with_evaluator(tiny.wgan(**{'model.conditional': False})))
+
+
+@pytest.mark.parametrize('key, value, expected', [
+    ('precision', 'float16', "did you mean 'bfloat16'"), ('num_seeds', 0, 'config.num_seeds is 0'),
+    ('matrix_precision', 'tf32', 'known: default, tensorfloat32, highest'),
+    ('model.critic_optimizer.schedule', 'cosin', "did you mean 'cosine'"),
+    ('profile_steps', (2, 10), 'from 0 to config.num_steps (8)'),
+    ('microbatch_size', -1, 'config.microbatch_size is -1')])
+def test_an_option_of_speed_that_cannot_be_is_refused_in_a_line(key, value, expected):
+  config = tiny.wgan()
+  config.update_from_flattened_dict({key: value})
+  assert expected in refusal(check_config, config)

@@ -21,11 +21,13 @@ import os
 
 import flax.linen as nn
 import jax
+from jax import lax
+import jax.numpy as jnp
 
 from jgen.errors import UserError
 from jgen.networks import products
 from jgen.networks.convolution import winograd
-from jgen.networks.convolution.forms import Geometry, phases_form, plain_form, portable_form
+from jgen.networks.convolution.forms import Form, Geometry, phases_form, plain_form, portable_form
 from jgen.networks.convolution.winograd import mixed_form, winograd_form
 from jgen.shapes import ConvInput, ConvOutput, Kernel
 
@@ -77,14 +79,15 @@ def _kernel_gradient(form, x, y):
   return form.kernel_gradient(x, y)
 
 
+# By these functions again, not by the form, so that a second derivative is not left to JAX either.
 _convolve.defvjp(
-    lambda form, x, kernel: (form.convolve(x, kernel), (x, kernel)),
+    lambda form, x, kernel: (_convolve(form, x, kernel), (x, kernel)),
     lambda form, saved, y: (_transpose_convolve(form, y, saved[1]), _kernel_gradient(form, saved[0], y)))
 _transpose_convolve.defvjp(
-    lambda form, y, kernel: (form.transpose_convolve(y, kernel), (y, kernel)),
+    lambda form, y, kernel: (_transpose_convolve(form, y, kernel), (y, kernel)),
     lambda form, saved, x: (_convolve(form, x, saved[1]), _kernel_gradient(form, x, saved[0])))
 _kernel_gradient.defvjp(
-    lambda form, x, y: (form.kernel_gradient(x, y), (x, y)),
+    lambda form, x, y: (_kernel_gradient(form, x, y), (x, y)),
     lambda form, saved, k: (_transpose_convolve(form, saved[1], k), _convolve(form, saved[0], k)))
 
 
@@ -119,7 +122,27 @@ def _choose_form(geometry, channels):
   if name not in _FORMS:
     raise UserError(f"the environment variable JGEN_CONVOLUTION is '{name}': expected {' or '.join(_FORMS)}; "
                     'correct it, or unset it for what suits the backend')
-  return products.in_precision(_FORMS[name](geometry, channels))
+  form = products.in_precision(_FORMS[name](geometry, channels))
+  return form if name == 'portable' else _kernel_by_kernel(form)
+
+
+@functools.cache
+def _kernel_by_kernel(form):
+  """The same form; where it is mapped over kernels, as those of several seeds, it convolves with one after the other.
+
+  XLA would make one convolution in groups of all, which on a CPU takes longer than all of them.
+  """
+  def one_by_one(product):
+    mapped = jax.custom_batching.custom_vmap(product)
+    @mapped.def_vmap
+    def over_kernels(size, are_mapped, *factors):
+      if not are_mapped[1]:
+        return jax.vmap(product, (0, None))(*factors), True
+      all_mapped = [factor if is_mapped else jnp.broadcast_to(factor, (size, *factor.shape))
+                    for factor, is_mapped in zip(factors, are_mapped, strict=True)]
+      return lax.map(lambda factors: product(*factors), all_mapped), True
+    return mapped
+  return Form(*map(one_by_one, form))
 
 
 class Conv(nn.Module):

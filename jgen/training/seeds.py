@@ -1,0 +1,85 @@
+"""Several seeds in one compiled step: their keys, batches and states are stacked, seed after seed, and mapped over.
+
+A run with one seed has no such axis, neither on the devices nor in its checkpoints.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jgen.parallel import over_devices
+from jgen.training.actions import Action
+
+
+def keys_of(seeds):
+  """The key of a seed; of several seeds their keys [N]."""
+  return jax.random.key(seeds[0]) if len(seeds) == 1 else jnp.stack([*map(jax.random.key, seeds)])
+
+
+def stacked(states):
+  """The state of a run of these seeds, arrays [N, ...]; the state itself where there is one."""
+  return states[0] if len(states) == 1 else jax.tree.map(lambda *x: np.stack(x), *map(jax.device_get, states))
+
+
+def shapes(state, count):
+  """The same for a state of shapes."""
+  return state if count == 1 else jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), state)
+
+
+def picked(state, index, count):
+  """The state on the host of one seed out of that of `count`."""
+  return state if count == 1 else jax.tree.map(lambda x: x[index], state)
+
+
+def step_of(state):
+  """The step, int, of a state on the host, which is that of all seeds."""
+  return int(np.ravel(state.step)[0])
+
+
+class Picker:
+  """The replicated state [D, ...] of one seed in that of all [D, N, ...]; the last one is kept for the next action."""
+
+  def __init__(self, count):
+    """Of a run of `count` seeds; the state of a single one is that of the run."""
+    self.count = count
+    self._pick = over_devices(lambda state, index: jax.tree.map(lambda x: x[index], state), in_axes=(0, None))
+    self._last = None, None, None
+
+  def __call__(self, state, index):
+    if self.count == 1:
+      return state
+    of, which, picked = self._last
+    if of is not state or which != index:
+      picked = self._pick(state, index)
+      self._last = state, index, picked
+    return picked
+
+
+@dataclasses.dataclass
+class OfSeed(Action):
+  """An action of a run of one seed, on one of several seeds."""
+
+  every_steps: int = dataclasses.field(init=False)
+  action: Action
+  pick: Picker
+  index: int
+
+  def __post_init__(self):
+    self.every_steps, self.part = self.action.every_steps, self.action.part
+
+  def due(self, step, last, stopping):
+    return self.action.due(step, last, stopping)
+
+  def complete(self, step, state):
+    self.action.complete(step, self.pick(state, self.index))
+
+  def __call__(self, step, state, scores):
+    self.action(step, self.pick(state, self.index), scores)
+    return {}                             # the scores of seeds differ
+
+
+def actions_of(pick, actions):
+  """One action a seed, each on the state of its own."""
+  return actions if pick.count == 1 else [OfSeed(action, pick, index) for index, action in enumerate(actions)]
