@@ -103,7 +103,7 @@ class Checkpoints:
     self._mark, self._unmarked = folder / _MARK, None
     self._metric = BestMetric(section.best_metric, folder)
     policies = [checkpoint_managers.LatestN(section.keep_last), *([self._metric] if section.best_metric else [])]
-    self._manager = ocp.CheckpointManager(self._folder, options=ocp.CheckpointManagerOptions(
+    self._manager = _opened(self._folder, ocp.CheckpointManagerOptions(
         create=not read_only, read_only=read_only, cleanup_tmp_directories=not read_only,
         preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies)))
     if not read_only:                   # killed after the last save, before the mark
@@ -269,6 +269,15 @@ class Checkpoints:
   def close(self) -> None:
     self._wait()
     self._manager.close()
+
+
+def _opened(folder, options):
+  """Orbax's manager of a folder; raises UserError where it cannot read what it stores beside the checkpoints."""
+  try:
+    return ocp.CheckpointManager(folder, options=options)
+  except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    raise UserError(f'{folder} cannot be read ({_why(error)}): a file _CHECKPOINT_METADATA in it is damaged; delete '
+                    'that file, checkpoints are read without it') from error
 
 
 def _why(error):

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 import numpy as np
 import pytest
 
+from jgen.errors import UserError
 from jgen.families.train_state import TrainState
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.scores import Evaluation
@@ -107,3 +108,18 @@ def test_a_kill_between_the_last_save_and_its_mark_leaves_nothing_out(restarted,
   assert not (folder / 'saved.json').exists()
   save(folder, {})
   assert (folder / 'saved.json').read_bytes() == marked
+
+
+@pytest.mark.parametrize('content', ['[1, 2]', '[' * 100_000, '{"item_handlers": 3}'])
+def test_a_damaged_file_of_orbax_is_named_and_not_needed(content, restarted, tmp_path):
+  folder = tmp_path / 'run'
+  shutil.copytree(restarted, folder)
+  path = folder / 'checkpoints/6/_CHECKPOINT_METADATA'
+  path.write_text(content)
+  try:
+    found = newest_and_best(folder)
+  except UserError as error:
+    assert f'{folder}/checkpoints cannot be read' in str(error) and '_CHECKPOINT_METADATA in it is dam' in str(error)
+    path.unlink()
+    found = newest_and_best(folder)
+  assert found == ({'newest': 6, 'best': 2}, [])
