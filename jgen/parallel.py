@@ -16,7 +16,8 @@ AXIS = 'devices'
 # Folded into the key of a run, one for each purpose, so that no two draw the same numbers. The numbers below are steps.
 INIT, AUGMENTATION, EVALUATION, STATISTICS = range(2**31, 2**31 + 4)
 
-_part = contextvars.ContextVar('(index, number) of the part of a share that is traced', default=(0, 1))
+_part: contextvars.ContextVar[tuple[Any, int]] = contextvars.ContextVar(
+    '(index, number) of the part of a share that is traced', default=(0, 1))
 
 
 def over_devices(function: Callable, in_axes: int | None | tuple = 0, donate: tuple[int, ...] = (),

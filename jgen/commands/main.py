@@ -1,5 +1,6 @@
 """The command line: `python launch.py`, or `jgen` where the package is installed."""
 
+from collections.abc import Callable
 import dataclasses
 import importlib
 from pathlib import Path
@@ -52,7 +53,7 @@ FLAGS: dict[str, tuple[str | int, str]] = {   # {name: (default, meaning)}; the 
     'process_id': (0, 'with --coordinator=HOST:PORT: which this is, from 0'),
 }
 _OF_START = ('coordinator', 'num_processes', 'process_id', 'deterministic')
-_DEFINE = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, str: flags.DEFINE_string}
+_DEFINE: dict[type, Callable] = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, str: flags.DEFINE_string}
 _HELP = """usage: python launch.py [--mode=MODE] [--config=NAME] [--config.KEY=VALUE ...] [--workdir=FOLDER]
 
 Trains, draws and measures generative image models. Without arguments: a small conditional WGAN-GP, in minutes on a CPU.

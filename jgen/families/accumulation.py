@@ -7,6 +7,7 @@ what the whole batch gives at once. Random numbers are those of the images' posi
 from collections.abc import Callable, Iterator
 import contextlib
 import contextvars
+from typing import Any
 
 import jax
 from jax import lax
@@ -27,7 +28,7 @@ def microbatches_of(size: int) -> Iterator[None]:
     _size.reset(token)
 
 
-def over_microbatches(function: Callable, inputs):
+def over_microbatches(function: Callable, inputs: Any) -> tuple[Any, Any]:
   """(means, outputs) of a function of images.
 
   Args:
@@ -59,7 +60,7 @@ def _parts_of(inputs):
   return count // (_size.get() or count)
 
 
-def pullback(function: Callable, params, inputs):
+def pullback(function: Callable, params: Any, inputs: Any) -> tuple[Any, Any, Callable]:
   """The outputs of a function of parameters and images, with the way back of their gradient.
 
   Args:
@@ -73,8 +74,8 @@ def pullback(function: Callable, params, inputs):
     outputs once more, for only one microbatch's intermediate results are kept at a time.
   """
   if _parts_of(inputs) == 1:
-    outputs, back, means = jax.vjp(lambda params: function(params, inputs), params, has_aux=True)
-    return outputs, means, lambda gradient: back(gradient)[0]
+    outputs, vjp, means = jax.vjp(lambda params: function(params, inputs), params, has_aux=True)
+    return outputs, means, lambda gradient: vjp(gradient)[0]
   means, outputs = over_microbatches(lambda inputs: function(params, inputs)[::-1], inputs)
   def back(gradient):
     def of_part(xs):

@@ -18,8 +18,12 @@ class Family:
 
   ema_decay: float = 0.                 # decay a step of the averaged parameters, which are what is used after training
   statistics_need_images: bool = False  # whether `training_pass` reads the images of its batch, not the labels alone
-  couples_batch: str = ''               # what of its objective is of a batch as a whole, not of each image; '' for none
   samples_note: str = ''                # what a reader has to know of its samples, as how they are drawn
+
+  @property
+  def couples_batch(self) -> str:
+    """What of its objective is of a batch as a whole, not of each image; '' for none."""
+    return ''
 
   @property
   def batches_per_step(self) -> int:

@@ -83,7 +83,7 @@ class GAN(Family):
     return self.condition.num_classes
 
   @property
-  def couples_batch(self):
+  def couples_batch(self) -> str:
     return 'its loss compares with the mean logit of a batch' if self.loss.couples_batch else ''
 
   def init(self, key: PRNGKey) -> TrainState:

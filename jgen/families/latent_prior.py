@@ -52,9 +52,8 @@ class LatentPrior(Family):
   def batches_per_step(self) -> int:
     return self.prior.batches_per_step
 
-
   @property
-  def couples_batch(self):
+  def couples_batch(self) -> str:
     return self.prior.couples_batch
 
   data = ''                             # the name of what the prior models in its batches

@@ -50,7 +50,7 @@ class VAE(Family):
   data = 'image'                        # the name, in its batches, of what it models
 
   @property
-  def couples_batch(self):
+  def couples_batch(self) -> str:
     bounded = 'its regularizer is no sum over the mean divergences of a batch'
     return '' if self.regularizer.name == 'kl' else bounded
 

@@ -2,6 +2,7 @@
 
 import functools
 import textwrap
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -11,7 +12,7 @@ import numpy as np
 from jgen.report import drawing
 from jgen.report.drawing import DPI, REFERENCE_STYLE, draw_curve, label, set_style, smoothing_note, smoothing_window
 
-MEAN_STYLE = {'color': 'black', 'linewidth': 1.8}
+MEAN_STYLE: dict[str, Any] = {'color': 'black', 'linewidth': 1.8}
 
 
 def overlay(row, records, with_mean=False):

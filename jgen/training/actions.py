@@ -49,8 +49,12 @@ class Action:
   """Due every so many steps (0: never) and at the last one."""
 
   every_steps: int
-  part: ClassVar[str] = 'drawing'       # what its time is spent on
   saves: ClassVar[bool] = False         # whether it saves the state, which no signal interrupts
+
+  @property
+  def part(self) -> str:
+    """What its time is spent on."""
+    return 'drawing'
 
   def due(self, step, last, stopping):
     """Whether to act after `step`, the `last` of the run or one after which it is `stopping` for now."""
@@ -59,6 +63,10 @@ class Action:
 
   def complete(self, step, state):
     """Acts where what it leaves behind of this step is not there."""
+
+  def __call__(self, step, state, scores):
+    """Acts; returns {name: number} of what it measured."""
+    raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,8 +151,11 @@ class Evaluate(Action):
   folder: Path
   seed: int
   writer: Any                           # a clu metric writer
-  part: ClassVar[str] = 'evaluation'
   show: Callable = lambda step, scores: None   # called with the scores, {name: number}, of a step
+
+  @property
+  def part(self) -> str:
+    return 'evaluation'
 
   def __call__(self, step, state, scores):
     scores = {}
@@ -229,8 +240,11 @@ class Save(Action):
   """Saves a checkpoint, also where a run is interrupted."""
 
   checkpoints: Checkpoints
-  part: ClassVar[str] = 'checkpoints'
   saves: ClassVar[bool] = True
+
+  @property
+  def part(self) -> str:
+    return 'checkpoints'
 
   def due(self, step, last, stopping):
     return stopping or super().due(step, last, stopping)

@@ -67,7 +67,11 @@ class OfSeed(Action):
   index: int
 
   def __post_init__(self):
-    self.every_steps, self.part = self.action.every_steps, self.action.part
+    self.every_steps = self.action.every_steps
+
+  @property
+  def part(self) -> str:
+    return self.action.part
 
   def due(self, step, last, stopping):
     return self.action.due(step, last, stopping)
