@@ -3,8 +3,10 @@
 from typing import overload
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Float, UInt8
 import numpy as np
+
+from jgen.shapes import Array
 
 
 @overload

@@ -13,7 +13,8 @@ import numpy as np
 if TYPE_CHECKING:
   from jax import Array
 else:
-  Array = jax.Array | np.ndarray        # one of the host is sent to the device where it is used
+  # One of the host is sent to the device where it is used.
+  Array = jax.Array | np.ndarray | np.generic
 
 # Inside the compiled step.
 PRNGKey = Key[jax.Array, '']                # one key of jax.random

@@ -30,10 +30,13 @@ import pytest  # noqa: E402
 
 # Before any of them is imported; programs that tests start check nothing.
 CHECKED = ('jgen.augmentation', 'jgen.images', 'jgen.losses', 'jgen.networks', 'jgen.parallel',
-           'jgen.evaluation.descriptors', 'jgen.evaluation.disentanglement', 'jgen.evaluation.features.frechet',
-           'jgen.evaluation.features.inception_score', 'jgen.evaluation.features.kernel_distance',
-           'jgen.evaluation.features.moments', 'jgen.evaluation.features.neighbours',
-           'jgen.evaluation.features.precision_recall', 'jgen.trained.latents')
+           'jgen.evaluation.descriptors', 'jgen.evaluation.disentanglement.beta_vae_score',
+           'jgen.evaluation.disentanglement.dci', 'jgen.evaluation.disentanglement.factor_vae_score',
+           'jgen.evaluation.disentanglement.gap', 'jgen.evaluation.disentanglement.mutual_information_gap',
+           'jgen.evaluation.disentanglement.sap', 'jgen.evaluation.disentanglement.sharing',
+           'jgen.evaluation.features.frechet', 'jgen.evaluation.features.inception_score',
+           'jgen.evaluation.features.kernel_distance', 'jgen.evaluation.features.moments',
+           'jgen.evaluation.features.neighbours', 'jgen.evaluation.features.precision_recall', 'jgen.trained.latents')
 jaxtyping.install_import_hook(CHECKED, 'helpers.checked.checked')
 
 

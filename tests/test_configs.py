@@ -69,7 +69,7 @@ def test_where_the_critic_of_dcgan_anime_is_as_sure_as_it_may_be_the_generator_s
   costs = loss.towards(logits, np.full_like(logits, model.critic_targets.generated))
   surest = logits[np.argmin(costs)]
   assert surest == pytest.approx(np.log(0.1 / 0.9), abs=0.05)
-  gradient = jax.grad(lambda logit: loss.generator(None, logit))(surest)
+  gradient = jax.grad(lambda logits: loss.generator(None, logits)[0])(surest[None])
   assert gradient == pytest.approx(-0.1, abs=0.005)   # log(1 - D) falls by D
 
 

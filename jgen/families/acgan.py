@@ -8,7 +8,7 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jgen import networks
 from jgen.data.spec import Spec
@@ -18,7 +18,7 @@ from jgen.families.conditioning import GeneratorLabel
 from jgen.families.heads import ClassHead
 from jgen.keys import key, section
 from jgen.networks import dcgan, sections
-from jgen.shapes import Labels
+from jgen.shapes import Array, Labels
 
 
 class LabelInput(NamedTuple):

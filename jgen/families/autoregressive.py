@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 import optax
 
 from jgen import keys
@@ -23,7 +23,7 @@ from jgen.families.train_state import TrainState
 from jgen.keys import key, section
 from jgen.networks.causal_transformer import CausalTransformer
 from jgen.parallel import per_image
-from jgen.shapes import Codes, Labels, PerImage, PRNGKey
+from jgen.shapes import Array, Codes, Labels, PerImage, PRNGKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

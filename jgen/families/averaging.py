@@ -13,7 +13,6 @@ from typing import Any
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array
 import numpy as np
 
 from jgen.data.spec import Dataset
@@ -23,6 +22,7 @@ from jgen.families.train_state import TrainState
 from jgen.images import to_float
 from jgen.networks.layers import MOMENTUM
 from jgen.parallel import AXIS, STATISTICS
+from jgen.shapes import Array
 
 NUM_BATCHES = 16
 BATCH_SIZE = 128                        # over all devices

@@ -6,11 +6,10 @@ Some families can do more than `Family` asks of all: see `jgen.families.contract
 from typing import Any
 
 import jax
-from jaxtyping import Array
 
 from jgen.data.spec import Dataset
 from jgen.families.train_state import TrainState
-from jgen.shapes import Images, Labels, PRNGKey
+from jgen.shapes import Array, Images, Labels, PRNGKey
 
 
 class Family:

@@ -8,11 +8,10 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from jgen.losses.information import LatentCodes
 from jgen.parallel import per_image
-from jgen.shapes import Images, Labels, Latents, PRNGKey
+from jgen.shapes import Array, Images, Labels, Latents, PRNGKey
 
 _CODES = 2**31 + 32                     # folded into keys; images' positions are below
 

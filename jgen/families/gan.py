@@ -9,7 +9,6 @@ from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array
 import optax
 
 from jgen import keys, networks
@@ -31,7 +30,7 @@ from jgen.networks import sections
 from jgen.networks.dcgan import FIRST_LAYER
 from jgen.networks.products import products_in
 from jgen.parallel import per_image
-from jgen.shapes import Images, Labels, Latents, PerImage, PRNGKey
+from jgen.shapes import Array, Images, Labels, Latents, PerImage, PRNGKey
 
 _PENALISED = tuple(name for name, penalty in PENALTIES.items() if penalty)   # the losses that a penalty is added to
 

@@ -10,12 +10,12 @@ from typing import Any
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 import optax
 
 from jgen.families import train_state
 from jgen.losses.information import LatentCodes
-from jgen.shapes import PerImage
+from jgen.shapes import Array, PerImage
 
 Terms = dict[str, jax.Array]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 import numpy as np
 
 from jgen import networks
@@ -27,7 +26,7 @@ from jgen.losses.likelihoods import LIKELIHOODS, unbounded_mean
 from jgen.networks import sections
 from jgen.parallel import AXIS
 from jgen.run import checkpoints
-from jgen.shapes import Images, Labels, PRNGKey
+from jgen.shapes import Array, Images, Labels, PRNGKey
 
 _OF_ANY_NUMBERS = tuple(name for name, likelihood in LIKELIHOODS.items() if likelihood.mean is unbounded_mean)
 _CHUNK = 128                            # images that are encoded at a time before the first step

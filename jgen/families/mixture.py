@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
-from jaxtyping import Array
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
@@ -19,7 +18,7 @@ from jgen.families.base import Family
 from jgen.families.train_state import TrainState
 from jgen.keys import key
 from jgen.parallel import per_image
-from jgen.shapes import Labels, PRNGKey
+from jgen.shapes import Array, Labels, PRNGKey
 
 _MAX_ITERATIONS = 500                   # of expectation and maximisation
 

@@ -9,7 +9,7 @@ from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 import numpy as np
 import optax
 
@@ -26,7 +26,7 @@ from jgen.losses.likelihoods import LIKELIHOODS, Likelihood, sum_over_values
 from jgen.losses.regularizers import ACTIVE_VARIANCE, Regularizer, kl_per_latent
 from jgen.networks import sections
 from jgen.parallel import AXIS, per_image
-from jgen.shapes import Labels, Latents, PerImage, PRNGKey, Scalar, Step, Values
+from jgen.shapes import Array, Labels, Latents, PerImage, PRNGKey, Scalar, Step, Values
 
 # The likelihoods whose variance begins with that of the training pixels, or with a given one.
 _OF_THE_DATA = tuple(name for name, likelihood in LIKELIHOODS.items() if likelihood.fixed_variance(1., 1) is None)
@@ -70,7 +70,7 @@ class VAE(Family):
 
   def init_from_data(self, state: TrainState, dataset: Dataset) -> TrainState:
     """Stores the likelihood's variance, where it is that of the training pixels, in the state."""
-    given = self.likelihood.fixed_variance(self.regularizer.weight, np.prod(self.image_shape))
+    given = self.likelihood.fixed_variance(self.regularizer.weight, math.prod(self.image_shape))
     variance = given or self.variance or pixel_variance(dataset.images)
     if not variance > 0:
       raise UserError(f'all pixels of {dataset.spec.name} are alike, so their variance is 0; set '

@@ -7,7 +7,7 @@ from typing import Any
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 import numpy as np
 import optax
 from sklearn.cluster import kmeans_plusplus
@@ -28,7 +28,7 @@ from jgen.networks import sections
 from jgen.networks.codebook_upkeep import Upkeep, reset_moments
 from jgen.networks.quantizer import GROUPINGS
 from jgen.parallel import AXIS, per_image
-from jgen.shapes import Codes, Images, Labels, Map, PerImage, PRNGKey
+from jgen.shapes import Array, Codes, Images, Labels, Map, PerImage, PRNGKey
 
 _LEARNED_BY = {'gradient': False, 'moving_average': True}   # whether the codes follow the averages of their vectors
 _MAX_VECTORS = 20_000                   # that the first codes are chosen from, so that it takes a second

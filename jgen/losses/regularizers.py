@@ -7,11 +7,11 @@ and of a `Regularizer`.
 import dataclasses
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 import numpy as np
 
 from jgen.keys import key
-from jgen.shapes import Scalar, Step
+from jgen.shapes import Array, Scalar, Step
 
 ACTIVE_VARIANCE = 0.01                  # a latent is active where its mean has a variance above this; Burda et al. 2016
 

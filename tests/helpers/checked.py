@@ -1,8 +1,11 @@
-"""What checks each call of a function of jgen in the tests: beartype, for which a whole number may be a float."""
+"""What checks each call of a function of jgen in the tests: beartype, for which NumPy's numbers are numbers too."""
 
-from beartype import BeartypeConf, beartype
+from beartype import BeartypeConf, BeartypeHintOverrides, beartype
+import numpy as np
 
-CONF = BeartypeConf(is_pep484_tower=True)
+# A whole number may stand for a float, and a NumPy scalar for Python's.
+CONF = BeartypeConf(hint_overrides=BeartypeHintOverrides({int: int | np.integer,
+                                                          float: float | int | np.floating | np.integer}))
 
 
 def checked(function):
