@@ -25,7 +25,7 @@ FAST = f'{CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'
     (['--config.batch_size=many'], '--config.batch_size=many'),
     (['--config.batch_size=2.5'], '--config.batch_size=2.5'),
     (['--config.model.conditional=maybe'], 'maybe'),
-    (['--config.num_steps=0'], 'config.num_steps is 0'),
+    (['--config.num_steps=0'], 'config.num_steps and config.num_epochs are both 0'),
     (['--config.steps_per_dispatch=7'], 'not a multiple of config.steps_per_dispatch, 7'),
     (['--config=nowhere.py'], 'the config nowhere.py cannot be read'),
     (['--mode=sample', '--workdir=nowhere', '--num_samples=0'], '--num_samples is 0; expected a whole number'),

@@ -279,7 +279,7 @@ def test_what_the_device_cannot_do_is_a_failure_too(tmp_path, monkeypatch):
     (('config=nowhere.py',), 'nowhere.py cannot be read'),
     (('seed=1', 'model.loss=wassertein'), "variation 'loss=wassertein': .*did you mean 'wasserstein'"),
     (('seed=1', 'batch_size=18'), "variation 'batch_size=18': config.batch_size is 18"),
-    (('seed=1', 'num_steps=0'), 'config.num_steps is 0'),
+    (('seed=1', 'num_steps=0'), 'config.num_steps and config.num_epochs are both 0'),
     (('seed=1', 'model.critic.features=(8,0)'), r'features is \(8, 0\); expected a tuple of whole numbers, at least 1'),
     (('seed=1', 'large: model.critic.strides=(2,2) model.critic.paddings=(0,0) model.critic.kernel_size=20'),
      "variation 'large': .*kernel"),

@@ -170,7 +170,7 @@ def test_a_slope_falls_into_the_bins_of_its_angle(degrees, bins):
 
 
 def test_a_pixel_counts_with_its_strongest_color():
-  y, x = np.mgrid[:16, :16]
+  y, x = np.mgrid[:16., :16.]
   np.testing.assert_array_equal(oriented_gradients(np.stack([x, 10 * y, 3 * (x + y)], axis=-1)[None]),
                                 oriented_gradients(10 * y[None, :, :, None]))
 

@@ -357,7 +357,7 @@ def test_class_consistency_of_an_unconditional_model_is_refused(tmp_path):
     ('precision', 'float16', "did you mean 'bfloat16'"), ('num_seeds', 0, 'config.num_seeds is 0'),
     ('matrix_precision', 'tf32', 'known: default, tensorfloat32, highest'),
     ('model.critic_optimizer.schedule', 'cosin', "did you mean 'cosine'"),
-    ('profile_steps', (2, 10), 'from 0 to config.num_steps (8)'),
+    ('profile_steps', (2, 10), 'from 0 to the last step (8)'),
     ('microbatch_size', -1, 'config.microbatch_size is -1')])
 def test_an_option_of_speed_that_cannot_be_is_refused_in_a_line(key, value, expected):
   config = tiny.wgan()
