@@ -64,10 +64,12 @@ def as_asked(stored: dict) -> dict:
 
 
 def check_not_passed(folder: str | Path, config: ConfigDict) -> None:
-  """Raises UserError if the run in `folder` has a checkpoint of a step beyond `config.num_steps`."""
+  """Raises UserError if the run in `folder` has a checkpoint of a step beyond the one that `config.num_epochs` is.
+
+  A run by steps is left as it is and measured where it stands, as by a study whose run was trained further.
+  """
   steps = [int(path.name) for path in (Path(folder) / 'checkpoints').glob('*') if path.name.isdecimal()]
-  if max(steps, default=0) > config.num_steps:
-    asked = f'config.num_epochs={config.num_epochs:g} is step {config.num_steps:,}' if config.num_epochs else (
-        f'config.num_steps is {config.num_steps:,}')
-    raise UserError(f'{folder} holds a run that is trained to step {max(steps):,}, and {asked}; ask for more, or name '
+  if config.num_epochs and max(steps, default=0) > config.num_steps:
+    raise UserError(f'{folder} holds a run that is trained to step {max(steps):,}, and '
+                    f'config.num_epochs={config.num_epochs:g} is step {config.num_steps:,}; ask for more, or name '
                     'another --workdir')
