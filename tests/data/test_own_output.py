@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from helpers.pictures import encoded, put, put_zip, smooth
 from helpers.published import refusal, section
+from ml_collections import ConfigDict
 import pytest
 
 from jgen import data, files
@@ -66,8 +67,8 @@ def test_a_folder_is_marked_before_anything_else_is_in_it(tmp_path):
 
 def test_a_sheet_is_not_drawn_among_the_pictures(tmp_path):
   put(tmp_path / 'pics', pictures(3))
-  config = SimpleNamespace(data=wanted(tmp_path / 'pics', tmp_path), augmentation=dict(
-      horizontal_flip=0., smallest_crop=1., largest_rotation=0.), seed=0)
+  config = SimpleNamespace(data=wanted(tmp_path / 'pics', tmp_path), augmentation=ConfigDict(dict(
+      horizontal_flip=0., smallest_crop=1., largest_rotation=0.)), seed=0)
   assert refusal(data_sheet.run, config, tmp_path / 'pics', '').startswith(
       f'{tmp_path}/pics lies within the images of config.data.dir and holds files; data.png would become an image')
   for workdir in (tmp_path / 'pics/runs/x', tmp_path / 'pics/sheet'):

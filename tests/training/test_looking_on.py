@@ -44,7 +44,7 @@ def test_samples_are_drawn_early_and_all_along(per_dispatch, expected):
 
 def test_figures_are_drawn_beside_the_training(tmp_path):
   said = []
-  draw = actions.DrawFigures(5, tmp_path, said.append)
+  draw = actions.DrawFigures(5, tmp_path, say=said.append)
   assert draw.due(5, False, False) and not draw.due(4, False, False) and not draw.due(5, True, False)
   (tmp_path / 'metrics.csv').write_text('step,critic/loss\n1,2\n2,3\n')
   draw(5, None, {})

@@ -40,7 +40,7 @@ def _kernel(first, second):
   return (first @ second.T / first.shape[1] + 1)**3
 
 
-def estimate(first: Float[np.ndarray, 'M F'], second: Float[np.ndarray, 'N F'], seed: int,
+def estimate(first: Float[np.ndarray, 'M F'], second: Float[np.ndarray, 'N G'], seed: int,
              block_size: int = 1_000) -> Estimate:
   """The squared MMD of features [M, F] and [N, F] as an `Estimate`.
 
