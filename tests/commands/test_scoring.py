@@ -169,4 +169,4 @@ def test_weights_become_one_file_where_evaluators_look(tmp_path, monkeypatch, ca
 
 def test_paths_on_the_command_line(finished, tmp_path):
   result = launched('--mode=compare', finished[0], tmp_path)
-  assert result.returncode == 2 and 'holds no score' in result.stderr and result.stderr.count('\n') == 1
+  assert result.returncode == 2 and 'holds no run and no score' in result.stderr and result.stderr.count('\n') == 1
