@@ -82,7 +82,7 @@ def load(text: str) -> ConfigDict:
 
 
 def _executed(file: str | Path) -> ModuleType:
-  """The module of a Python file, executed anew; raises whatever its code does."""
+  """The module of a Python file, executed at each call; raises whatever its code does."""
   spec = importlib.util.spec_from_file_location('config', file)
   if spec is None or spec.loader is None:
     raise ImportError(f'{file} is no Python file')
