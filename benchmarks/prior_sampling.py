@@ -21,7 +21,7 @@ CODES, POSITIONS, CLASSES = 256, 128, 200   # of the VQ-VAE on Tiny ImageNet
 
 
 def sample_without_cache(family: Autoregressive, state, key, labels):
-  """Codes drawn as by `Autoregressive.sample`, but without a cache: each step recomputes the logits of all positions."""
+  """Codes as `Autoregressive.sample` draws them, but without a cache: each step recomputes all positions."""
   keys = per_image(key, len(labels), lambda key: key)
   def place(codes, position):
     logits = family.logits(state.params, codes, labels)[:, position]

@@ -19,6 +19,7 @@ from jgen.errors import UserError, choose
 from jgen.families import conditioning, heads, optimizers, train_state
 from jgen.families.accumulation import over_microbatches, pullback
 from jgen.families.base import Family
+from jgen.families.metrics import gradient_norms, means, means_over_updates, prefixed
 from jgen.families.optimizers import Optimizer
 from jgen.families.train_state import TrainState
 from jgen.keys import key, section
@@ -27,7 +28,6 @@ from jgen.losses.information import LatentCodes
 from jgen.losses.penalties import PENALTIES, Penalty
 from jgen.losses.targets import Targets
 from jgen.networks import sections
-from jgen.networks.dcgan import FIRST_LAYER
 from jgen.networks.products import products_in
 from jgen.parallel import per_image
 from jgen.shapes import Array, Images, Labels, Latents, PerImage, PRNGKey
@@ -297,25 +297,6 @@ class CodeGAN(GAN):
   def sample_codes(self, state: TrainState, key: PRNGKey, codes: Array) -> Images:
     """Images [B, H, W, C] of codes [B, M + N], from the same noise for the same key and place."""
     return self.draw(state, key, self.latents(key, codes))
-
-
-def means_over_updates(others, one):
-  """Metrics of all updates, {name: []}, of those of all but one {name: [n]} and of that one {name: []}."""
-  return jax.tree.map(lambda a, b: (a.sum(0) + b) / (len(a) + 1), others, one)
-
-
-def means(terms):
-  return {name: term.mean() for name, term in terms.items()}
-
-
-def gradient_norms(gradients):
-  """Euclidean norms of all of a network's gradients, and of those of its first layer."""
-  return {'gradient_norm': optax.tree.norm(gradients),
-          'first_layer_gradient_norm': optax.tree.norm(gradients[FIRST_LAYER])}
-
-
-def prefixed(prefix, metrics):
-  return {f'{prefix}/{name}': value for name, value in metrics.items()}
 
 
 @dataclasses.dataclass(frozen=True)
