@@ -18,7 +18,7 @@ from jgen.families.base import Family
 from jgen.families.train_state import TrainState
 from jgen.images import to_float, to_pixels
 from jgen.parallel import EVALUATION, over_devices
-from jgen.shapes import Array, HostLatents, Pixels, PRNGKey
+from jgen.shapes import Array, HostLatents, Images, Pixels, PRNGKey
 
 _CHUNK = 128                            # images a call; the next multiple of the devices is taken
 
@@ -102,7 +102,7 @@ CODES = Argument(np.int32, lambda x: x)
 LATENTS = Argument(np.float32, lambda x: x)
 
 
-def pixels(images):
+def pixels(images: Images) -> dict[str, Array]:
   """{'image': uint8, 'finite': bool [B]} of float images [B, H, W, C]."""
   return {'image': to_pixels(images), 'finite': jnp.isfinite(images).all(axis=(1, 2, 3))}
 

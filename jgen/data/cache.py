@@ -265,11 +265,12 @@ class _Progress:
     self._first: tuple[int, float] | None = None
     self._next = time.monotonic() + 2
 
-  def found(self, count):
+  def found(self, count: int) -> None:
     """Counts what an earlier process did."""
     self.done += count
 
-  def add(self, count):
+  def add(self, count: int) -> None:
+    """Counts what this process did, and prints the line when it is due."""
     self.done += count
     now = time.monotonic()
     first = self._first = self._first or (self.done, now)

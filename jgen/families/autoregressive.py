@@ -3,6 +3,7 @@
 p(codes | label) = prod_i p(code i | codes before i, label), by a causal transformer in the place of their PixelCNN.
 """
 
+from collections.abc import Callable
 import dataclasses
 import math
 from typing import Any
@@ -39,12 +40,12 @@ class Autoregressive(Family):
   def num_classes(self) -> int:
     return self.network.num_classes
 
-  def inputs(self):
+  def inputs(self) -> tuple[Codes, Labels]:
     """Codes and label of an image, for their shapes."""
     codes = jnp.zeros((1, self.network.num_positions), jnp.int32)
     return codes, codes[:, 0]
 
-  def passes(self):
+  def passes(self) -> dict[str, Callable[[], Any]]:
     return {'autoregressive': lambda: self.network.init_with_output(jax.random.key(0), *self.inputs(), train=True)}
 
   def init(self, key: PRNGKey) -> TrainState:

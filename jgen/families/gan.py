@@ -99,7 +99,7 @@ class GAN(Family):
     return {'generator': (self.generator, (latents,), self.generator_optimizer),
             'critic': (self.critic, (images,), self.critic_optimizer), **self.head.networks(features)}
 
-  def passes(self):
+  def passes(self) -> dict[str, Callable[[], Any]]:
     return {name: functools.partial(module.init_with_output, jax.random.key(0), *inputs, train=True)
             for name, (module, inputs, _) in self.parts().items()}
 

@@ -4,6 +4,7 @@ The VQ-VAE, frozen, is kept in the state: images are encoded inside the compiled
 are drawn. So a prior is trained, sampled, measured and stored as any family is.
 """
 
+from collections.abc import Callable
 import dataclasses
 from typing import Any
 
@@ -116,7 +117,7 @@ class LatentPrior(Family):
   def sample(self, state: TrainState, key: PRNGKey, labels: Labels) -> Images:
     return self.write(state, self.prior.sample(state, key, labels))
 
-  def passes(self):
+  def passes(self) -> dict[str, Callable[[], Any]]:
     return {**self.prior.passes(), **self.vqvae.passes()}
 
   def networks(self) -> dict[str, Any]:

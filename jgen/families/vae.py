@@ -54,11 +54,11 @@ class VAE(Family):
     bounded = 'its regularizer is no sum over the mean divergences of a batch'
     return '' if self.regularizer.name == 'kl' else bounded
 
-  def inputs(self):
+  def inputs(self) -> tuple[Values, Latents]:
     """An image and its noise, for their shapes."""
     return jnp.zeros((1, *self.image_shape)), jnp.zeros((1, self.latent_size))
 
-  def passes(self):
+  def passes(self) -> dict[str, Callable[[], Any]]:
     run = lambda: self.network.init_with_output(jax.random.key(0), *self.inputs(), train=True)[0]
     return {'vae': lambda: self.likelihood.mean(run()[-1])}
 

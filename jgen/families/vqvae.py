@@ -58,7 +58,7 @@ class VQVAE(Family):
 
   samples_note = 'codes drawn uniformly: no prior'
 
-  def passes(self):
+  def passes(self) -> dict[str, Callable[[], Any]]:
     images = jnp.zeros((1, *self.image_shape))
     run = lambda: self.network.init_with_output(jax.random.key(0), images, train=True)[0]
     return {'vqvae': lambda: sigmoid_mean(run()[-1])}

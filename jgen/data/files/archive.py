@@ -107,11 +107,11 @@ class _Source:
       return ''
     return folder if isinstance(content, dict) and keys <= content.keys() else ''
 
-  def read(self, name):
+  def read(self, name: str) -> bytes:
     """The bytes of a file; raises OSError."""
     raise NotImplementedError
 
-  def listing(self, names):
+  def listing(self, names: Sequence[str]) -> str:
     """A digest of the names; of an archive sizes and times are the archive's own."""
     return hashlib.sha256('\n'.join(names).encode('utf-8', 'surrogateescape')).hexdigest()
 

@@ -8,6 +8,7 @@ known, and become an array by this code. Whatever else is asked for is refused.
 from collections.abc import Callable
 import dataclasses
 import pickletools
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class _Machine:
   def __init__(self):
     self.stack, self._marks, self._memo = [], [], {}
 
-  def do(self, name, argument):
+  def do(self, name: str, argument: Any) -> None:
     """One operation; raises PickleError for one that is none of ours."""
     if name in _CONSTANTS:
       self.stack.append(argument)

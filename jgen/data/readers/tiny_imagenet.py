@@ -71,10 +71,12 @@ class _Root:
     if not self.wnids:
       raise UserError(f'{source.path}: wnids.txt names no class; fetch {_URL} again')
 
-  def has(self, name):
+  def has(self, name: str) -> bool:
+    """Whether there is a file of this name, relative to the folder."""
     return self.prefix + name in self.source.names
 
-  def text(self, name):
+  def text(self, name: str) -> str:
+    """The text of a file, by its name relative to the folder; raises UserError where it cannot be read."""
     try:
       return self.source.read(self.prefix + name).decode('utf-8')
     except (OSError, UnicodeDecodeError) as error:

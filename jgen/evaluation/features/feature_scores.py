@@ -14,10 +14,11 @@ from jgen.data.spec import Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.features import feature_spaces, frechet, kernel_distance, precision_recall, proxy_classifier
+from jgen.evaluation.features.extractor import Summary
 from jgen.evaluation.features.feature_spaces import FeatureSpace
 from jgen.evaluation.features.inception_score import inception_score
 from jgen.evaluation.features.input_protocols import PROTOCOLS
-from jgen.evaluation.features.reference import evenly, reference
+from jgen.evaluation.features.reference import Reference, evenly, reference
 from jgen.evaluation.measured import Measured
 from jgen.families.base import Family
 from jgen.files import expanded
@@ -35,34 +36,38 @@ _LABEL_SEED = 0
 # -------------------------------------------- functions (space, Summary, Reference, seed) -> {name: number}
 
 
-def kernel(space, generated, real, seed):
-  """KID, and the interval that holds the true value in 95 % of the cases."""
+def kernel(space: FeatureSpace, generated: Summary, real: Reference, seed: int) -> dict[str, float]:
+  """KID and its 95 % confidence interval; `generated` and `real` hold features."""
+  assert generated.features is not None and real.features is not None
   count = len(generated.features)
   size = min(_MAX_BLOCK, min(count, len(real.features)) // _MIN_BLOCKS)
-  found = kernel_distance.estimate(generated.features, real.features, seed, size)
-  return {space.named('kid', count): found.mean, space.named('kid', count, '_low'): found.low,
-          space.named('kid', count, '_high'): found.high}
+  kid = kernel_distance.estimate(generated.features, real.features, seed, size)
+  return {space.named('kid', count): kid.mean, space.named('kid', count, '_low'): kid.low,
+          space.named('kid', count, '_high'): kid.high}
 
 
-def balls(measure):
+def balls(measure: Callable[[np.ndarray, np.ndarray], dict[str, float]]) -> Callable[..., dict[str, float]]:
   """A score of `precision_recall`, by its function (real, generated) -> {name: number}."""
-  def scores(space, generated, real, seed):
+  def scores(space: FeatureSpace, generated: Summary, real: Reference, seed: int) -> dict[str, float]:
     del seed
-    found = measure(real.features, generated.features)
-    return {space.named(name, len(generated.features)): value for name, value in found.items()}
+    assert generated.features is not None and real.features is not None
+    count = len(generated.features)
+    return {space.named(name, count): value for name, value in measure(real.features, generated.features).items()}
   return scores
 
 
-def classes(space, generated, real, seed):
+def classes(space: FeatureSpace, generated: Summary, real: Reference, seed: int) -> dict[str, float]:
   """The Inception Score of ten splits, and its standard deviation over them."""
   del real
+  assert generated.logits is not None
   mean, deviation = inception_score(generated.logits, seed)
   count = len(generated.logits)
   return {space.named('inception_score', count): mean, space.named('inception_score', count, '_std'): deviation}
 
 
-def extrapolation(space, generated, real, seed):
-  """The Frechet distance at infinitely many generated images."""
+def extrapolation(space: FeatureSpace, generated: Summary, real: Reference, seed: int) -> dict[str, float]:
+  """The Frechet distance at infinitely many generated images, of which `generated` holds features."""
+  assert generated.features is not None
   return {space.named('fid', 'infinity'): frechet.extrapolated(generated.features, real.gaussian, seed)}
 
 

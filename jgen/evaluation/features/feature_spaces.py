@@ -43,8 +43,11 @@ class FeatureSpace:
   protocol: str
   facts: dict = dataclasses.field(default_factory=dict)   # numbers that are stored beside the scores
 
-  def named(self, score: str, count: int, part: str = '') -> str:
-    """The name under which a score of `count` images is stored: 'fid@10000', 'proxy_kid[random]_low@500'."""
+  def named(self, score: str, count: int | str, part: str = '') -> str:
+    """The name under which a score of `count` images is stored: 'fid@10000', 'proxy_kid[random]_low@500'.
+
+    `count` may be 'infinity', of an extrapolated score.
+    """
     return f'{self.form.format(score)}{part}@{count}'
 
   def receipt(self) -> dict[str, Any]:
