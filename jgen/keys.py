@@ -236,7 +236,7 @@ def _check_entry(declaration, name, each, values, where):
     return _check_value(each, typing.get_type_hints(declaration)[name], value, path)
   if not each.is_table:
     chosen_name = values[each.by] if each.by else ''
-    if chosen_name not in each.declarations:   # a name that stands for none
+    if chosen_name not in each.declarations:   # a name without a section
       return check(_Nothing, value, path)
     return check(each.declarations[chosen_name], value, path, each.overrides)
   if not hasattr(value, 'items'):

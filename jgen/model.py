@@ -36,7 +36,7 @@ class Compiled:
     self._shape = (len(self._devices), -(-_CHUNK // len(self._devices)))
     self._mapped = functools.cache(self._map)
     self._recompute = over_devices(functools.partial(averaging.recompute, family), devices=self._devices)
-    # The last state that `used` was asked for, and what it gave.
+    # The last state passed to `used`, and its result.
     self._used: tuple[TrainState, TrainState] | None = None
 
   def _map(self, method):

@@ -83,7 +83,7 @@ def _resized(images, annotations, shape, chosen):
 
 @contextlib.contextmanager
 def preparing_nothing() -> Iterator[None]:
-  """Within it, images that are not prepared yet are refused with a UserError, in the place of minutes of work."""
+  """Within it, images that are not prepared yet raise a UserError instead of being prepared, which takes minutes."""
   token = _preparing_nothing.set(True)
   try:
     yield

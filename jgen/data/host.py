@@ -22,7 +22,7 @@ def tensorflow() -> ModuleType:
 
 @contextlib.contextmanager
 def importing_tensorflow() -> Iterator[None]:
-  """Imports TensorFlow in a thread of its own meanwhile, so that what compiles in this one need not wait for it."""
+  """Imports TensorFlow in a thread, so that compilation in this one does not wait for it."""
   thread = threading.Thread(target=tensorflow)
   thread.start()
   try:

@@ -13,7 +13,7 @@ from jgen.families.base import Family
 
 
 class Kind(NamedTuple):
-  """What a name of a family stands for."""
+  """The keys and the constructor of a family."""
 
   keys: type                            # the keys of its section of a config
   create: Callable                      # (section, Spec) -> Family

@@ -19,7 +19,7 @@ the command line a key is `--config.KEY=VALUE`, a tuple `--config.KEY="(1, 2)"`.
 
 Before anything is trained, `jgen.keys.check` refuses a key that is misspelt or missing, a value of another type, NaN,
 infinity where it has no meaning, a value out of its range, and a value other than the default of a key that the chosen
-alternative does not read: `momentum` beside `name='adam'`.
+alternative does not read: `momentum` with `name='adam'`.
 """
 
 
@@ -33,7 +33,7 @@ def page() -> str:
   parts += ['## Models: `model`, by `family`']
   parts += [f'### `family={name}`\n\n{_summary(declaration)}\n\n{_table(declaration, shared)}'
             for name, declaration in families.KEYS.items()]
-  parts += ['## Sections that stand in several places']
+  parts += ['## Sections that occur in several places']
   parts += [f'### {title}\n\n{_summary(declaration)}\n\n{_table(declaration, shared)}'
             for declaration, title in shared.items()]
   return '\n\n'.join(part.strip() for part in parts) + '\n'

@@ -214,7 +214,7 @@ def test_lists_that_are_wrong(spoil, line, tmp_path):
 
 def test_a_wrong_attribute_or_no_folder(tmp_path):
   line = refusal(data.describe, wanted('/nowhere', tmp_path, label='Smilin'))
-  assert line == "config.data.label names 'Smilin', which celeba has not; did you mean 'Smiling'?"
+  assert line == "config.data.label: unknown label 'Smilin' for celeba; did you mean 'Smiling'?"
   assert 'kaggle.com' in refusal(celeba._files, wanted('', tmp_path))
   assert refusal(data.load, wanted('/nowhere', tmp_path)).startswith('/nowhere is neither a folder nor a zip')
 

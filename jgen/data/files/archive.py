@@ -81,7 +81,7 @@ def _system_part(name):
 
 
 class _Source:
-  """What all have; `_names` is told all names that there are, relative, with forward slashes, and which are hidden."""
+  """The common base; `_names` receives all relative names, with forward slashes, and which of them are hidden."""
 
   path: Path
   files: tuple[Path, ...] = ()          # what has to be looked at besides `listing`

@@ -2,7 +2,7 @@
 
 pickletools lists the operations of a pickle without carrying them out. Of these, the few that make numbers, texts,
 lists and dictionaries are carried out here; of the objects that a pickle can name, numpy's arrays of bytes alone are
-known, and become an array by this code. Whatever else is asked for is refused.
+supported, and become an array by this code. Anything else is refused.
 """
 
 from collections.abc import Callable
@@ -159,7 +159,7 @@ class _Machine:
 
 
 def _array(named):
-  """The uint8 array that a pickled array stands for: its state is (version, shape, type, by columns, bytes)."""
+  """The uint8 array of a pickled array, whose state is (version, shape, type, by columns, bytes)."""
   if not named.name.endswith('_reconstruct') or not isinstance(named.state, tuple) or len(named.state) != 5:
     raise PickleError('it holds an object that is no array')
   _, shape, kind, by_columns, values = named.state

@@ -21,7 +21,7 @@ from jgen.errors import UserError
 # What the column that names the file is called; of several, the first one here: `id` may be a row's number.
 ID_COLUMNS = ('filename', 'file_name', 'file', 'path', 'image_id', 'image', 'id')
 SPLIT_COLUMNS = ('partition', 'split', 'set', 'subset')   # what that of the splits is called, where there are others
-MAX_VALUES = 256                        # distinct values of a column that is an annotation without being asked for
+MAX_VALUES = 256                        # distinct values of a column that becomes an annotation by default
 EMPTY = '(empty)'                       # the value of an empty cell
 _UNNAMED = re.compile(r'|Unnamed: \d+')   # columns that pandas and spreadsheets leave: a row's number, or nothing
 _DELIMITERS = (',', ';', '\t')
@@ -33,7 +33,7 @@ _OTHER_FILES = (                        # (first bytes, what such a file is)
     (b'\x93NUMPY', 'a numpy array; save it as .csv with the names of the files'),
     *((bytes((0x80, protocol)), 'pickled, and unpickling would run what it says; save it as .csv')
       for protocol in range(2, 6)), (b'MATLAB', 'a MATLAB file; save it as .csv'))
-_SAMPLE = 20                            # lines that tell what stands between the columns
+_SAMPLE = 20                            # lines from which the delimiter is inferred
 _MAX_NAMED = 3                          # files that a message names
 _EXTENSIONS = frozenset(suffix[1:] for suffix in SUFFIXES)
 
@@ -134,7 +134,7 @@ def _decoded(content, where):
 
 
 def _delimiter(text):
-  """What stands between the columns: of _DELIMITERS the one with most cells in every one of the first lines, or ''."""
+  """The delimiter: the one of _DELIMITERS that gives most cells in every one of the first lines, or ''."""
   lines = [line for line in text[:100_000].splitlines() if line.strip()][:_SAMPLE]
   widths = {}
   for delimiter in _DELIMITERS:
@@ -285,8 +285,8 @@ def notes_of(table: Table, found: Sequence[Annotation]) -> list[str]:
 def empty_splits(where: object, splits: Sequence[str], numbers: list[int]) -> str:
   """The error line about a list that puts no image into `splits`; `numbers` says where those are that there are."""
   counts = {name: numbers.count(number) for number, name in enumerate(('train', 'valid', 'test'))}
-  told = ', '.join(f'{count:,} in {name}' for name, count in counts.items() if count)
-  return (f"{where}: puts no image into {', '.join(splits)} ({told}); ask for a split that has some, or name another "
+  shares = ', '.join(f'{count:,} in {name}' for name, count in counts.items() if count)
+  return (f"{where}: puts no image into {', '.join(splits)} ({shares}); choose a split that has some, or name another "
           'list with --config.data.partition_file=FILE')
 
 
@@ -310,6 +310,6 @@ def split_numbers(table: Table) -> dict[str, int]:
 def _split_column(table):
   named = [name for name in table.columns if name.lower() in SPLIT_COLUMNS] or list(table.columns)
   if len(named) != 1:
-    raise UserError(f"{table.where}: which column holds the splits? expected one beside the file's, or one of the name "
-                    f"{', '.join(SPLIT_COLUMNS)}; found {few(table.columns) or 'none'}")
+    raise UserError(f"{table.where}: which column holds the splits? expected one in addition to the file's, or one of "
+                    f"the name {', '.join(SPLIT_COLUMNS)}; found {few(table.columns) or 'none'}")
   return named[0]

@@ -41,8 +41,8 @@ ATTRIBUTES = (
 _CROP = 140 / 178                       # the usual square, as a share of the width
 _VERSION = 1
 _TFDS_SPLITS = {'train': 'train', 'valid': 'validation', 'test': 'test'}
-_WHERE = ('they are to be had from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (Google Drive, whose daily quota '
-          'is often used up; the Baidu link beside it and the copy on kaggle.com, jessicali9530/celeba-dataset, are '
+_WHERE = ('they are available from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (Google Drive, whose daily quota '
+          'is often used up; the Baidu link next to it and the copy on kaggle.com, jessicali9530/celeba-dataset, are '
           'read as well)')
 
 
@@ -101,7 +101,7 @@ def _images(root):
   names = pictures(root.names)
   aligned = [name for name in names if 'img_align_celeba' in name]
   inner = _called(root, 'img_align_celeba.zip')
-  if not aligned and inner and isinstance(root, archive.Folder):   # what else lies there is not of the data set
+  if not aligned and inner and isinstance(root, archive.Folder):   # other files there are not part of the data set
     return _images(archive.opened(root.path / inner[0]))
   if not names:
     raise UserError(f'{root.path}: holds no image, neither in img_align_celeba/ nor in img_align_celeba.zip; {_WHERE}')

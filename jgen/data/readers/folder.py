@@ -149,7 +149,7 @@ def _from_list(section, source, names):
 
 
 def _list(section, source, named, known):
-  """(the Table that a config key names, the files to watch): beside the images, in their zip or anywhere."""
+  """(the Table that a config key names, the files to watch): next to the images, in their zip or anywhere else."""
   if not isinstance(source, archive.Folder) and named in source.names:
     try:
       return read_table(source.read(named), f'{source.path}/{named}', known), ()

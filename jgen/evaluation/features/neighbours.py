@@ -49,7 +49,7 @@ def _least(squares, indices, k):
 
 
 def _sorted(images, among, found):
-  """Those found by rising distance, which is computed anew: float32 is too coarse where images are all but equal."""
+  """Sorts the neighbours by distance, recomputed exactly: float32 is too coarse for nearly equal images."""
   exact = np.stack([distances(image[None], among[indices])[0] for image, indices in zip(images, found, strict=True)])
   order = np.argsort(exact, axis=1, kind='stable')
   return np.take_along_axis(found, order, axis=1), np.take_along_axis(exact, order, axis=1)

@@ -23,7 +23,7 @@ class Reference:
   """The real images' features."""
 
   gaussian: frechet.Gaussian
-  features: np.ndarray | None           # float32 [n, F] of some of the images; None where none were asked for
+  features: np.ndarray | None           # float32 [n, F] of some of the images; None where none were requested
   receipt: dict
 
   @property
