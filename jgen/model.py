@@ -61,8 +61,8 @@ class Compiled:
     The last images of a batch are left out where D does not divide G.
     """
     devices = len(self._devices)
-    kept = x[:, :x.shape[1] // devices * devices]
-    return np.moveaxis(kept.reshape(len(x), devices, -1, *x.shape[2:]), 1, 0)
+    whole = x[:, :x.shape[1] // devices * devices]
+    return np.moveaxis(whole.reshape(len(x), devices, -1, *x.shape[2:]), 1, 0)
 
   def __call__(self, method: Callable, state: TrainState, batch: Any, seed: int) -> Any:
     """`method(family, state, key, batch)` on arrays [n, ...], chunk by chunk; its arrays [n, ...], on the host."""
@@ -78,8 +78,8 @@ class Compiled:
     for i in range(-(-count // size)):
       chunk = jax.tree.map(functools.partial(self._chunk, i), batch)
       made = self._mapped(method)(state, jax.random.fold_in(key, i), chunk)
-      kept = min(size, count - i * size)
-      yield jax.tree.map(lambda x, kept=kept: np.asarray(x).reshape(size, *x.shape[2:])[:kept], made)
+      num_valid = min(size, count - i * size)
+      yield jax.tree.map(lambda x, num_valid=num_valid: np.asarray(x).reshape(size, *x.shape[2:])[:num_valid], made)
 
   def _chunk(self, i, x):
     size = self._shape[0] * self._shape[1]

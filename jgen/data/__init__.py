@@ -91,7 +91,7 @@ class Keys:
   crop: float = key(0., 'sides of the centre kept of image files, as a share of the largest centred square or '
                         'rectangle: 1 for all of it, 0 for the usual one (CelebA 140/178, others 1)', at_least=0,
                     at_most=1, read_with={'name': _OrTfds(_OF_FILES)})
-  label_file: str = key('', "a .csv of what is known of each image; '' for none", read_with={'name': ('folder',)})
+  label_file: str = key('', "a .csv of annotations, one row per image; '' for none", read_with={'name': ('folder',)})
   partition_file: str = key('', "a list of each image's split; '' for the usual splits",
                             read_with={'name': ('celeba', 'folder')})
   max_bad_share: float = key(0.01, 'share of undecodable image files that are skipped before all is refused',

@@ -177,12 +177,12 @@ class VectorPrior(LatentPrior):
     return np.concatenate([np.asarray(encode(state, np.asarray(images[chunk])[None])[0]) for chunk in chunks])
 
   def read(self, state: TrainState, images: Images) -> Array:
-    known = state.model_state['latents']
-    return (self.vqvae.latents(self.frozen(state), images) - known['mean']) / known['scale']
+    statistics = state.model_state['latents']
+    return (self.vqvae.latents(self.frozen(state), images) - statistics['mean']) / statistics['scale']
 
   def write(self, state: TrainState, drawn: Array) -> Images:
-    known = state.model_state['latents']
-    return self.vqvae.decode(self.frozen(state), known['mean'] + known['scale'] * drawn)
+    statistics = state.model_state['latents']
+    return self.vqvae.decode(self.frozen(state), statistics['mean'] + statistics['scale'] * drawn)
 
 
 class LatentVAE(vae.VAE):

@@ -35,7 +35,7 @@ def everything(content: bytes) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class ImageFiles:
-  """Files of a folder or zip, and what is known of each: as `cache.Original`."""
+  """Files of a folder or zip and their annotations, as a `cache.Original`."""
 
   source: Folder | Zip
   names: tuple[str, ...]                # of N files, in order

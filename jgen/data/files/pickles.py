@@ -50,11 +50,11 @@ def entries(content: bytes) -> dict:
       if count > _MAX_OPERATIONS:
         raise PickleError('it has more operations than a batch of CIFAR-10')
       machine.do(operation.name, argument)
-    found, = machine.stack
-    if not isinstance(found, dict):
+    dictionary, = machine.stack
+    if not isinstance(dictionary, dict):
       raise PickleError('it holds no dictionary')
     return {key.decode('latin-1') if isinstance(key, bytes) else str(key):
-            _array(value) if isinstance(value, _Named) else value for key, value in found.items()}
+            _array(value) if isinstance(value, _Named) else value for key, value in dictionary.items()}
   except PickleError:
     raise
   except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError) as error:

@@ -116,16 +116,16 @@ def _called(root, *basenames):
 
 def _list(root, stem, header):
   """(the Table of that name, .txt or .csv, at any depth; the files to watch)."""
-  found = _called(root, f'{stem}.txt', f'{stem}.csv')
-  if not found:
+  names = _called(root, f'{stem}.txt', f'{stem}.csv')
+  if not names:
     raise UserError(f'{root.path}: holds no {stem}.txt or {stem}.csv; {_WHERE}')
-  files = (root.path / found[0],) if isinstance(root, archive.Folder) else ()
-  where = f'{root.path}/{found[0]}'
+  files = (root.path / names[0],) if isinstance(root, archive.Folder) else ()
+  where = f'{root.path}/{names[0]}'
   try:
-    content = root.read(found[0])
+    content = root.read(names[0])
   except OSError as error:
     raise UserError(f'{where}: cannot be read ({error}); fetch it again') from error
-  return read_table(content, where, header=header if found[0].endswith('.txt') else None), files
+  return read_table(content, where, header=header if names[0].endswith('.txt') else None), files
 
 
 def _partition(section, root):

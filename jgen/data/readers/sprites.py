@@ -125,9 +125,9 @@ def render(shapes: np.ndarray, scales: np.ndarray, angles: np.ndarray, x: np.nda
 
 def _parts(numbers, size):
   for start in range(0, len(numbers), _PART):
-    found = classes(numbers[start:start + _PART])
-    _, shape, scale, orientation, x, y = found.T
-    yield render(shape, SCALES[scale], ORIENTATIONS[orientation], POSITIONS[x], POSITIONS[y], size), found
+    factors = classes(numbers[start:start + _PART])
+    _, shape, scale, orientation, x, y = factors.T
+    yield render(shape, SCALES[scale], ORIENTATIONS[orientation], POSITIONS[x], POSITIONS[y], size), factors
 
 
 def _in_square(right, down):

@@ -122,7 +122,7 @@ def _label(annotations):
 
 
 def _rows(rows, names):
-  found = np.array(rows, np.int64).reshape(len(rows), len(names))
-  if (found < 0).any():                 # of test sets whose labels are kept back
+  values = np.array(rows, np.int64).reshape(len(rows), len(names))
+  if (values < 0).any():                # of test sets whose labels are kept back
     raise UserError('some of these images carry no label (-1); ask for other splits')
-  return found.astype(np.int32)
+  return values.astype(np.int32)

@@ -116,15 +116,15 @@ def _split(root, split):
   if split == 'test':
     return [(name, 0) for name in names]
   annotated = _val_annotations(root) if split == 'val' else {}
-  found = []
+  classes = []
   for name in names:
     parts = PurePosixPath(name.removeprefix(folder)).parts
     if len(parts) == 1 + (parts[0] == 'images') and key(name) not in annotated:
       raise UserError(f'{root.source.path}: nothing says the class of {name}; expected it in '
                       f'{split}/val_annotations.txt; fetch {_URL} again')
     wnid = annotated[key(name)] if key(name) in annotated else parts[0]
-    found.append((name, root.codes.get(wnid)))
-  return found
+    classes.append((name, root.codes.get(wnid)))
+  return classes
 
 
 def _val_annotations(root):
