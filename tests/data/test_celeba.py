@@ -277,7 +277,7 @@ def real():
 
 def test_of_the_test_data(real, tmp_path):
   line = refusal(data.load, wanted(real, tmp_path, splits=('test',)))
-  assert 'list_eval_partition.txt: puts no image into test (10,000 in train); ask for' in line
+  assert 'list_eval_partition.txt: puts no image into test (10,000 in train); choose' in line
   subset = 'list_eval_partition_subset_8000_1000_1000.txt'
   dataset = data.load(wanted(real, tmp_path, partition_file=subset, splits=('valid',), label='Smiling'))
   rows = [line.split() for line in (real / 'list_attr_celeba.txt').read_text().splitlines()[2:]]
