@@ -1,6 +1,6 @@
-"""ACGAN on CelebA faces, 64x64, that smile or do not: six 3x3 layers with dropout of a half judge and classify.
+"""ACGAN on CelebA faces, 64x64, that smile or do not: a critic of six 3x3 layers with dropout 0.5.
 
-Odena et al. 2017, with the label beside the noise as one number, 0 or 1. The report behind it gives no number of
+Odena et al. 2017, with the label appended to the noise as one number, 0 or 1. The report behind it gives no number of
 steps: 20 epochs are jgen's.
 
   python launch.py --config=configs/acgan_celeba_smiling.py --config.data.dir=FOLDER   # see docs/data/celeba.md

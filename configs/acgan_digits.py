@@ -5,7 +5,7 @@ BatchNorm in the critic every class collapsed to one picture.
 
   python launch.py --config=configs/acgan_digits.py
 
-Measured after 4,000 steps, seed 0: the classifier gives 97.8 % of 1,000 generated digits the class asked for.
+Measured after 4,000 steps, seed 0: the classifier gives 97.8 % of 1,000 generated digits the requested class.
 """
 
 from configs import quickstart

@@ -4,7 +4,7 @@ Radford et al. 2016; min_G max_D E log D(x) + E log(1 - D(G(z))), Goodfellow et 
 cropped and turned at random.
 
 The critic is to answer 0.9 and 0.1, a departure: with 1 and 0 it was sure of every picture within 100 steps, and what
-the generator is told through log(1 - D) was nothing from then on (docs/gan.md). The study has the answers 1 and 0,
+the generator receives through log(1 - D) was zero from then on (docs/gan.md). The study has the answers 1 and 0,
 pictures as they are, and the non-saturating objective.
 
   python launch.py --config=configs/dcgan_anime.py --config.data.dir=FOLDER   # of a folder or a zip of pictures

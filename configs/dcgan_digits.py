@@ -1,9 +1,9 @@
 """Conditional DCGAN on the 1,797 real 8x8 digits that scikit-learn carries, enlarged to 16x16: no download.
 
 Radford et al. 2016, conditioned as in Mirza & Osindero 2014. All that the critic sees is shifted at random
-(DiffAugment): without, it knows the few digits by heart after some 2,000 steps. The study lays objectives over each
-other, the generator's as first written (Goodfellow et al. 2014, eq. 1), its non-saturating form and the squares of Mao
-et al. 2017, and augmentation: this one, none, and digits turned and cropped at random.
+(DiffAugment): without it, the critic has memorised the few digits after some 2,000 steps. The study compares
+objectives: the minimax loss (Goodfellow et al. 2014, eq. 1), its non-saturating form and the least squares of Mao et
+al. 2017; and augmentations: this one, none, and digits rotated and cropped at random.
 
   python launch.py --config=configs/dcgan_digits.py
   python launch.py --mode=study --config=configs/dcgan_digits.py

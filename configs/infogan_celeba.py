@@ -1,4 +1,4 @@
-"""InfoGAN on CelebA faces, 64x64: ten codes of ten values beside 128 latents. Its study compares a single code.
+"""InfoGAN on CelebA faces, 64x64: ten codes of ten values in addition to 128 latents. Its study compares a single code.
 
 Chen et al. 2016: the layers of their table for CelebA in the generator, whose normalisation comes before the ReLU as in
 their code. Continuous codes: --config.model.codes.continuous=2. The report behind it gives no rates and no number of

@@ -1,4 +1,4 @@
-"""LSGAN on anime faces, 64x64: the networks and pictures of `dcgan_anime.py`, squares in the place of logarithms.
+"""LSGAN on anime faces, 64x64: the networks and pictures of `dcgan_anime.py`, squares instead of logarithms.
 
 Mao et al. 2017: the critic minimises E (D(x) - 1)^2 + E D(G(z))^2, the generator E (D(G(z)) - 1)^2, without a
 sigmoid. The study compares it with the cross-entropy, same targets 1 and 0, and with a VAE.

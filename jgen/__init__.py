@@ -15,7 +15,7 @@ _API = ('Run', 'compare', 'config', 'grid', 'load', 'train')
 
 
 def __getattr__(name):
-  """The Python API of `jgen.api`, imported when it is first asked for: `import jgen` alone takes no time."""
+  """The Python API of `jgen.api`, imported on first use, so that `import jgen` alone is fast."""
   if name not in _API:
     raise AttributeError(f"module 'jgen' has no attribute '{name}'")
   from jgen import api

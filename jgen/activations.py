@@ -1,6 +1,6 @@
 """Activation functions, which say what they are to whoever lists the layers of a network (`jgen.networks.listing`)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import contextvars
 
@@ -8,11 +8,12 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-_listener = contextvars.ContextVar('called with the name of each activation', default=None)
+_listener: contextvars.ContextVar[Callable[[str], None] | None] = contextvars.ContextVar(
+    'called with the name of each activation', default=None)
 
 
 @contextlib.contextmanager
-def heard_by(listener) -> Iterator[None]:
+def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
   """Within it, `listener` is called with the name of every activation function that is traced."""
   token = _listener.set(listener)
   try:

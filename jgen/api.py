@@ -133,7 +133,7 @@ def load(folder: str | Path, step: str | int = NEWEST, averaged: bool = True, of
 
 
 def train(config: ConfigDict, workdir: str | Path) -> Run:
-  """Trains a config in a run folder, from where it stopped if it was begun there; Ctrl-C saves.
+  """Trains a config in a run folder, resuming from its newest checkpoint if there is one; Ctrl-C saves.
 
   Args:
     config: a ConfigDict, as of `jgen.config`.
@@ -161,14 +161,14 @@ def _command(workdir):
 
 
 def compare(*runs: 'Run | str | Path', folder: str | Path = 'runs/comparison') -> Path:
-  """Lays runs beside each other on one page: curves, samples, scores and the keys in which their configs differ.
+  """Compares runs on one page: curves, samples, scores and the keys in which their configs differ.
 
   Args:
     *runs: two or more, each a Run or a run folder.
     folder: for the page and its figures, PNG and PDF; new, empty or that of an earlier comparison, which is replaced.
 
   Returns:
-    The path of comparison.html; its figures lie in `figures/` beside it.
+    The path of comparison.html; its figures are in `figures/` in the same folder.
 
   Raises:
     UserError: fewer than two runs; one is none; the folder holds something else.

@@ -20,7 +20,7 @@ _TEMPORARY = re.compile(r'\..+\.(\d+)\.tmp')
 
 
 def expanded(path: str | os.PathLike) -> Path:
-  """The Path that a user names, with a home in the place of `~` or `~name`.
+  """The Path that a user names, with `~` or `~name` expanded to a home folder.
 
   Every path from a flag, a config or the environment passes here.
 
@@ -79,10 +79,10 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-  """Gives a path beside `path` to write to, which takes its place at the end, or goes on an error."""
+  """Gives a path in the folder of `path` to write to; it replaces `path` at the end and is removed on an error."""
   path = Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')   # is_temporary knows this form
+  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')   # is_temporary recognises this form
   try:
     yield temporary
     os.replace(temporary, path)

@@ -19,5 +19,5 @@ def to_float(pixels: UInt8[Array | np.ndarray, '*shape']) -> Float[Array | np.nd
 
 
 def to_pixels(images: Float[Array, '*shape']) -> UInt8[Array, '*shape']:
-  """[-1, 1] to [0, 255] by this fixed map; what lies outside is clipped."""
+  """[-1, 1] to [0, 255] by this fixed map; values outside are clipped."""
   return jnp.clip(jnp.round((images + 1.) * 127.5), 0, 255).astype(jnp.uint8)

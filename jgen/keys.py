@@ -130,7 +130,7 @@ def declared(declaration: type) -> dict[str, Key | Section]:
 
 def plain(declaration: type) -> dict[str, Key]:
   """{name: Key} of a dataclass, without its sections."""
-  return {name: each for name, each in declared(declaration).items() if isinstance(each, Key)}
+  return {name: member for name, member in declared(declaration).items() if isinstance(member, Key)}
 
 
 def places(declaration: type, name: str = '') -> dict[type, set[str]]:
@@ -141,19 +141,19 @@ def places(declaration: type, name: str = '') -> dict[type, set[str]]:
     declaration, name = left.pop()
     if name not in found.setdefault(declaration, set()):
       found[declaration].add(name)
-      left += [(inner, entry) for entry, each in declared(declaration).items() if isinstance(each, Section)
-               for inner in each.declarations.values()]
+      left += [(inner, entry) for entry, member in declared(declaration).items() if isinstance(member, Section)
+               for inner in member.declarations.values()]
   return found
 
 
 def default(declaration: type, **overrides: Any) -> ConfigDict:
   """The section, a ConfigDict, of the defaults of a dataclass, with `overrides` {key: value}."""
   made = ConfigDict()
-  for name, each in declared(declaration).items():
-    if isinstance(each, Key):
-      made[name] = overrides.get(name, each.default)
-    elif not each.optional:
-      made[name] = _default_section(each, made)
+  for name, member in declared(declaration).items():
+    if isinstance(member, Key):
+      made[name] = overrides.get(name, member.default)
+    elif not member.optional:
+      made[name] = _default_section(member, made)
   return made
 
 
@@ -167,30 +167,30 @@ def completed(declaration: type, values: Values,
     overrides: {key: another default}.
   """
   made = dict(values)
-  for name, each in declared(declaration).items():
-    if isinstance(each, Key):
-      made.setdefault(name, (overrides or {}).get(name, each.default))
-    elif name not in made and not each.optional and isinstance(made.get(each.by, ''), str):
-      made[name] = _default_section(each, made).to_dict()
+  for name, member in declared(declaration).items():
+    if isinstance(member, Key):
+      made.setdefault(name, (overrides or {}).get(name, member.default))
+    elif name not in made and not member.optional and isinstance(made.get(member.by, ''), str):
+      made[name] = _default_section(member, made).to_dict()
     elif isinstance(made.get(name), Mapping):
-      made[name] = _completed_section(each, made, made[name])
+      made[name] = _completed_section(member, made, made[name])
   return made
 
 
-def _completed_section(each, made, values):
-  if each.is_table:
-    return {name: completed(each.declarations[name], entry)
-            if name in each.declarations and isinstance(entry, Mapping) else entry for name, entry in values.items()}
-  name = made.get(each.by) if each.by else ''
-  known = isinstance(name, str) and name in each.declarations
-  return completed(each.declarations[name], values, each.overrides) if known else values
+def _completed_section(member, made, values):
+  if member.is_table:
+    return {name: completed(member.declarations[name], entry)
+            if name in member.declarations and isinstance(entry, Mapping) else entry for name, entry in values.items()}
+  name = made.get(member.by) if member.by else ''
+  known = isinstance(name, str) and name in member.declarations
+  return completed(member.declarations[name], values, member.overrides) if known else values
 
 
-def _default_section(each, made):
-  if each.is_table:
-    return ConfigDict({name: default(each.declarations[name]) for name in each.names})
-  name = made[each.by] if each.by else ''
-  return default(each.declarations[name], **each.overrides) if name in each.declarations else ConfigDict()
+def _default_section(member, made):
+  if member.is_table:
+    return ConfigDict({name: default(member.declarations[name]) for name in member.names})
+  name = made[member.by] if member.by else ''
+  return default(member.declarations[name], **member.overrides) if name in member.declarations else ConfigDict()
 
 
 def read(declaration: type, values: Any, where: str) -> Any:
@@ -221,34 +221,34 @@ def check(declaration: type, values: Any, where: str, overrides: Mapping[str, An
   for name in values:
     if name not in known:
       raise UserError(f'{where}: key {shown(name)} is not known; {nearest(name, known)}')
-  for name, each in known.items():
+  for name, member in known.items():
     if name in values:
-      _check_entry(declaration, name, each, values, where)
-    elif not getattr(each, 'optional', False):
-      raise UserError(f"{where}: key '{name}' is missing; it says: {each.meaning}")
+      _check_entry(declaration, name, member, values, where)
+    elif not getattr(member, 'optional', False):
+      raise UserError(f"{where}: key '{name}' is missing; it says: {member.meaning}")
   for name in values:
     _check_read(name, known[name], values, where, overrides or {})
 
 
-def _check_entry(declaration, name, each, values, where):
+def _check_entry(declaration, name, member, values, where):
   path, value = f'{where}.{name}', values[name]
-  if isinstance(each, Key):
-    return _check_value(each, typing.get_type_hints(declaration)[name], value, path)
-  if not each.is_table:
-    chosen_name = values[each.by] if each.by else ''
-    if chosen_name not in each.declarations:   # a name that stands for none
+  if isinstance(member, Key):
+    return _check_value(member, typing.get_type_hints(declaration)[name], value, path)
+  if not member.is_table:
+    chosen_name = values[member.by] if member.by else ''
+    if chosen_name not in member.declarations:   # a name without a section
       return check(_Nothing, value, path)
-    return check(each.declarations[chosen_name], value, path, each.overrides)
+    return check(member.declarations[chosen_name], value, path, member.overrides)
   if not hasattr(value, 'items'):
     raise UserError(f'{path} is {shown(value)}; expected sections by name')
   for entry in value:
-    if entry not in each.declarations:
-      raise UserError(f'{path}: {shown(entry)} is not known; {nearest(entry, each.declarations)}')
-    check(each.declarations[entry], value[entry], f'{path}.{entry}')
+    if entry not in member.declarations:
+      raise UserError(f'{path}: {shown(entry)} is not known; {nearest(entry, member.declarations)}')
+    check(member.declarations[entry], value[entry], f'{path}.{entry}')
   return None
 
 
-def _check_value(each, kind, value, path):
+def _check_value(member, kind, value, path):
   """Raises UserError unless a value is of the kind and in the range of its Key."""
   entries = value
   if typing.get_origin(kind) is tuple:
@@ -259,10 +259,10 @@ def _check_value(each, kind, value, path):
   if not is_right or not all(_is(kind, entry) for entry in entries):
     raise UserError(f'{path} is {shown(value)}; expected {expected}')
   for entry in entries:
-    if isinstance(entry, str) and not each.holds(entry):
-      raise UserError(f'{path}: {shown(entry)} is not known; {nearest(entry, each.names)}')
-    if not each.holds(entry):
-      raise UserError(f'{path} is {shown(value)}; expected ' + ', '.join(filter(None, [expected, each.range()])))
+    if isinstance(entry, str) and not member.holds(entry):
+      raise UserError(f'{path}: {shown(entry)} is not known; {nearest(entry, member.names)}')
+    if not member.holds(entry):
+      raise UserError(f'{path} is {shown(value)}; expected ' + ', '.join(filter(None, [expected, member.range()])))
 
 
 def _is(kind, entry):
@@ -271,16 +271,16 @@ def _is(kind, entry):
   return isinstance(entry, (int, float) if kind is float else kind)
 
 
-def _check_read(name, each, values, where, overrides):
+def _check_read(name, member, values, where, overrides):
   """Raises UserError where a key is set that the chosen alternative does not read."""
-  for other, needed in each.read_with.items():
+  for other, needed in member.read_with.items():
     if _reads(needed, values[other]):
       continue
-    usual = overrides.get(name, each.default) if isinstance(each, Key) else _default_section(each, values)
+    usual = overrides.get(name, member.default) if isinstance(member, Key) else _default_section(member, values)
     if _same(values[name], usual):
       continue
-    given = f'{where}.{name} is {shown(values[name])}' if isinstance(each, Key) else f'{where}.{name} is set'
-    leave = f'leave it at {shown(usual)}' if isinstance(each, Key) else 'leave its keys as they are by default'
+    given = f'{where}.{name} is {shown(values[name])}' if isinstance(member, Key) else f'{where}.{name} is set'
+    leave = f'leave it at {shown(usual)}' if isinstance(member, Key) else 'leave its keys as they are by default'
     if isinstance(needed, bool):
       raise UserError(f'{given}, but is read only where {where}.{other} is {"set" if needed else "not set"}, which is '
                       f'{shown(values[other])}; {leave}, or change the other')

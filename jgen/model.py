@@ -18,7 +18,7 @@ from jgen.families.base import Family
 from jgen.families.train_state import TrainState
 from jgen.images import to_float, to_pixels
 from jgen.parallel import EVALUATION, over_devices
-from jgen.shapes import Array, HostLatents, Pixels, PRNGKey
+from jgen.shapes import Array, HostLatents, Images, Pixels, PRNGKey
 
 _CHUNK = 128                            # images a call; the next multiple of the devices is taken
 
@@ -36,7 +36,7 @@ class Compiled:
     self._shape = (len(self._devices), -(-_CHUNK // len(self._devices)))
     self._mapped = functools.cache(self._map)
     self._recompute = over_devices(functools.partial(averaging.recompute, family), devices=self._devices)
-    # The last state that `used` was asked for, and what it gave.
+    # The last state passed to `used`, and its result.
     self._used: tuple[TrainState, TrainState] | None = None
 
   def _map(self, method):
@@ -61,8 +61,8 @@ class Compiled:
     The last images of a batch are left out where D does not divide G.
     """
     devices = len(self._devices)
-    kept = x[:, :x.shape[1] // devices * devices]
-    return np.moveaxis(kept.reshape(len(x), devices, -1, *x.shape[2:]), 1, 0)
+    whole = x[:, :x.shape[1] // devices * devices]
+    return np.moveaxis(whole.reshape(len(x), devices, -1, *x.shape[2:]), 1, 0)
 
   def __call__(self, method: Callable, state: TrainState, batch: Any, seed: int) -> Any:
     """`method(family, state, key, batch)` on arrays [n, ...], chunk by chunk; its arrays [n, ...], on the host."""
@@ -78,8 +78,8 @@ class Compiled:
     for i in range(-(-count // size)):
       chunk = jax.tree.map(functools.partial(self._chunk, i), batch)
       made = self._mapped(method)(state, jax.random.fold_in(key, i), chunk)
-      kept = min(size, count - i * size)
-      yield jax.tree.map(lambda x, kept=kept: np.asarray(x).reshape(size, *x.shape[2:])[:kept], made)
+      num_valid = min(size, count - i * size)
+      yield jax.tree.map(lambda x, num_valid=num_valid: np.asarray(x).reshape(size, *x.shape[2:])[:num_valid], made)
 
   def _chunk(self, i, x):
     size = self._shape[0] * self._shape[1]
@@ -102,7 +102,7 @@ CODES = Argument(np.int32, lambda x: x)
 LATENTS = Argument(np.float32, lambda x: x)
 
 
-def pixels(images):
+def pixels(images: Images) -> dict[str, Array]:
   """{'image': uint8, 'finite': bool [B]} of float images [B, H, W, C]."""
   return {'image': to_pixels(images), 'finite': jnp.isfinite(images).all(axis=(1, 2, 3))}
 

@@ -1,4 +1,4 @@
-"""What the critic is shown in the place of images, real and generated: augmented and noisy, at random."""
+"""Random augmentation and instance noise, applied to the critic's inputs, real and generated."""
 
 from collections.abc import Callable, Sequence
 import dataclasses

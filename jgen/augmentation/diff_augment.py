@@ -44,7 +44,7 @@ def translate(image: Image, rows: Step, columns: Step, limits: Sequence[int]) ->
 
 
 def cutout(key: PRNGKey, image: Image) -> Image:
-  """A rectangle of half of each side set to zero, somewhere, as far as it lies in the image."""
+  """Sets a rectangle of half the image's sides to zero, at a random place, clipped to the image."""
   sizes = [int(side * _HOLE + 0.5) for side in image.shape[:2]]
   centre = [jax.random.randint(k, (), 0, side + 1 - size % 2)
             for k, side, size in zip(jax.random.split(key), image.shape[:2], sizes, strict=True)]

@@ -1,8 +1,8 @@
 """Random flips, crops and rotations of the training images, computed on the device inside the training step.
 
 The three compose into one affine map from the pixels of the result to places in the image, so that each image is
-sampled once, bilinearly, whatever is asked for. What is drawn depends on the seed, the step and the image's
-position in the batch over all devices.
+sampled once, bilinearly, however many transformations are set. What is drawn depends on the seed, the step and
+the image's position in the batch over all devices.
 """
 
 from collections.abc import Callable

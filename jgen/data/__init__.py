@@ -23,7 +23,7 @@ _TFDS = 'tfds:'                         # begins the name of any other set of te
 
 
 class Reader(Protocol):
-  """What is asked of a data set's module, or of the object in its place; `section` is config.data, of the `Keys`."""
+  """The interface of a data set's module, or of an object that replaces it; `section` is config.data, see `Keys`."""
 
   @property
   def SPLITS(self) -> tuple[str, ...]:  # noqa: N802, a constant of a module
@@ -91,7 +91,7 @@ class Keys:
   crop: float = key(0., 'sides of the centre kept of image files, as a share of the largest centred square or '
                         'rectangle: 1 for all of it, 0 for the usual one (CelebA 140/178, others 1)', at_least=0,
                     at_most=1, read_with={'name': _OrTfds(_OF_FILES)})
-  label_file: str = key('', "a .csv of what is known of each image; '' for none", read_with={'name': ('folder',)})
+  label_file: str = key('', "a .csv of annotations, one row per image; '' for none", read_with={'name': ('folder',)})
   partition_file: str = key('', "a list of each image's split; '' for the usual splits",
                             read_with={'name': ('celeba', 'folder')})
   max_bad_share: float = key(0.01, 'share of undecodable image files that are skipped before all is refused',
@@ -129,7 +129,7 @@ def load(section: ConfigDict) -> Dataset:
     UserError: as `describe`; missing or damaged data; no room for the prepared images.
   """
   if section.label:
-    describe(section)                   # a wrong name is told before anything is prepared
+    describe(section)                   # a wrong name is reported before anything is prepared
   return checked(relabelled(_reader(section).load(section), section.label))
 
 
@@ -156,7 +156,7 @@ def load_splits(section: ConfigDict) -> Splits:
   of_test = copy.deepcopy(section)
   of_test.splits = section.test_splits
   describe(section)
-  test = load(of_test)                  # the smaller part first: what is wrong with it is told at once
+  test = load(of_test)                  # the smaller part first: its errors are reported at once
   return Splits(load(section), test, root)
 
 
@@ -167,5 +167,5 @@ def _reader(section):
     raise UserError(f'config.data.splits is empty; {section.name} has: {known or "its own, as train and test"}')
   for split in section.splits:
     if reader.SPLITS and split not in reader.SPLITS:
-      raise UserError(f"config.data.splits names '{split}', which {section.name} has not; it has: {known}")
+      raise UserError(f"config.data.splits: unknown split '{split}' for {section.name}; available: {known}")
   return reader

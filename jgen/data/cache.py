@@ -64,26 +64,26 @@ class Original:
 
   def pieces(self, shape: tuple[int, int, int]) -> Iterator[Callable[[], Piece]]:
     """The work, in order; each can be done in a thread of its own."""
-    found = 0
+    num_read = 0
     for images, annotations in self.parts():
-      found += len(images)
+      num_read += len(images)
       for start in range(0, len(images), _CHUNK):
         of_chunk = slice(start, start + _CHUNK)
         yield functools.partial(_resized, images[of_chunk], annotations[of_chunk], shape, self.chosen)
-    if found != self.count:
-      raise UserError(f'read {found} images where {self.count} were announced; '
+    if num_read != self.count:
+      raise UserError(f'read {num_read} images where {self.count} were announced; '
                       'a source file changed while it was read, so start again')
 
 
 def _resized(images, annotations, shape, chosen):
-  kept = chosen(annotations)
-  resized = served(images[kept], shape)
-  return Piece(resized, annotations[kept].astype(np.int32), (), others=len(images) - len(resized))
+  indices = chosen(annotations)
+  resized = served(images[indices], shape)
+  return Piece(resized, annotations[indices].astype(np.int32), (), others=len(images) - len(resized))
 
 
 @contextlib.contextmanager
 def preparing_nothing() -> Iterator[None]:
-  """Within it, images that are not prepared yet are refused with a UserError, in the place of minutes of work."""
+  """Within it, images that are not prepared yet raise a UserError instead of being prepared, which takes minutes."""
   token = _preparing_nothing.set(True)
   try:
     yield
@@ -204,7 +204,7 @@ def _fill(unfinished, folder, spec, original):
   skipped = []
   for piece in unfinished.kept():
     skipped += piece.skipped
-    report.found(piece.considered)
+    report.add_earlier(piece.considered)
   work = (make for n, make in enumerate(original.pieces(spec.image_shape)) if n >= unfinished.num_pieces)
   for piece in _in_order(work):
     unfinished.add(piece)
@@ -265,11 +265,12 @@ class _Progress:
     self._first: tuple[int, float] | None = None
     self._next = time.monotonic() + 2
 
-  def found(self, count):
+  def add_earlier(self, count: int) -> None:
     """Counts what an earlier process did."""
     self.done += count
 
-  def add(self, count):
+  def add(self, count: int) -> None:
+    """Counts what this process did, and prints the line when it is due."""
     self.done += count
     now = time.monotonic()
     first = self._first = self._first or (self.done, now)

@@ -1,5 +1,6 @@
 """TensorFlow, the host's tool for reading, resizing and feeding images."""
 
+from collections.abc import Iterator
 import contextlib
 import functools
 import gc
@@ -20,8 +21,8 @@ def tensorflow() -> ModuleType:
 
 
 @contextlib.contextmanager
-def importing_tensorflow():
-  """Imports TensorFlow in a thread of its own meanwhile, so that what compiles in this one need not wait for it."""
+def importing_tensorflow() -> Iterator[None]:
+  """Imports TensorFlow in a thread, so that compilation in this one does not wait for it."""
   thread = threading.Thread(target=tensorflow)
   thread.start()
   try:

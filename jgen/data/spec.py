@@ -1,4 +1,4 @@
-"""What a data set is, told once, so that no code compares data set names."""
+"""The description of a data set, so that no code compares data set names."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -16,7 +16,7 @@ class Annotation:
   """One thing that is known of every image: its class, an attribute, a factor it was drawn from."""
 
   name: str
-  values: tuple[str, ...]               # what the numbers 0, 1, ... of its column stand for
+  values: tuple[str, ...]               # the meanings of the numbers 0, 1, ... of its column
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ def with_label(spec: Spec, label: str) -> Spec:
     return spec
   values = spec.annotations[_column(spec, label)].values
   if len(values) < 2:
-    raise UserError(f"config.data.label names '{label}', of which {spec.name} knows the single value "
+    raise UserError(f"config.data.label names '{label}', of which {spec.name} has the single value "
                     f"'{''.join(values)}'; a label needs two at least")
   return dataclasses.replace(spec, num_classes=len(values), label_names=values)
 
@@ -116,7 +116,7 @@ def relabelled(dataset: Dataset, label: str) -> Dataset:
 def _column(spec, label):
   names = [annotation.name for annotation in spec.annotations]
   if label not in names:
-    raise UserError(f"config.data.label names '{label}', which {spec.name} has not; {nearest(label, names)}")
+    raise UserError(f"config.data.label: unknown label '{label}' for {spec.name}; {nearest(label, names)}")
   return names.index(label)
 
 

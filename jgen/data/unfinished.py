@@ -123,14 +123,14 @@ class Unfinished:
     self._sync_at_times()
 
   def _sync_at_times(self):
-    """Has the disk at work meanwhile, so that little is left for the end, and trouble is told early."""
+    """Flushes to disk in the background, so that little is left for the end and errors show early."""
     written = self._images.tell()
     if written > self._synced_to + _SYNC_BYTES and (self._sync is None or self._sync.done()):
       self._wait_for_sync()
       self._sync, self._synced_to = self._in_background.submit(os.fsync, self._images.fileno()), written
 
   def _wait_for_sync(self):
-    """Raises what went wrong: the system tells of it once, so a later order may say nothing."""
+    """Raises what went wrong: the system reports it once, so a later flush may succeed."""
     if self._sync is not None:
       self._sync.result()
 
@@ -158,7 +158,7 @@ class Unfinished:
   def _sha256(self):
     if self.count == self._expected:
       return self._digest.hexdigest()
-    self._images.seek(0)                # the header tells another count than was thought
+    self._images.seek(0)                # the header gives another count than was expected
     return hashlib.file_digest(self._images, 'sha256').hexdigest()
 
   def _header(self, count):

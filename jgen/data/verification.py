@@ -33,10 +33,10 @@ def verify(folder: Path, manifest: dict, again: bool = False) -> int:
     ValueError: one of them holds other bytes than the manifest says.
     OSError: one of them cannot be read.
   """
-  found = _stats(folder)
-  if not again and found == _stamped(folder):
+  stats = _stats(folder)
+  if not again and stats == _stamped(folder):
     return 0
-  num_bytes = sum(found[name][0] for name in FILES)
+  num_bytes = sum(stats[name][0] for name in FILES)
   if num_bytes > _MANY_BYTES:
     terminal.tell(f'verifying the {num_bytes / 1e9:.1f} GB of {folder}')
   for name, entry in FILES.items():

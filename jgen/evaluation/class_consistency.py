@@ -1,4 +1,4 @@
-"""How often a generated image shows the class that was asked for, as a classifier of real images sees it."""
+"""How often a classifier trained on real images assigns generated images to the requested class."""
 
 from collections.abc import Callable
 import dataclasses
@@ -38,7 +38,7 @@ class Classifier:
 
 @dataclasses.dataclass(frozen=True)
 class ClassConsistency(Evaluator):
-  """The accuracy on generated images, against the labels asked for, of a classifier of real images."""
+  """The accuracy on generated images, against the requested labels, of a classifier trained on real images."""
 
   num_real: int = key(5_000, 'real labelled images, at most; 4/5 train the classifier, 1/5 test it', at_least=1)
   num_generated: int = key(1_000, 'generated images, the same number of each class', at_least=1)
@@ -49,7 +49,7 @@ class ClassConsistency(Evaluator):
       raise UserError(f"config.evaluators.class_consistency: data set '{spec.name}' has no labels to tell "
                       'apart; at least 2 classes are needed; remove the evaluator or take labelled images')
     if not family.num_classes:
-      raise UserError('config.evaluators.class_consistency: the model is not told which class to draw; make it '
+      raise UserError('config.evaluators.class_consistency: the model is not conditioned on the class; make it '
                       'conditional or remove the evaluator')
     if self.num_real < 2 * spec.num_classes:
       raise UserError(f'config.evaluators.class_consistency.num_real is {self.num_real}, too few for 2 '
@@ -104,7 +104,7 @@ class ClassConsistency(Evaluator):
 def _fit(dataset, num_real):
   train, held_out = _draw(dataset, num_real)
   model = make_pipeline(PCA(0.95, svd_solver='covariance_eigh'), SVC(C=10))
-  # One thread: several that wait for each other beside a training process took three times as long.
+  # One thread: next to a training process, several that wait for each other took three times as long.
   with threadpool_limits(1):
     model.fit(describe(dataset.images[train]), dataset.labels[train])
   labels = dataset.labels[held_out]

@@ -1,4 +1,4 @@
-"""Whether a code that was learned without labels stands for the classes that the images have."""
+"""How well a code that was learned without labels matches the classes of the images."""
 
 import dataclasses
 import functools
@@ -59,10 +59,11 @@ class CodeClasses(Evaluator):
     It is divided by the mean of the two entropies (scikit-learn's). `class_shares` are of the generated images.
     """
     classifier, codes = self.classes.classifier(splits.train), model.family.latent_codes
-    asked = random_codes(codes, self.num_generated)
-    seen = classifier.classify(model.sample_codes(asked, seed))
-    scores = [float(normalized_mutual_info_score(asked[:, k], seen)) for k in range(codes.categorical)]
+    codes_drawn = random_codes(codes, self.num_generated)
+    predicted = classifier.classify(model.sample_codes(codes_drawn, seed))
+    scores = [float(normalized_mutual_info_score(codes_drawn[:, k], predicted)) for k in range(codes.categorical)]
     return Measured({
         'nmi': max(scores), 'nmi_per_code': scores, 'best_code': int(np.argmax(scores)),
-        'class_shares': (np.bincount(seen, minlength=splits.train.spec.num_classes) / len(seen)).tolist(),
-        'classifier_accuracy': classifier.accuracy, 'num_generated': len(seen), 'classifier': classifier.description})
+        'class_shares': (np.bincount(predicted, minlength=splits.train.spec.num_classes) / len(predicted)).tolist(),
+        'classifier_accuracy': classifier.accuracy, 'num_generated': len(predicted),
+        'classifier': classifier.description})

@@ -35,7 +35,7 @@ class Codebook(Evaluator):
     return (*of_images, 'psnr', *(['ssim'] if min(spec.image_shape[:2]) >= _SMALLEST_FOR_SSIM else []))
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
-    """Measured: of the test images, the means of what the model tells of each; `psnr` in dB and `ssim`, their means.
+    """Measured: of the test images, the means of the model's `eval_step`, `psnr` in dB and `ssim`.
 
     `mse` is per pixel in [-1, 1]. Of the codes of all these images, and of training images as `train_...`: see `use`.
     """

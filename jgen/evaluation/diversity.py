@@ -18,7 +18,7 @@ from jgen.shapes import Pixels
 
 @dataclasses.dataclass(frozen=True)
 class Diversity(Evaluator):
-  """Distances between samples beside those between real images, of one class where the model is told the class."""
+  """Distances between samples and between real images, within a class where the model is conditional."""
 
   num_images: int = key(256, 'generated images, and real ones', at_least=2)
 

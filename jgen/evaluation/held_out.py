@@ -1,4 +1,4 @@
-"""What a model tells of test images, beside what it tells of training images."""
+"""Losses and likelihoods on test images, and on training images for comparison."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ from jgen.model import Model
 class HeldOut(Evaluator):
   """Means of the family's `eval_step` over test images and over as many training images."""
 
-  num_images: int = key(0, 'test images, evenly spread; 0 for all. As many training images beside them', at_least=0)
+  num_images: int = key(0, 'test images, evenly spread; 0 for all; and as many training images', at_least=0)
 
   needs = (MeasuresImages,)
   needs_test = True

@@ -1,4 +1,4 @@
-"""What several evaluators have in common: which test images they show, and how they refuse a key."""
+"""Functions shared by evaluators: which test images they show, and how they refuse a key."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The latent means of test images in the plane, and how well a linear classifier tells them apart.
+"""The latent means of test images in the plane, and the accuracy of a linear classifier of them.
 
 The plane is for looking at; the classifier sees all entries of the latents.
 """
@@ -35,7 +35,7 @@ _SECTION = 'config.evaluators.tsne'
 class Tsne(Evaluator):
   """t-SNE (van der Maaten and Hinton 2008) of latent means, coloured by an annotation, and its linear separability."""
 
-  annotation: str = key('', "what colours the points and is to be told from the latents; '' for the class")
+  annotation: str = key('', "what colours the points and is predicted from the latents; '' for the class")
   num_images: int = key(2_000, 'test images, at most', at_least=2)
   perplexity: float = key(30., 'of t-SNE: neighbours that count, about; below the number of images', at_least=1)
 
@@ -67,7 +67,7 @@ class Tsne(Evaluator):
     """
     indices, codes = self._codes(splits.held_out)
     means, _ = model.encode(splits.held_out.images[indices])
-    # One thread: several that wait for each other beside a training process took three times as long.
+    # One thread: next to a training process, several that wait for each other took three times as long.
     with threadpool_limits(1):
       points, divergence = embed(means, self.perplexity)
       accuracy, balanced = separability(means, codes)
@@ -120,12 +120,12 @@ def annotation_of(spec: Spec, name: str) -> Annotation:
                       + (f'name what to colour by: {few(names)}' if names else 'remove the evaluator'))
     return Annotation('class', spec.label_names or tuple(map(str, range(spec.num_classes))))
   if name not in names:
-    raise UserError(f"{_SECTION}.annotation names '{name}', which {spec.name} has not; {nearest(name, names)}")
-  found = spec.annotations[names.index(name)]
-  if len(found.values) < 2:
-    raise UserError(f"{_SECTION}.annotation names '{name}', of which {spec.name} knows the single value "
-                    f"'{''.join(found.values)}'; expected two at least")
-  return found
+    raise UserError(f"{_SECTION}.annotation: unknown annotation '{name}' for {spec.name}; {nearest(name, names)}")
+  annotation = spec.annotations[names.index(name)]
+  if len(annotation.values) < 2:
+    raise UserError(f"{_SECTION}.annotation names '{name}', of which {spec.name} has the single value "
+                    f"'{''.join(annotation.values)}'; expected two at least")
+  return annotation
 
 
 def _column(dataset, name):

@@ -3,13 +3,17 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ml_collections import ConfigDict
+
 from jgen import keys
+from jgen.data.spec import Spec
 from jgen.errors import choose
 from jgen.families import acgan, gan, infogan, latent_prior, vae, vqvae
+from jgen.families.base import Family
 
 
 class Kind(NamedTuple):
-  """What a name of a family stands for."""
+  """The keys and the constructor of a family."""
 
   keys: type                            # the keys of its section of a config
   create: Callable                      # (section, Spec) -> Family
@@ -28,7 +32,7 @@ FAMILIES: dict[str, Kind] = {
 KEYS = {name: kind.keys for name, kind in FAMILIES.items()}
 
 
-def create(config, spec):
+def create(config: ConfigDict, spec: Spec) -> Family:
   """The Family that `config.family` and `config.model` describe, for images of a Spec.
 
   Raises:

@@ -1,6 +1,6 @@
 """The auxiliary classifier GAN (Odena et al. 2017): only the generator gets the label; the critic also classifies.
 
-Generated images get the labels of the real ones beside them, so that both have the same class frequencies.
+Generated images get the labels of the real images of their batch, so that both have the same class frequencies.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from jgen.shapes import Array, Labels
 
 
 class LabelInput(NamedTuple):
-  """How a generator is told the label."""
+  """How a generator receives the label."""
 
   encode: Callable                      # (labels [B], Y) -> float32 [B, n], appended to the noise
   learned: bool                         # whether the generator puts a learned vector in its place
@@ -44,9 +44,9 @@ _LEARNED = tuple(name for name, label_input in LABEL_INPUTS.items() if label_inp
 
 @dataclasses.dataclass(frozen=True)
 class Keys(gan.AdversarialKeys):
-  """The keys of an ACGAN, whose generator alone is told the label."""
+  """The keys of an ACGAN, in which only the generator receives the label."""
 
-  label_input: str = key('one_hot', 'how the generator is told the label', names=LABEL_INPUTS)
+  label_input: str = key('one_hot', 'how the generator receives the label', names=LABEL_INPUTS)
   embedding_size: int = key(10, 'entries of the learned vector of a label', at_least=1,
                             read_with={'label_input': _LEARNED})
   class_weight: float = key(1., "factor of the class's cross-entropy, in nats, in both losses", at_least=0)
@@ -60,7 +60,7 @@ def create(model: Any, spec: Spec) -> gan.GAN:
     UserError: as `gan.build`; fewer than two classes.
   """
   if spec.num_classes < 2:
-    raise UserError(f'config.family: an ACGAN tells classes apart, and the data set {spec.name} has '
+    raise UserError(f'config.family: an ACGAN needs classes, and the data set {spec.name} has '
                     f'{spec.num_classes or "none"}; name an annotation of two values or more with config.data.label, '
                     'or choose a labelled data set')
   label_input = choose('model.label_input', model.label_input, LABEL_INPUTS)

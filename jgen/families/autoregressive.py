@@ -1,8 +1,9 @@
 """A distribution over rows of codes, factorised code by code: what VQ-VAE samples from (van den Oord et al. 2017, 3.3).
 
-p(codes | label) = prod_i p(code i | codes before i, label), by a causal transformer in the place of their PixelCNN.
+p(codes | label) = prod_i p(code i | codes before i, label), by a causal transformer instead of their PixelCNN.
 """
 
+from collections.abc import Callable
 import dataclasses
 import math
 from typing import Any
@@ -39,12 +40,12 @@ class Autoregressive(Family):
   def num_classes(self) -> int:
     return self.network.num_classes
 
-  def inputs(self):
+  def inputs(self) -> tuple[Codes, Labels]:
     """Codes and label of an image, for their shapes."""
     codes = jnp.zeros((1, self.network.num_positions), jnp.int32)
     return codes, codes[:, 0]
 
-  def passes(self):
+  def passes(self) -> dict[str, Callable[[], Any]]:
     return {'autoregressive': lambda: self.network.init_with_output(jax.random.key(0), *self.inputs(), train=True)}
 
   def init(self, key: PRNGKey) -> TrainState:
@@ -100,8 +101,8 @@ class Autoregressive(Family):
 class Keys:
   """The keys of an autoregressive prior over the codes."""
 
-  conditional: bool = key(False, 'whether it is told the label')
-  width: int = key(128, 'values that stand for a code within the transformer', at_least=1)
+  conditional: bool = key(False, 'whether it is conditioned on the label')
+  width: int = key(128, 'size of the transformer\'s embeddings', at_least=1)
   num_layers: int = key(4, 'layers, of attention and two linear layers each', at_least=1)
   num_heads: int = key(4, 'heads of attention that the width is divided among', at_least=1)
   dropout: float = key(0.1, 'probability with which a value in a residual branch is dropped in training', at_least=0,

@@ -64,8 +64,8 @@ def statistics(model_state: Any, names: Any, function: Callable) -> Any:
           for name in names if 'batch_stats' in model_state[name]}
 
 
-def with_statistics(model_state: Any, found: Any) -> Any:
-  return {**model_state, **{name: {**model_state[name], 'batch_stats': values} for name, values in found.items()}}
+def with_statistics(model_state: Any, statistics: Any) -> Any:
+  return {**model_state, **{name: {**model_state[name], 'batch_stats': values} for name, values in statistics.items()}}
 
 
 def batches_for(family: Family, dataset: Dataset | None) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 Some families can do more than `Family` asks of all: see `jgen.families.contracts`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -76,7 +77,7 @@ class Family:
     """{name: parameters as shapes}, computed without running anything."""
     return jax.eval_shape(self.init, jax.random.key(0)).params
 
-  def passes(self) -> dict[str, Any]:
+  def passes(self) -> dict[str, Callable[[], Any]]:
     """{network: a function of no arguments that runs its module for one image, in training, with new parameters}.
 
     What is traced of them lists the layers of a network: `jgen.networks.listing`. Networks without one are listed

@@ -65,7 +65,7 @@ class HasCodes(typing.Protocol):
 
 @typing.runtime_checkable
 class DecodesCodes(typing.Protocol):
-  """Makes images of N discrete codes, or of the map that stands behind them."""
+  """Decodes N discrete codes, or the map of their embeddings, to images."""
 
   codebook_size: int                    # K
   codes_per_image: int                  # N

@@ -52,8 +52,8 @@ class Generated:
 class GAN(Family):
   """A generator against a critic.
 
-  Batches inside the family are {'image': [B, H, W, C], 'condition': [B, ...]}: the condition that images are generated
-  for beside the real ones.
+  Batches inside the family are {'image': [B, H, W, C], 'condition': [B, ...]}, the condition being that of the
+  generated images.
   """
 
   generator: nn.Module                  # [B, Z + n] -> [B, H, W, C]
@@ -99,7 +99,7 @@ class GAN(Family):
     return {'generator': (self.generator, (latents,), self.generator_optimizer),
             'critic': (self.critic, (images,), self.critic_optimizer), **self.head.networks(features)}
 
-  def passes(self):
+  def passes(self) -> dict[str, Callable[[], Any]]:
     return {name: functools.partial(module.init_with_output, jax.random.key(0), *inputs, train=True)
             for name, (module, inputs, _) in self.parts().items()}
 
@@ -309,7 +309,7 @@ class AdversarialKeys:
   penalty_weight: float = key(10., "factor of the penalty in the critic's loss", at_least=0,
                               read_with={'penalty': _PENALISED})
   allow_penalty_with_batch_norm: bool = key(
-      False, 'whether a penalty, which is per image, is allowed beside BatchNorm in the critic',
+      False, 'whether a penalty, which is per image, is allowed with BatchNorm in the critic',
       read_with={'penalty': _PENALISED})
   critic_steps: int = key(1, 'critic updates a step, each on a fresh batch; they come first', at_least=1)
   generator_steps: int = key(1, 'generator updates a step, each on latents of its own', at_least=1)
@@ -329,7 +329,7 @@ class AdversarialKeys:
 class Keys(AdversarialKeys):
   """The keys of a GAN."""
 
-  conditional: bool = key(False, 'whether generator and critic are told the label')
+  conditional: bool = key(False, 'whether generator and critic receive the label')
 
 
 def create(model: Any, spec: Spec) -> GAN:
@@ -355,7 +355,7 @@ def build(model: Any, spec: Spec, condition: conditioning.Condition, head: heads
     condition: a value of `jgen.families.conditioning`.
     head: a value of `jgen.families.heads`.
     kind: GAN, or a subclass.
-    parts: fields in the place of those made from the section, as `generator`.
+    parts: fields that replace those made from the section, as `generator`.
 
   Raises:
     UserError: what `check` refuses; a network that does not fit the image; an unknown name.

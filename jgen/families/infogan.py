@@ -32,7 +32,7 @@ class CodeKeys:
 
 @dataclasses.dataclass(frozen=True)
 class Keys(AdversarialKeys):
-  """The keys of an InfoGAN, which is told no label."""
+  """The keys of an InfoGAN, which uses no labels."""
 
   codes: CodeKeys = section(CodeKeys, "codes in the generator's input, which Q predicts from the images")
   q_optimizer: Optimizer = section(Optimizer, "of Q's head")

@@ -1,9 +1,10 @@
-"""Priors over what a trained VQ-VAE makes of images: a family of latents or codes that is fed with and draws images.
+"""Priors over the latents or codes of a trained VQ-VAE, as a family that takes and samples images.
 
 The VQ-VAE, frozen, is kept in the state: images are encoded inside the compiled step, samples are decoded where they
 are drawn. So a prior is trained, sampled, measured and stored as any family is.
 """
 
+from collections.abc import Callable
 import dataclasses
 from typing import Any
 
@@ -105,7 +106,7 @@ class LatentPrior(Family):
     return state, {f'prior/{name}': value for name, value in metrics.items()}
 
   def eval_step(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> dict[str, Array]:
-    """{name: [B]}, what the prior tells of images."""
+    """{name: [B]}: the prior's losses and likelihoods of images."""
     assert isinstance(self.prior, MeasuresImages)   # as all families do that can be one
     return self.prior.eval_step(state, {self.data: self.read(state, batch['image']), 'label': batch['label']}, key)
 
@@ -116,7 +117,7 @@ class LatentPrior(Family):
   def sample(self, state: TrainState, key: PRNGKey, labels: Labels) -> Images:
     return self.write(state, self.prior.sample(state, key, labels))
 
-  def passes(self):
+  def passes(self) -> dict[str, Callable[[], Any]]:
     return {**self.prior.passes(), **self.vqvae.passes()}
 
   def networks(self) -> dict[str, Any]:
@@ -142,7 +143,7 @@ class VectorPrior(LatentPrior):
   """A prior over the encoder's output [B, h, w, c], standardised; its samples are quantised before they are decoded.
 
   Standardised: less the mean, one a value, divided by one number for all, with which their mean variance is 1. What a
-  prior tells in nats is a density of these.
+  prior reports in nats is a density of these.
   """
 
   num_points: int                       # training images, at most, that are encoded before the first step
@@ -176,12 +177,12 @@ class VectorPrior(LatentPrior):
     return np.concatenate([np.asarray(encode(state, np.asarray(images[chunk])[None])[0]) for chunk in chunks])
 
   def read(self, state: TrainState, images: Images) -> Array:
-    known = state.model_state['latents']
-    return (self.vqvae.latents(self.frozen(state), images) - known['mean']) / known['scale']
+    statistics = state.model_state['latents']
+    return (self.vqvae.latents(self.frozen(state), images) - statistics['mean']) / statistics['scale']
 
   def write(self, state: TrainState, drawn: Array) -> Images:
-    known = state.model_state['latents']
-    return self.vqvae.decode(self.frozen(state), known['mean'] + known['scale'] * drawn)
+    statistics = state.model_state['latents']
+    return self.vqvae.decode(self.frozen(state), statistics['mean'] + statistics['scale'] * drawn)
 
 
 class LatentVAE(vae.VAE):

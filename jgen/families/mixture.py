@@ -27,8 +27,8 @@ _MAX_ITERATIONS = 500                   # of expectation and maximisation
 class Mixture(Family):
   """p(x) = sum_m w_m N(P x; mu_m, L_m L_m^T), P the projection to F principal components.
 
-  The fit, in `model_state`, is all of it: a training step changes nothing and tells how likely its batch is. Samples
-  lie in the plane of the components.
+  The fit, in `model_state`, is all of it: a training step changes nothing and computes the likelihood of its
+  batch. Samples are in the plane of the components.
   """
 
   shape: tuple[int, ...]                # of one x, whatever its axes
@@ -77,7 +77,7 @@ class Mixture(Family):
     """{name: [B]} for each vector: its likelihood, and how much of it the principal components miss.
 
     `log_likelihood` is in nats, a density of the principal components; `share_outside` is the share of the squared
-    distance from the centre that lies outside of their span.
+    distance from the centre that is outside of their span.
     """
     del key
     fit = state.model_state['mixture']

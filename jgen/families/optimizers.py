@@ -28,7 +28,7 @@ def lion(section: Any, rate: Any) -> optax.GradientTransformation:
 
 
 def rmsprop(section: Any, rate: Any) -> optax.GradientTransformation:
-  """Hinton 2012, lecture 6e; eps 1e-8 beside the root, as in PyTorch."""
+  """RMSprop, Hinton 2012, lecture 6e; eps 1e-8 is added outside the square root, as in PyTorch."""
   return optax.rmsprop(rate, decay=section.decay, eps=1e-8, eps_in_sqrt=False, momentum=section.momentum or None)
 
 

@@ -54,11 +54,11 @@ class VAE(Family):
     bounded = 'its regularizer is no sum over the mean divergences of a batch'
     return '' if self.regularizer.name == 'kl' else bounded
 
-  def inputs(self):
+  def inputs(self) -> tuple[Values, Latents]:
     """An image and its noise, for their shapes."""
     return jnp.zeros((1, *self.image_shape)), jnp.zeros((1, self.latent_size))
 
-  def passes(self):
+  def passes(self) -> dict[str, Callable[[], Any]]:
     run = lambda: self.network.init_with_output(jax.random.key(0), *self.inputs(), train=True)[0]
     return {'vae': lambda: self.likelihood.mean(run()[-1])}
 
@@ -105,7 +105,7 @@ class VAE(Family):
         'bits_per_dimension': -elbo / (size * jnp.log(2.)) + self.likelihood.bits_of_a_value}
 
   def weights(self, step: Step, variance: Scalar) -> dict[str, Any]:
-    """{name: []}: the weight of the KL at a step, beside the mean error per pixel and the summed error."""
+    """{name: []}: the weight of the KL at a step, relative to the mean error per pixel and to the summed error."""
     of_pixel, of_image = self.likelihood.weights(
         self.regularizer.weight_at(step), variance, math.prod(self.image_shape))
     return {'kl_weight_per_pixel': of_pixel, 'kl_weight_per_image': of_image, 'pixel_variance': variance}

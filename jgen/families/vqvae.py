@@ -58,7 +58,7 @@ class VQVAE(Family):
 
   samples_note = 'codes drawn uniformly: no prior'
 
-  def passes(self):
+  def passes(self) -> dict[str, Callable[[], Any]]:
     images = jnp.zeros((1, *self.image_shape))
     run = lambda: self.network.init_with_output(jax.random.key(0), images, train=True)[0]
     return {'vqvae': lambda: sigmoid_mean(run()[-1])}
@@ -214,8 +214,8 @@ class QuantizerKeys:
   code_size: int = key(16, "D, values of a code's vector", at_least=1)
   grouping: str = key('positions', 'what D values are a vector', names=GROUPINGS)
   learned_by: str = key('gradient', 'what moves the codes', names=_LEARNED_BY)
-  decay: float = key(0.99, 'decay a step, of the averages of what each code stands for and how often', at_least=0,
-                     below=1)
+  decay: float = key(0.99, "decay per step, of the moving averages of each code's vectors and of its frequency",
+                     at_least=0, below=1)
   dead_below: float = key(0.01, 'share of the even use, 1 / K, below which a code is dead', at_least=0)
   revive_every_steps: int = key(0, 'steps between revivals of dead codes; 0 for none', at_least=0)
   init_images: int = key(500, 'training images whose vectors the first codes are chosen from; 0 for random codes',

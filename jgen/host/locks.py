@@ -16,9 +16,9 @@ _NO_FILE = {errno.ELOOP: 'a link', errno.EISDIR: 'a folder'}
 
 @contextlib.contextmanager
 def held(path: Path, waiting: str = '') -> Iterator[None]:
-  """Holds the lock that the file `path` stands for.
+  """Holds the lock of the file `path`.
 
-  Where the file system has no locks (as some of Lustre and FUSE), a file beside `path` names the process that holds
+  Where the file system has no locks (as some of Lustre and FUSE), a file next to `path` names the process that holds
   it. That is warned about: other computers cannot tell whether the process is still alive.
 
   Args:

@@ -40,9 +40,9 @@ def together(call: Callable[[], T]) -> T:
     if jax.process_count() == 1:
       raise
     trouble = str(error)
-  for number, told in enumerate(gathered(trouble)):
-    if told:
-      raise UserError(f'process {number}: {told}')
+  for number, message in enumerate(gathered(trouble)):
+    if message:
+      raise UserError(f'process {number}: {message}')
   return results[0]
 
 

@@ -1,4 +1,4 @@
-"""The process: its environment before the heavy imports, how it ends, and the processes beside it."""
+"""The process: its environment before the heavy imports, how it ends, and the other processes of a run."""
 
 import collections
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ER
 
 
 def prepare() -> None:
-  """Leaves out what TensorFlow and XLA log below warnings, tells XLA what is fast on a CPU, and has glibc keep memory.
+  """Silences TensorFlow and XLA below warnings, sets XLA flags that are fast on a CPU, and lets glibc keep memory.
 
   That last, on Linux with glibc, starts the process again. Call it before jax is imported. Variables that are set
   already are left alone; JGEN_MALLOC=0 in the environment keeps the process as it is.
@@ -92,7 +92,7 @@ def exit_status() -> Iterator[None]:
 
 
 def _mendable(error):
-  """What to tell of an error that the user can mend; '' of any other."""
+  """The message of an error that the user can fix; '' for any other."""
   if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error):   # by type as many as there are layers
     return (f'no memory left on the {"host" if isinstance(error, MemoryError) else "device"} ({str(error)[:200]}); '
             'lower config.batch_size or config.data.image_size, or stop what else uses that memory; what was saved '
@@ -110,7 +110,7 @@ def start_jax(coordinator: str = '', num_processes: int = 1, process_id: int = 0
   looks for devices.
 
   Args:
-    coordinator: HOST:PORT of process 0, or 'auto' where SLURM, a TPU pod or Kubernetes tells; '' is one process alone.
+    coordinator: HOST:PORT of process 0, or 'auto' under SLURM, on a TPU pod or on Kubernetes; '' for a single process.
     num_processes, process_id: how many there are and which this is; read only with HOST:PORT.
     deterministic: whether XLA is to choose, on a GPU, only what gives the same numbers at every start.
 

@@ -59,7 +59,7 @@ class StopRequest:
     return self.requested if self._alone else multihost_utils.reached_preemption_sync_point(dispatch)
 
   def interruptible(self, call: Callable[[], T], otherwise: T) -> T:
-    """`call()`, or `otherwise` where a stop is requested, before or meanwhile: what takes long must not delay the save.
+    """`call()`, or `otherwise` if a stop is requested before or during it: slow calls must not delay the checkpoint.
 
     Of several processes, which have to agree, none is interrupted.
     """
@@ -73,7 +73,7 @@ class StopRequest:
       return otherwise
 
   def saved(self) -> None:
-    """To be called once the state is saved; raises KeyboardInterrupt if Ctrl-C was pressed again meanwhile."""
+    """To be called once the state is saved; raises KeyboardInterrupt if Ctrl-C was pressed again."""
     self._saved = True
     if self._presses > 1:
       raise KeyboardInterrupt

@@ -16,7 +16,7 @@ _CONTROL = re.compile('[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202
 
 
 def escaped(text: object) -> str:
-  """The text with control characters other than the newline in the place of which stands their escape, as `\\x1b`."""
+  """The text with control characters other than the newline replaced by their escapes, as `\\x1b`."""
   return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], str(text))
 
 

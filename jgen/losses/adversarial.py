@@ -33,10 +33,10 @@ class AdversarialLoss:
     This is the cross-entropy with soft labels and, but for target (1 - target), the square of D(x) - target.
 
     Raises:
-      ValueError: the loss knows no targets.
+      ValueError: the loss has no targets.
     """
     if self.towards is None:
-      raise ValueError('this loss knows no targets')
+      raise ValueError('this loss has no targets')
     return self.towards(real_logits, real_target), self.towards(fake_logits, fake_target)
 
 

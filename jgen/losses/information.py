@@ -1,4 +1,4 @@
-"""Latent codes of InfoGAN and the bound on what images tell of them (Chen et al. 2016)."""
+"""Latent codes of InfoGAN and the bound on their mutual information with images (Chen et al. 2016)."""
 
 import dataclasses
 
@@ -33,7 +33,7 @@ class LatentCodes:
 
   @property
   def entropy(self) -> float:
-    """Of all categorical codes together, in nats: what images can tell of them at most."""
+    """The entropy of all categorical codes together, in nats: the maximum of the mutual information."""
     return self.categorical * float(np.log(self.values))
 
   def draw(self, key: PRNGKey) -> Float[Array, ' codes']:

@@ -1,7 +1,7 @@
 """What a decoder's output says of an image: -log p(x | z) in nats, and the error that is minimised for it.
 
 Outputs are unbounded [B, H, W, C], images float32 [B, H, W, C] in [-1, 1], and `variance` is that of a pixel in these
-units, []. D stands for the values of an image, H W C.
+units, []. D is the number of values of an image, H W C.
 """
 
 from collections.abc import Callable
@@ -90,7 +90,7 @@ class Likelihood:
     """A KL weight of the objective in the two forms in which papers give it.
 
     Returns:
-      (per pixel: the factor of the KL beside the mean error per pixel, per image: beside the summed error)
+      (the factor of the KL relative to the mean error per pixel, and relative to the summed error per image)
     """
     per_image_weight = weight / self.scale(variance, size)
     return per_image_weight / size, per_image_weight

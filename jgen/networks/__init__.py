@@ -33,7 +33,7 @@ def critic(section: Any, image_shape: Shape, kind: type[dcgan.Critic] = dcgan.Cr
 
 
 def head(section: Any, outputs: int) -> dcgan.Head:
-  """A linear head beside that of the critic of a `sections.Critic`."""
+  """A linear head in addition to that of the critic of a `sections.Critic`."""
   return dcgan.Head(outputs, _layers(section)['kernel_init'])
 
 
@@ -106,7 +106,7 @@ def _map_encoder(section, image_shape):
 
 
 def _map_decoder(section, features, image_shape):
-  """(what a decoder with these features after its input is told, the sides (h, w) of its input)."""
+  """(arguments of a decoder with these features after its input, the sides (h, w) of its input)."""
   doubling = (section.kernel_size, 2, section.padding)
   last = (section.last_kernel_size, section.last_stride, section.last_padding)
   base = tuple(vae_networks.base_side(side, [doubling] * len(features) + [last]) for side in image_shape[:2])
@@ -121,7 +121,7 @@ def _map_decoder(section, features, image_shape):
 
 
 def _adversarial(section):
-  """What generators and critics are told beside."""
+  """Settings shared by generators and critics."""
   return dict(spectral_norm=section.spectral_norm, dropout=section.dropout)
 
 
@@ -136,7 +136,7 @@ def _common(section, image_shape):
 
 
 def _layers(section):
-  """What all networks are told of their layers."""
+  """Settings of layers, shared by all networks."""
   return dict(
       features=tuple(section.features),
       negative_slope=section.negative_slope,

@@ -1,6 +1,7 @@
-"""A small causal transformer over a row of codes (Vaswani et al. 2017; normalised before, as Radford et al. 2019).
+"""A small causal transformer over a sequence of codes (Vaswani et al. 2017; pre-norm, as Radford et al. 2019).
 
-M is the width, A the attention heads. What stands for place i knows the codes before i and the label, never code i.
+M is the width, A the attention heads. The output at position i depends on the codes before i and the label, never on
+code i.
 """
 
 from flax import linen as nn
@@ -71,11 +72,14 @@ class Block(nn.Module):
 
 
 class CausalTransformer(nn.Module):
-  """Codes int32 [B, N] and labels int32 [B] to logits [B, N, K]; those at place i heed the codes before i alone."""
+  """Codes int32 [B, N] and labels int32 [B] to logits [B, N, K].
+
+  Logits at position i depend on the label and on the codes before i only.
+  """
 
   num_codes: int                        # K
   num_positions: int                    # N
-  num_classes: int                      # Y; 0 where the labels are not heeded
+  num_classes: int                      # Y; 0 where the labels are not used
   width: int                            # M
   num_layers: int
   num_heads: int                        # A
@@ -83,7 +87,7 @@ class CausalTransformer(nn.Module):
 
   def setup(self) -> None:
     self.code_embedding = self.param('code_embedding', _embedding, (self.num_codes, self.width))
-    self.start = self.param('start', _embedding, (self.width,))   # in the place of the code before the first
+    self.start = self.param('start', _embedding, (self.width,))   # the input at position 0
     self.position_embedding = self.param('position_embedding', _embedding, (self.num_positions, self.width))
     if self.num_classes:                # added at every place, so that no attention is needed to know it
       self.label_embedding = self.param('label_embedding', _embedding, (self.num_classes, self.width))

@@ -1,6 +1,6 @@
-"""What happens to a codebook [K, D] beside the gradient: moving averages, and revival of codes that fell out of use.
+"""Updates of a codebook [K, D] without gradients: moving averages, and revival of unused codes.
 
-All devices do the same: what they heed of a batch is averaged over them, and what is drawn does not depend on the
+All devices do the same: batch statistics are averaged over them, and what is drawn does not depend on the
 device.
 """
 
@@ -16,7 +16,7 @@ from jgen.networks.quantizer import totals
 from jgen.parallel import AXIS
 from jgen.shapes import Array, PRNGKey
 
-_NEVER = 1e-20                          # a share that has fallen below it stands for no vector at all
+_NEVER = 1e-20                          # a share below it means that no vector uses the code
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from jgen.networks.layers import Dense, Dropout
 from jgen.networks.spectral import SpectralNorm
 from jgen.shapes import Array, Images, PerImage
 
-# The first layer of a network, in the order of the data: its gradient tells whether learning reaches it.
+# The first layer of a network, in the order of the data: its gradient shows whether learning reaches it.
 FIRST_LAYER = 'layer_0'
 
 
@@ -34,7 +34,7 @@ class Network(nn.Module):
   dropout: float                        # probability with which a value after a (leaky) ReLU is dropped
 
   def options(self, train: bool) -> dict[str, Any]:
-    """What the layers with kernels are told."""
+    """Arguments of the layers with kernels."""
     return dict(use_bias=self.use_bias, kernel_init=self.kernel_init,
                 kernel_norm=functools.partial(SpectralNorm, train) if self.spectral_norm else None)
 

@@ -1,4 +1,4 @@
-"""What the networks are made of beside convolutions, and choose by name: normalisations and initial values."""
+"""Building blocks other than convolutions, some chosen by name: normalisations and initialisers."""
 
 from collections.abc import Callable, Sequence
 import math
@@ -141,7 +141,7 @@ def pytorch_uniform(key: PRNGKey, shape: Sequence[int], dtype: Any = jnp.float32
 
 
 def pytorch_uniform_from_one_pixel(key: PRNGKey, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
-  """The same for the kernel [inputs, outputs] of a linear layer that stands for a transposed convolution of one pixel.
+  """`pytorch_uniform` for the kernel [inputs, outputs] of a linear layer, as of a one-pixel transposed convolution.
 
   PyTorch counts the outputs of a ConvTranspose2d as its fan-in.
   """

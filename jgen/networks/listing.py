@@ -1,8 +1,9 @@
 """The layers of networks as reports print them: read off a traced forward pass of the modules themselves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 import math
+from typing import Any
 
 from flax import linen as nn
 import jax
@@ -35,7 +36,7 @@ class Layer:
   output: str = ''                      # the shape of the layer's output for one image, HxWxC
   parameters: int = 0                   # those of its normalisation included
 
-  def row(self):
+  def row(self) -> tuple[str, ...]:
     """The texts of its cells, as in HEADER."""
     return ('/'.join(self.path), self.kind, self.channels, self.kernel, self.stride, self.padding, self.bias,
             self.normalization, self.activation, self.output, f'{self.parameters:,}')
@@ -48,13 +49,13 @@ def layers_of(passes: dict[str, Callable], networks: dict) -> list[Layer]:
     passes: {network: a function of no arguments that runs its module in training, with new parameters}.
     networks: {network: its parameters as shapes}. What no layer has, as a table of embeddings, gets a row of its own.
   """
-  layers = []
+  layers: list[Layer] = []
   for name in (*passes, *(name for name in networks if name not in passes)):
-    found = _Listing(name)
+    listing = _Listing(name)
     if name in passes:
-      with nn.intercept_methods(found.intercept), activations.heard_by(found.activate):
+      with nn.intercept_methods(listing.intercept), activations.heard_by(listing.activate):
         jax.eval_shape(passes[name])
-    layers += found.with_parameters(networks[name])
+    layers += listing.with_parameters(networks[name])
   return layers
 
 
@@ -62,10 +63,13 @@ class _Listing:
   """Layers of one network, while its forward pass is traced."""
 
   def __init__(self, name):
-    self._name, self._layers, self._owners = name, [], {}   # _owners: {path of a module: the layer that counts it}
+    self._name = name
+    self._layers: list[Layer] = []
+    self._owners: dict[tuple[str, ...], Layer] = {}   # {path of a module: the layer that counts it}
 
-  def intercept(self, call, arguments, keywords, context):
-    """What `nn.intercept_methods` calls in the place of every method of a module."""
+  def intercept(self, call: Callable, arguments: tuple, keywords: dict[str, Any],
+                context: nn.module.InterceptorContext) -> Any:
+    """What `nn.intercept_methods` calls instead of each method of a module."""
     module, path = context.module, (self._name, *context.module.path)
     if context.method_name != '__call__' or path in self._owners:   # a layer that runs again
       return call(*arguments, **keywords)
@@ -79,8 +83,8 @@ class _Listing:
       self.describe(layer, arguments, output)
     return output
 
-  def begin(self, module, path):
-    """The new Layer of a module that has its own row; None for others, which are told to the layer before."""
+  def begin(self, module: nn.Module, path: tuple[str, ...]) -> Layer | None:
+    """The new Layer of a module that has its own row; None for others, which are noted at the layer before."""
     norm = next((name for kind, name in _NORMALIZATIONS.items() if isinstance(module, kind)), '')
     last = self._layers[-1] if self._layers else None
     if last and isinstance(module, SpectralNorm):
@@ -96,23 +100,24 @@ class _Listing:
       return self._layers[-1]
     return None
 
-  def describe(self, layer, arguments, output):
+  def describe(self, layer: Layer, arguments: tuple, output: Any) -> None:
     """Fills in the shapes of a layer's input and output."""
     output = output[0] if isinstance(output, tuple) else output
     layer.output = 'x'.join(map(str, output.shape[1:]))
     if layer.kind != 'norm':
       layer.channels = f'{arguments[0].shape[-1]} -> {output.shape[-1]}'
 
-  def activate(self, name):
+  def activate(self, name: str) -> None:
+    """Adds an activation to the last layer."""
     if self._layers:
       self._layers[-1].activation = ', '.join(filter(None, (self._layers[-1].activation, name)))
 
-  def with_parameters(self, params):
+  def with_parameters(self, params: Any) -> list[Layer]:
     """The layers with their numbers of parameters, and a row for each parameter that belongs to none of them."""
     others = []
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
       names = (self._name, *(str(entry.key) for entry in path))
-      biased = self._owners.get((*names[:-1], names[-1].removesuffix('_bias')))   # a bias beside its layer
+      biased = self._owners.get((*names[:-1], names[-1].removesuffix('_bias')))   # a bias next to its layer
       owner = biased or next((self._owners[names[:end]] for end in range(len(names), 0, -1)
                               if names[:end] in self._owners), None)
       if biased:
@@ -140,7 +145,7 @@ def _layer_of(module, path, norm):
   return layer
 
 
-def table(layers):
+def table(layers: Sequence[Layer]) -> list[str]:
   """The rows of layers under HEADER as lines of text, in columns."""
   rows = [HEADER, *(layer.row() for layer in layers)]
   shown = [column for column in range(len(HEADER)) if any(row[column] for row in rows[1:])]

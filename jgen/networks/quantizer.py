@@ -69,7 +69,7 @@ class Quantizer(nn.Module):
     return self.grouping.split(latents, self.code_size)
 
   def vectors_of(self, codes: Codes, shape: Sequence[int]) -> Map:
-    """The map [B, *shape] that codes int32 [B, N] stand for."""
+    """The map [B, *shape] of embeddings of codes int32 [B, N]."""
     return self.grouping.join(look_up(self.codebook, codes), shape)
 
 

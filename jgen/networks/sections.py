@@ -54,7 +54,7 @@ class Critic(AdversarialLayers):
                                   at_least=1)
   negative_slope: float = key(0.2, 'slope of the leaky ReLU below 0; 0 is the plain ReLU', at_least=0, at_most=1)
   down: str = key('strides', 'the layer that halves the sides', names=DOWNSAMPLINGS, read_with={'strides': False})
-  strides: tuple[int, ...] = key((), 'stride of the convolution for each of the features, in the place of `down`; () '
+  strides: tuple[int, ...] = key((), 'stride of the convolution for each of the features, instead of `down`; () '
                                      'for `down`', at_least=1)
   paddings: tuple[int, ...] = key((), 'with `strides`: rows of zeros at each border, one number a layer', at_least=0,
                                   read_with={'strides': True})

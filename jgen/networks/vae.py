@@ -76,12 +76,13 @@ class MapDecoder(nn.Module):
 
   def to_images(self, x: Map, train: bool) -> Images:
     for i, features in enumerate(self.features, start=1):
-      x = ConvTranspose(features, self.kernel_size, 2, self.padding, output_padding(self.kernel_size, 2),
-                        use_bias=self.use_bias, kernel_init=self.kernel_init, name=f'layer_{i}')(x)
+      x = ConvTranspose(features, self.kernel_size, 2, self.padding, self.use_bias, self.kernel_init,
+                        output_padding=output_padding(self.kernel_size, 2), name=f'layer_{i}')(x)
       x = leaky_relu(self.normalization(train)(x), self.negative_slope)
     return ConvTranspose(self.channels, self.last_kernel_size, self.last_stride, self.last_padding,
-                         output_padding(self.last_kernel_size, self.last_stride), use_bias=True,
-                         kernel_init=self.kernel_init, name=f'layer_{len(self.features) + 1}')(x)
+                         use_bias=True, kernel_init=self.kernel_init,
+                         output_padding=output_padding(self.last_kernel_size, self.last_stride),
+                         name=f'layer_{len(self.features) + 1}')(x)
 
 
 class Decoder(MapDecoder):

@@ -1,4 +1,4 @@
-"""What configs start from: the defaults of all keys, and what all runs of a family have in common.
+"""Starting points of configs: the defaults of all keys, and the settings that all runs of a family share.
 
 A key, its default, unit, range and meaning are declared where it is read (`jgen.keys`); docs/config.md lists all. A
 config overrides defaults; nothing may be added but the section of an evaluator:
@@ -57,7 +57,7 @@ def run_of(family: str, *evaluators: str) -> ConfigDict:
 
 
 def gan_run(*evaluators: str, family: str = 'gan') -> ConfigDict:
-  """What every run of an adversarial family starts from: measured by these evaluators beside those of every GAN."""
+  """Defaults for an adversarial family, measured by these evaluators in addition to those of every GAN."""
   config = run_of(family, 'critic_outputs', 'diversity', 'latent_interpolations', 'nearest_images', *evaluators)
   config.evaluate_every_steps = 1_000
   config.evaluators_at_end = ('nearest_images',)
@@ -75,12 +75,12 @@ def infogan_run(*evaluators: str) -> ConfigDict:
 
 
 def vae_run(*evaluators: str) -> ConfigDict:
-  """What every run of a VAE starts from: measured on test images, by these evaluators beside those of every VAE."""
+  """Defaults for a VAE, measured on test images by these evaluators in addition to those of every VAE."""
   return _autoencoder_run('vae', 'ledger', 'reconstructions', 'interpolations', 'traversals', *evaluators)
 
 
 def vqvae_run(*evaluators: str) -> ConfigDict:
-  """What every run of a VQ-VAE starts from: measured on test images, by these evaluators beside those of every one."""
+  """Defaults for a VQ-VAE, measured on test images by these evaluators in addition to those of every VQ-VAE."""
   config = _autoencoder_run('vqvae', 'codebook', 'reconstructions', *evaluators)
   with config.unlocked():
     config.priors = priors()

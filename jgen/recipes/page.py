@@ -19,7 +19,7 @@ the command line a key is `--config.KEY=VALUE`, a tuple `--config.KEY="(1, 2)"`.
 
 Before anything is trained, `jgen.keys.check` refuses a key that is misspelt or missing, a value of another type, NaN,
 infinity where it has no meaning, a value out of its range, and a value other than the default of a key that the chosen
-alternative does not read: `momentum` beside `name='adam'`.
+alternative does not read: `momentum` with `name='adam'`.
 """
 
 
@@ -33,7 +33,7 @@ def page() -> str:
   parts += ['## Models: `model`, by `family`']
   parts += [f'### `family={name}`\n\n{_summary(declaration)}\n\n{_table(declaration, shared)}'
             for name, declaration in families.KEYS.items()]
-  parts += ['## Sections that stand in several places']
+  parts += ['## Sections that occur in several places']
   parts += [f'### {title}\n\n{_summary(declaration)}\n\n{_table(declaration, shared)}'
             for declaration, title in shared.items()]
   return '\n\n'.join(part.strip() for part in parts) + '\n'
@@ -43,9 +43,9 @@ def _shared():
   """{dataclass: its heading} of the sections within sections that have others' places too, as an optimizer has."""
   places: dict[type, int] = {}
   def visit(declaration):
-    for each in keys.declared(declaration).values():
-      if not isinstance(each, Key) and not each.by and not each.is_table:
-        inner = each.declarations['']
+    for member in keys.declared(declaration).values():
+      if not isinstance(member, Key) and not member.by and not member.is_table:
+        inner = member.declarations['']
         places[inner] = places.get(inner, 0) + 1
         if places[inner] == 1:
           visit(inner)
@@ -70,44 +70,44 @@ def _table(declaration, shared):
 
 def _rows(declaration, prefix, overrides, shared):
   hints = typing.get_type_hints(declaration)
-  for name, each in keys.declared(declaration).items():
-    if isinstance(each, Key):
-      yield _row(prefix + name, each, hints[name], overrides.get(name, each.default))
+  for name, member in keys.declared(declaration).items():
+    if isinstance(member, Key):
+      yield _row(prefix + name, member, hints[name], overrides.get(name, member.default))
     else:
-      yield from _section_rows(prefix + name, each, shared)
+      yield from _section_rows(prefix + name, member, shared)
 
 
-def _row(path, each, kind, default):
+def _row(path, member, kind, default):
   """A line of the table of one Key."""
   kind = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
-  values = 'one of ' + ', '.join(f'`{name or repr(name)}`' for name in each.names) if each.names else each.range()
+  values = 'one of ' + ', '.join(f'`{name or repr(name)}`' for name in member.names) if member.names else member.range()
   values = values or ('True or False' if kind is bool else 'any text' if kind is str else 'any')
-  return f'| `{path}` | `{default!r}` | {values} | {each.meaning}{_read_with(each)} |'
+  return f'| `{path}` | `{default!r}` | {values} | {member.meaning}{_read_with(member)} |'
 
 
-def _read_with(each):
+def _read_with(member):
   """When a key is read, in words."""
   words = []
-  for other, needed in each.read_with.items():
+  for other, needed in member.read_with.items():
     words.append(f'where `{other}` is {"set" if needed else "not set"}' if isinstance(needed, bool) else
                  f'where `{other}` is ' + ' or '.join(f'`{value}`' for value in needed))
   return f'; read {" and ".join(words)}' if words else ''
 
 
-def _section_rows(path, each, shared):
-  meaning = each.meaning or 'a section'
-  if each.is_table:
+def _section_rows(path, member, shared):
+  meaning = member.meaning or 'a section'
+  if member.is_table:
     yield f'| `{path}.NAME` | | | {meaning}: [below](#evaluators-evaluatorsname) |'
-  elif each.by:
+  elif member.by:
     yield f'| `{path}` | | | {meaning}: [below](#models-model-by-family) |'
-  elif each.declarations[''] in shared:
-    changed = ', '.join(f'`{name}={value!r}`' for name, value in each.overrides.items())
-    title = shared[each.declarations['']]
+  elif member.declarations[''] in shared:
+    changed = ', '.join(f'`{name}={value!r}`' for name, value in member.overrides.items())
+    title = shared[member.declarations['']]
     anchor = title.strip('`').lower().replace('.', '')
-    yield f'| `{path}` | {changed} | | {meaning}, with the keys of [{title}](#{anchor}){_read_with(each)} |'
+    yield f'| `{path}` | {changed} | | {meaning}, with the keys of [{title}](#{anchor}){_read_with(member)} |'
   else:
-    yield f'| `{path}` | | | {meaning}{_read_with(each)}: |'
-    yield from _rows(each.declarations[''], f'{path}.', each.overrides, shared)
+    yield f'| `{path}` | | | {meaning}{_read_with(member)}: |'
+    yield from _rows(member.declarations[''], f'{path}.', member.overrides, shared)
 
 
 if __name__ == '__main__':

@@ -18,7 +18,7 @@ _CODES = 2**32                          # added to the number of a block, so tha
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-  """An array [count, size] whose rows are drawn when they are asked for, so that many of them need no memory."""
+  """An array [count, size] whose rows are drawn on access, so that many of them need no memory."""
 
   count: int
   size: int

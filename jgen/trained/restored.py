@@ -32,7 +32,7 @@ _OTHER_VERSION = (AttributeError, KeyError, TypeError, ValueError)   # of keys t
 class Restored:
   """The model of a run folder after one of its steps.
 
-  Nothing is read of the folder but `config.json` until something else is asked for.
+  Only `config.json` is read at first; everything else is read on first use.
 
   Args:
     folder: the run folder, as `runs/quickstart`.
@@ -148,7 +148,7 @@ class Restored:
       UserError: the model follows no classes, or not this one.
     """
     if not self.num_classes:
-      raise UserError(f'the model in {self.folder} is not told a class ({self.kind()}); leave the labels out')
+      raise UserError(f'the model in {self.folder} is not conditioned on a class ({self.kind()}); leave the labels out')
     return labels_lib.numbers(wanted, self.spec, self.config.data.label)
 
   def need(self, method: str, what: str) -> None:
@@ -157,7 +157,7 @@ class Restored:
       raise UserError(f'the model in {self.folder} is {self.kind()}, and none of these {what}')
 
   def refuse(self, **given: Any) -> None:
-    """Raises UserError for any of these arguments that is given: the model cannot heed it."""
+    """Raises UserError for any of these arguments that is given, because the model cannot use it."""
     for name, value in given.items():
       if value is not None and (not np.isscalar(value) or value):
         raise UserError(f'{name}: the model in {self.folder} has none ({self.kind()}); leave it out')

@@ -23,7 +23,7 @@ from jgen.trained.restored import Restored
 class Trained(Restored):
   """The model of a run folder after one of its steps: what it draws, and what it makes of images.
 
-  See `Restored` for the arguments. Nothing is read of the folder but `config.json` until something else is asked for.
+  See `Restored` for the arguments. Only `config.json` is read at first; everything else on first use.
   """
 
   def latents(self, num: int, seed: int = 0, truncation: float = 0., max_norm: float = 0.) -> HostLatents:
@@ -53,7 +53,7 @@ class Trained(Restored):
         None for all classes in turn.
       codes: of an InfoGAN, [M + N] or [num, M + N]: M whole numbers, then N numbers in [-1, 1]; NaN, and None for all,
         draws from the prior.
-      latents: float [num, Z] in the place of those of the seed.
+      latents: float [num, Z] instead of those drawn from the seed.
       seed: a whole number from 0.
       truncation: absolute value that no entry of the latents exceeds, as 0.7; 0 for none.
       max_norm: Euclidean norm to which longer latents are scaled; 0 for none. Norms are sqrt(Z) in the mean.
@@ -62,7 +62,8 @@ class Trained(Restored):
       uint8 [num, H, W, C] in [0, 255].
 
     Raises:
-      UserError: num is below 1; a class that there is not; what the model has not; not finite images.
+      UserError: num is below 1; an unknown class; an argument that the model does not use; generated images
+        that are not finite.
     """
     return np.concatenate([*self.sample_parts(num, labels=labels, codes=codes, latents=latents, seed=seed,
                                               truncation=truncation, max_norm=max_norm)])
@@ -111,7 +112,7 @@ class Trained(Restored):
     Args:
       latents: float [n, Z]; of a VQ-VAE codes int [n, N], or the encoder's maps float [n, h, w, c].
       labels, codes: as of `sample`.
-      seed: of what the model draws beside, if anything.
+      seed: of any other random draws of the model.
 
     Returns:
       uint8 [n, H, W, C].
@@ -217,7 +218,7 @@ class Trained(Restored):
     return self.model.encode(self._images(images))
 
   def reconstruct(self, images: np.ndarray) -> Pixels:
-    """The images that the latents of images stand for, uint8 [n, H, W, C] both; of VAEs, VQ-VAEs and their priors.
+    """The reconstructions of images, uint8 [n, H, W, C] both; of VAEs, VQ-VAEs and their priors.
 
     Raises:
       UserError: as `encode`.

@@ -214,7 +214,7 @@ def test_lists_that_are_wrong(spoil, line, tmp_path):
 
 def test_a_wrong_attribute_or_no_folder(tmp_path):
   line = refusal(data.describe, wanted('/nowhere', tmp_path, label='Smilin'))
-  assert line == "config.data.label names 'Smilin', which celeba has not; did you mean 'Smiling'?"
+  assert line == "config.data.label: unknown label 'Smilin' for celeba; did you mean 'Smiling'?"
   assert 'kaggle.com' in refusal(celeba._files, wanted('', tmp_path))
   assert refusal(data.load, wanted('/nowhere', tmp_path)).startswith('/nowhere is neither a folder nor a zip')
 
@@ -277,7 +277,7 @@ def real():
 
 def test_of_the_test_data(real, tmp_path):
   line = refusal(data.load, wanted(real, tmp_path, splits=('test',)))
-  assert 'list_eval_partition.txt: puts no image into test (10,000 in train); ask for' in line
+  assert 'list_eval_partition.txt: puts no image into test (10,000 in train); choose' in line
   subset = 'list_eval_partition_subset_8000_1000_1000.txt'
   dataset = data.load(wanted(real, tmp_path, partition_file=subset, splits=('valid',), label='Smiling'))
   rows = [line.split() for line in (real / 'list_attr_celeba.txt').read_text().splitlines()[2:]]

@@ -39,7 +39,7 @@ def test_describe_needs_no_data():
 @pytest.mark.parametrize(('wrong', 'line'), [
     (section('shvn'), "config.data.name: 'shvn' is not known; did you mean 'svhn'?"),
     (section('svhn', splits=('train', 'tset')),
-     "config.data.splits names 'tset', which svhn has not; it has: train, test, extra"),
+     "config.data.splits: unknown split 'tset' for svhn; available: train, test, extra"),
     (section('digits', splits=()), 'config.data.splits is empty; digits has: train, valid, test, all'),
     (section('digits', image_size=0), 'config.data.image_size is 0; expected pixels of a side, at least 1'),
 ])

@@ -114,9 +114,9 @@ def test_a_list_without_a_header(tmp_path):
   assert [a.name for a in dataset.spec.annotations] == ['column_1', 'column_2', 'column_3']
   config.label = 'column_2'
   assert refusal(data.describe, config) == (
-      "config.data.label names 'column_2', of which folder knows the single value '1'; a label needs two at least")
+      "config.data.label names 'column_2', of which folder has the single value '1'; a label needs two at least")
   config.label = 'colum_1'
-  assert refusal(data.load, config).endswith("which folder has not; did you mean 'column_1'?")
+  assert refusal(data.load, config).endswith("for folder; did you mean 'column_1'?")
 
 
 def test_which_column_is_which(tmp_path):
@@ -195,8 +195,8 @@ def test_a_partition_file(tmp_path):
     ({'1.png': b'x', 'l.csv': '77,1,0,0\n1,0,1,1\n'}, dict(label_file='l.csv'), "its first row has '0' twice; "),
     ({'1.png': b'x', 'l.csv': 'id,a,b\n1,"0,0\n2,1,1\n'}, dict(label_file='l.csv'), 'is no comma-separated list ('),
     ({'1.png': b'x', 'l.csv': 'id,male,age\n1,0,1\n'}, dict(partition_file='l.csv', splits=('train',)),
-     "which column holds the splits? expected one beside the file's, or one of the name partition, split, set, subset; "
-     'found male, age'),
+     "which column holds the splits? expected one in addition to the file's, or one of the name partition, split, "
+     'set, subset; found male, age'),
     ({'1.png': b'x', 'l.csv': 'id\n1\n'}, dict(partition_file='l.csv', splits=('train',)), 'subset; found none'),
     ({'1.png': b'x'}, dict(max_bad_share=1.), 'no image is left of 1; the first: 1.png: no JPEG'),
     ({'1.png': b'x'}, dict(max_bad_share=2.), 'config.data.max_bad_share is 2.0; expected a share, 0 to 1'),
@@ -343,7 +343,7 @@ def test_what_prepare_prints(tmp_path, capsys, monkeypatch):
   made, = tmp_path.glob('cache/*')
   assert said[-1].startswith('done in ')
   assert said[:-1] == [f'folder: 7 images of 8 x 8 x 3 from {tmp_path}/data: all',
-                      f'  what is known of each image is of {tmp_path}/data/l.csv',
+                      f'  annotations are read from {tmp_path}/data/l.csv',
                       '  a: 0 57.1%, 1 42.9%', '  b: x 71.4%, y 28.6%', 'labels: 2 classes', 'skipped: 1',
                       '  007.bmp: empty file', f'kept in {made}', 'verified: 0.00 GB in 0s']
   config.data.splits, config.data.test_splits = ('train',), ('valid', 'test')

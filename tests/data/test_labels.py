@@ -22,8 +22,8 @@ def test_the_label_is_the_annotation_that_is_named():
 
 
 @pytest.mark.parametrize(('label', 'line'), [
-    ('hairs', "config.data.label names 'hairs', which set has not; did you mean 'hair'?"),
-    ('one', "config.data.label names 'one', of which set knows the single value 'x'; a label needs two at least"),
+    ('hairs', "config.data.label: unknown label 'hairs' for set; did you mean 'hair'?"),
+    ('one', "config.data.label names 'one', of which set has the single value 'x'; a label needs two at least"),
 ])
 def test_labels_that_cannot_be(label, line):
   assert refusal(with_label, SPEC, label) == line
@@ -34,4 +34,5 @@ def test_digits_honour_it():
     dataset = data.load(section('digits', splits=('all',), image_size=8, label=label))
     assert dataset.spec.num_classes == 10 and dataset.labels[:3].tolist() == [0, 1, 2]
   for call in (data.describe, data.load):
-    assert refusal(call, section('digits', image_size=8, label='digits')).endswith("has not; did you mean 'digit'?")
+    assert refusal(call, section('digits', image_size=8, label='digits')).endswith(
+        "unknown label 'digits' for digits; did you mean 'digit'?")

@@ -90,13 +90,13 @@ def test_images_labels_and_splits(folder, tmp_path):
   assert {image.tobytes() for image in grey.images} == {
       resize(in_channels(square(image), 1), 8).tobytes() for image in images(4, 50)}
   line = refusal(data.load, wanted(folder, tmp_path, splits=('test',)))
-  assert line == "config.data.splits names 'test', which tfds:jgen_pets has not; it has: train, holdout"
+  assert line == "config.data.splits: unknown split 'test' for tfds:jgen_pets; available: train, holdout"
   assert [path.name[:15] for path in sorted(tmp_path.glob('cache/*'))] == ['tfds_jgen_pets-'] * 2
 
 
 @pytest.mark.parametrize(('name', 'line'), [
-    ('fashion_mnits', "config.data.name: tensorflow_datasets knows no 'fashion_mnits'; did you mean 'fashion_mnist'?"),
-    ('qqqqqqqq', "knows no 'qqqqqqqq'; https://www.tensorflow.org/datasets/catalog/overview lists all"),
+    ('fashion_mnits', "config.data.name: tensorflow_datasets has no 'fashion_mnits'; did you mean 'fashion_mnist'?"),
+    ('qqqqqqqq', "has no 'qqqqqqqq'; https://www.tensorflow.org/datasets/catalog/overview lists all"),
     ('../etc/passwd', "config.data.name: 'tfds:../etc/passwd' is no name of tensorflow_datasets; expected tfds:NAME"),
     ('huggingface:mnist', "'tfds:huggingface:mnist' is no name of tensorflow_datasets"), ('', "'tfds:' is no name"),
     ('cifar10/none', 'tfds:cifar10/none cannot be opened by tensorflow_datasets (ValueError: '),

@@ -89,7 +89,7 @@ def test_the_test_split_is_unlabelled_and_alone(tmp_path):
   assert dataset.spec.num_classes == 0 and dataset.spec.annotations == () and dataset.annotations.shape == (4, 0)
   line = refusal(data.load, wanted(path, tmp_path, splits=('train', 'test')))
   assert line.startswith('the test images of tiny_imagenet carry no label; ask for them alone')
-  assert "names 'class', which tiny_imagenet has not" in refusal(
+  assert "unknown label 'class' for tiny_imagenet" in refusal(
       data.load, wanted(path, tmp_path, splits=('test',), label='class'))
 
 

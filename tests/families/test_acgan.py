@@ -216,5 +216,5 @@ def test_a_model_draws_the_same_latents_for_every_label():
 
 def test_pairs_need_a_model_that_is_told_the_class():
   family = families.create(tiny.dcgan(**{'model.conditional': False}), SPEC)
-  with pytest.raises(UserError, match='config.evaluators.attribute_pairs: the model is not told'):
+  with pytest.raises(UserError, match='config.evaluators.attribute_pairs: the model is not conditioned'):
     EVALUATORS['attribute_pairs'](num_pairs=3).check(SPEC, family)

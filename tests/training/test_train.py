@@ -356,7 +356,7 @@ def test_a_conditional_model_on_unlabelled_images_is_refused(tmp_path, monkeypat
 
 
 def test_class_consistency_of_an_unconditional_model_is_refused(tmp_path):
-  with pytest.raises(UserError, match='not told which class'):
+  with pytest.raises(UserError, match='not conditioned on the class'):
     run(tmp_path / 'run', with_evaluator(tiny.wgan(**{'model.conditional': False})))
 
 

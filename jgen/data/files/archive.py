@@ -81,7 +81,7 @@ def _system_part(name):
 
 
 class _Source:
-  """What all have; `_names` is told all names that there are, relative, with forward slashes, and which are hidden."""
+  """The common base; `_names` receives all relative names, with forward slashes, and which of them are hidden."""
 
   path: Path
   files: tuple[Path, ...] = ()          # what has to be looked at besides `listing`
@@ -107,11 +107,11 @@ class _Source:
       return ''
     return folder if isinstance(content, dict) and keys <= content.keys() else ''
 
-  def read(self, name):
+  def read(self, name: str) -> bytes:
     """The bytes of a file; raises OSError."""
     raise NotImplementedError
 
-  def listing(self, names):
+  def listing(self, names: Sequence[str]) -> str:
     """A digest of the names; of an archive sizes and times are the archive's own."""
     return hashlib.sha256('\n'.join(names).encode('utf-8', 'surrogateescape')).hexdigest()
 

@@ -58,7 +58,7 @@ def decode(content: bytes) -> UInt8[np.ndarray, 'h w c']:
     try:
       return simplejpeg.decode_jpeg(content, 'RGB')
     except ValueError:
-      pass                              # Pillow tells what is wrong with it
+      pass                              # Pillow says what is wrong with it
   return _decode_any(content)
 
 
@@ -111,7 +111,7 @@ def _decode_any(content):
 
 
 def _upright(image):
-  """Turned as its EXIF says; Pillow's own writes all tags anew, and fails over any that is odd."""
+  """The image rotated as its EXIF tag says; Pillow's own function rewrites all tags and fails on malformed ones."""
   turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
   return image if turn is None else image.transpose(turn)
 

@@ -1,4 +1,4 @@
-"""Data sets that tensorflow_datasets knows, and what to do where they cannot be had."""
+"""Data sets that tensorflow_datasets provides, and what to do where they are not available."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -13,18 +13,18 @@ from jgen.data.host import tensorflow
 from jgen.errors import UserError
 from jgen.files import expanded
 
-_PROBE = 'https://storage.googleapis.com/tfds-data/'   # asked before tensorflow_datasets, which retries for minutes
+_PROBE = 'https://storage.googleapis.com/tfds-data/'   # tried before tensorflow_datasets, which retries for minutes
 _PART = 4096                            # images that are decoded at one time
 
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-  """Where a data set is to be had."""
+  """Where a data set is available."""
 
   title: str                            # for messages
   tfds_name: str
   pattern: str                          # of the published files that are looked for in config.data.dir
-  probe: str                            # a URL, asked before tensorflow_datasets, which retries for minutes
+  probe: str                            # a URL, tried before tensorflow_datasets, which retries for minutes
   urls: str                             # of the published files, as curl expands them
 
 

@@ -27,7 +27,7 @@ class Classes:
 def of_folders(names: Sequence[str], where: str) -> Classes:
   """The classes of images by the folder directly below the root that each is in.
 
-  There are classes where two folders at least hold images. A few images beside these folders are left out; where they
+  There are classes where two folders at least hold images. A few images outside these folders are left out; where they
   are the most, no folder is a class.
 
   Args:

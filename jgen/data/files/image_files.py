@@ -28,14 +28,14 @@ _TOGETHER = 1 << 21                     # values of the images that are resized 
 
 
 def everything(content: bytes) -> bool:
-  """Where all files belong to the split that is asked for."""
+  """True for each file: all belong to the requested split."""
   del content
   return True
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageFiles:
-  """Files of a folder or zip, and what is known of each: as `cache.Original`."""
+  """Files of a folder or zip and their annotations, as a `cache.Original`."""
 
   source: Folder | Zip
   names: tuple[str, ...]                # of N files, in order
@@ -45,7 +45,7 @@ class ImageFiles:
   crop: float                           # of the sides of the largest centred rectangle of the served proportions
   max_bad_share: float                  # of the images
   dropped: tuple[tuple[str, str], ...] = ()   # (file, why) left out for want of a row
-  belongs: Callable[[bytes], bool] = everything     # whether a file's bytes put it into the splits that are asked for
+  belongs: Callable[[bytes], bool] = everything     # whether a file, by its bytes, belongs to the requested splits
   more_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   @property

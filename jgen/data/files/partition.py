@@ -27,7 +27,7 @@ def belong(numbers: Integer[np.ndarray, ' n'], splits: Sequence[str]) -> Bool[np
 
 
 def settings(splits: Sequence[str]) -> dict[str, Any]:
-  """What the cache is told of a partition of this kind; nothing where all images are asked for."""
+  """The partition's entries in the cache key; none where all images are requested."""
   return {} if 'all' in splits else {'bounds': BOUNDS}
 
 

@@ -2,12 +2,13 @@
 
 pickletools lists the operations of a pickle without carrying them out. Of these, the few that make numbers, texts,
 lists and dictionaries are carried out here; of the objects that a pickle can name, numpy's arrays of bytes alone are
-known, and become an array by this code. Whatever else is asked for is refused.
+supported, and become an array by this code. Anything else is refused.
 """
 
 from collections.abc import Callable
 import dataclasses
 import pickletools
+from typing import Any
 
 import numpy as np
 
@@ -49,11 +50,11 @@ def entries(content: bytes) -> dict:
       if count > _MAX_OPERATIONS:
         raise PickleError('it has more operations than a batch of CIFAR-10')
       machine.do(operation.name, argument)
-    found, = machine.stack
-    if not isinstance(found, dict):
+    dictionary, = machine.stack
+    if not isinstance(dictionary, dict):
       raise PickleError('it holds no dictionary')
     return {key.decode('latin-1') if isinstance(key, bytes) else str(key):
-            _array(value) if isinstance(value, _Named) else value for key, value in found.items()}
+            _array(value) if isinstance(value, _Named) else value for key, value in dictionary.items()}
   except PickleError:
     raise
   except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError) as error:
@@ -66,7 +67,7 @@ class _Machine:
   def __init__(self):
     self.stack, self._marks, self._memo = [], [], {}
 
-  def do(self, name, argument):
+  def do(self, name: str, argument: Any) -> None:
     """One operation; raises PickleError for one that is none of ours."""
     if name in _CONSTANTS:
       self.stack.append(argument)
@@ -158,7 +159,7 @@ class _Machine:
 
 
 def _array(named):
-  """The uint8 array that a pickled array stands for: its state is (version, shape, type, by columns, bytes)."""
+  """The uint8 array of a pickled array, whose state is (version, shape, type, by columns, bytes)."""
   if not named.name.endswith('_reconstruct') or not isinstance(named.state, tuple) or len(named.state) != 5:
     raise PickleError('it holds an object that is no array')
   _, shape, kind, by_columns, values = named.state

@@ -16,7 +16,7 @@ _ROWS, _COLUMNS = 8, 5                  # of the output, by one matrix product: 
 
 
 def served(images: UInt8[np.ndarray, 'n h w c'], shape: Sequence[int]) -> UInt8[np.ndarray, 'n H W C']:
-  """Images as a data set serves them: their middle, in the channels and at the size that are asked for.
+  """Images as a data set serves them: their middle, with the requested channels and size.
 
   Args:
     images: uint8 [N, h, w, c], c 1 or 3

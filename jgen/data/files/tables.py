@@ -21,7 +21,7 @@ from jgen.errors import UserError
 # What the column that names the file is called; of several, the first one here: `id` may be a row's number.
 ID_COLUMNS = ('filename', 'file_name', 'file', 'path', 'image_id', 'image', 'id')
 SPLIT_COLUMNS = ('partition', 'split', 'set', 'subset')   # what that of the splits is called, where there are others
-MAX_VALUES = 256                        # distinct values of a column that is an annotation without being asked for
+MAX_VALUES = 256                        # distinct values of a column that becomes an annotation by default
 EMPTY = '(empty)'                       # the value of an empty cell
 _UNNAMED = re.compile(r'|Unnamed: \d+')   # columns that pandas and spreadsheets leave: a row's number, or nothing
 _DELIMITERS = (',', ';', '\t')
@@ -33,7 +33,7 @@ _OTHER_FILES = (                        # (first bytes, what such a file is)
     (b'\x93NUMPY', 'a numpy array; save it as .csv with the names of the files'),
     *((bytes((0x80, protocol)), 'pickled, and unpickling would run what it says; save it as .csv')
       for protocol in range(2, 6)), (b'MATLAB', 'a MATLAB file; save it as .csv'))
-_SAMPLE = 20                            # lines that tell what stands between the columns
+_SAMPLE = 20                            # lines from which the delimiter is inferred
 _MAX_NAMED = 3                          # files that a message names
 _EXTENSIONS = frozenset(suffix[1:] for suffix in SUFFIXES)
 
@@ -106,17 +106,17 @@ def _lines(content, where) -> _Lines:
   text = _decoded(content, where)
   delimiter = _delimiter(text)
   if text[:1000].lstrip()[:1] in ('{', '[') and text[-1000:].rstrip()[-1:] in ('}', ']'):
-    found: _Lines = json_lists.rows_of(text, where), list, _separated_columns
+    lines_and_readers: _Lines = json_lists.rows_of(text, where), list, _separated_columns
   elif Path(where).suffix.lower() == '.txt' and not delimiter:
     lines = [line for line in text.splitlines() if line and not line.isspace()]
     if lines and lines[0].strip().isdigit() and len(lines) > 1 and len(lines[1].split()) > 1:
       lines = [f'image_id {lines[1]}', *lines[2:]]   # CelebA's: the count, the names of the columns, the rows
-    found = lines, _spaced_cells, _spaced_columns
+    lines_and_readers = lines, _spaced_cells, _spaced_columns
   else:
-    found = _separated(text, where, delimiter or ','), list, _separated_columns
-  if not found[0]:
+    lines_and_readers = _separated(text, where, delimiter or ','), list, _separated_columns
+  if not lines_and_readers[0]:
     raise UserError(f'{where}: is empty; expected a list with one row a file')
-  return found
+  return lines_and_readers
 
 
 def _decoded(content, where):
@@ -134,7 +134,7 @@ def _decoded(content, where):
 
 
 def _delimiter(text):
-  """What stands between the columns: of _DELIMITERS the one with most cells in every one of the first lines, or ''."""
+  """The delimiter: the one of _DELIMITERS that gives most cells in every one of the first lines, or ''."""
   lines = [line for line in text[:100_000].splitlines() if line.strip()][:_SAMPLE]
   widths = {}
   for delimiter in _DELIMITERS:
@@ -215,13 +215,13 @@ def annotations(table: Table, label: str = '') -> tuple[Annotation, ...]:
   if count > MAX_VALUES and 2 * count > len(table.rows):
     raise UserError(f"{table.where}: the column '{label}' has {count:,} values in {len(table.rows):,} rows, too many "
                     'to be a label; expected two images a value at least')
-  found = []
+  annotations = []
   for column, values in of_columns.items():
     if len(values) <= MAX_VALUES or column == label:
       some = values - {''}
       empty = () if len(some) == len(values) or column == label else (EMPTY,)
-      found.append(Annotation(column, (*sorted(some, key=_order(some)), *empty)))
-  return tuple(found)
+      annotations.append(Annotation(column, (*sorted(some, key=_order(some)), *empty)))
+  return tuple(annotations)
 
 
 def _order(values):
@@ -233,11 +233,11 @@ def _order(values):
   return lambda value: (math.isnan(numbers[value]), 0. if math.isnan(numbers[value]) else numbers[value], value)
 
 
-def coded(table: Table, names: Sequence[str], found: Sequence[Annotation]) -> Int32[np.ndarray, 'N M']:
+def coded(table: Table, names: Sequence[str], annotations: Sequence[Annotation]) -> Int32[np.ndarray, 'N M']:
   """int32 [N, M]: the rows of `names`, each value as its index in its Annotation."""
   rows = [table.rows[key(name)] for name in names]
-  columns = np.empty((len(found), len(names)), np.int32)
-  for column, annotation in zip(columns, found, strict=True):
+  columns = np.empty((len(annotations), len(names)), np.int32)
+  for column, annotation in zip(columns, annotations, strict=True):
     codes = {value: code for code, value in enumerate(annotation.values)}
     codes[''] = codes.get(EMPTY, 0)
     column[:] = np.array([codes[value] for value in table.columns[annotation.name]], np.int32)[rows]
@@ -273,9 +273,9 @@ def with_value(table: Table, names: Iterable[str], column: str) -> tuple[list[st
   return there, [(name, why) for name in names if name not in kept]
 
 
-def notes_of(table: Table, found: Sequence[Annotation]) -> list[str]:
-  """What of a list is no annotation, a line each, for the person at the terminal; `found` are the annotations."""
-  kept = {annotation.name for annotation in found}
+def notes_of(table: Table, annotations: Sequence[Annotation]) -> list[str]:
+  """One line for each column of a list that is not among the annotations, for the person at the terminal."""
+  kept = {annotation.name for annotation in annotations}
   many = [f"{name} ({len(set(values)):,} values)" for name, values in table.columns.items() if name not in kept]
   lines = [f'columns of {table.where} that are no annotation, having more than {MAX_VALUES} values: {few(many)}; '
            '--config.data.label=COLUMN takes one all the same'] if many else []
@@ -285,8 +285,8 @@ def notes_of(table: Table, found: Sequence[Annotation]) -> list[str]:
 def empty_splits(where: object, splits: Sequence[str], numbers: list[int]) -> str:
   """The error line about a list that puts no image into `splits`; `numbers` says where those are that there are."""
   counts = {name: numbers.count(number) for number, name in enumerate(('train', 'valid', 'test'))}
-  told = ', '.join(f'{count:,} in {name}' for name, count in counts.items() if count)
-  return (f"{where}: puts no image into {', '.join(splits)} ({told}); ask for a split that has some, or name another "
+  shares = ', '.join(f'{count:,} in {name}' for name, count in counts.items() if count)
+  return (f"{where}: puts no image into {', '.join(splits)} ({shares}); choose a split that has some, or name another "
           'list with --config.data.partition_file=FILE')
 
 
@@ -298,18 +298,18 @@ def split_numbers(table: Table) -> dict[str, int]:
   """
   numbers = {'0': 0, '1': 1, '2': 2, 'train': 0, 'valid': 1, 'val': 1, 'validation': 1, 'test': 2}
   column = _split_column(table)
-  found = {}
+  splits = {}
   for name, value in zip(table.rows, table.columns[column], strict=True):
     number = numbers.get(value.lower())
     if number is None:
       raise UserError(f"{table.where}: '{name}' has the partition '{value}'; expected 0, 1, 2 or train, valid, test")
-    found[name] = number
-  return found
+    splits[name] = number
+  return splits
 
 
 def _split_column(table):
   named = [name for name in table.columns if name.lower() in SPLIT_COLUMNS] or list(table.columns)
   if len(named) != 1:
-    raise UserError(f"{table.where}: which column holds the splits? expected one beside the file's, or one of the name "
-                    f"{', '.join(SPLIT_COLUMNS)}; found {few(table.columns) or 'none'}")
+    raise UserError(f"{table.where}: which column holds the splits? expected one in addition to the file's, or one of "
+                    f"the name {', '.join(SPLIT_COLUMNS)}; found {few(table.columns) or 'none'}")
   return named[0]

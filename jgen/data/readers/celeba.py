@@ -41,8 +41,8 @@ ATTRIBUTES = (
 _CROP = 140 / 178                       # the usual square, as a share of the width
 _VERSION = 1
 _TFDS_SPLITS = {'train': 'train', 'valid': 'validation', 'test': 'test'}
-_WHERE = ('they are to be had from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (Google Drive, whose daily quota '
-          'is often used up; the Baidu link beside it and the copy on kaggle.com, jessicali9530/celeba-dataset, are '
+_WHERE = ('they are available from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (Google Drive, whose daily quota '
+          'is often used up; the Baidu link next to it and the copy on kaggle.com, jessicali9530/celeba-dataset, are '
           'read as well)')
 
 
@@ -101,7 +101,7 @@ def _images(root):
   names = pictures(root.names)
   aligned = [name for name in names if 'img_align_celeba' in name]
   inner = _called(root, 'img_align_celeba.zip')
-  if not aligned and inner and isinstance(root, archive.Folder):   # what else lies there is not of the data set
+  if not aligned and inner and isinstance(root, archive.Folder):   # other files there are not part of the data set
     return _images(archive.opened(root.path / inner[0]))
   if not names:
     raise UserError(f'{root.path}: holds no image, neither in img_align_celeba/ nor in img_align_celeba.zip; {_WHERE}')
@@ -116,16 +116,16 @@ def _called(root, *basenames):
 
 def _list(root, stem, header):
   """(the Table of that name, .txt or .csv, at any depth; the files to watch)."""
-  found = _called(root, f'{stem}.txt', f'{stem}.csv')
-  if not found:
+  names = _called(root, f'{stem}.txt', f'{stem}.csv')
+  if not names:
     raise UserError(f'{root.path}: holds no {stem}.txt or {stem}.csv; {_WHERE}')
-  files = (root.path / found[0],) if isinstance(root, archive.Folder) else ()
-  where = f'{root.path}/{found[0]}'
+  files = (root.path / names[0],) if isinstance(root, archive.Folder) else ()
+  where = f'{root.path}/{names[0]}'
   try:
-    content = root.read(found[0])
+    content = root.read(names[0])
   except OSError as error:
     raise UserError(f'{where}: cannot be read ({error}); fetch it again') from error
-  return read_table(content, where, header=header if found[0].endswith('.txt') else None), files
+  return read_table(content, where, header=header if names[0].endswith('.txt') else None), files
 
 
 def _partition(section, root):

@@ -39,8 +39,8 @@ def describe(section: ConfigDict) -> Spec:
 
 def load(section: ConfigDict) -> Dataset:
   """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
-  found = _found(expanded(section.dir)) if section.dir else None
-  original, source = _batches(*found, section.splits) if found else _prepared_by_tfds(section)
+  batches = _found(expanded(section.dir)) if section.dir else None
+  original, source = _batches(*batches, section.splits) if batches else _prepared_by_tfds(section)
   spec = describe(section)
   images, annotations = cache.prepared(section, spec, original)
   return Dataset(spec, images, annotations[:, 0], source, annotations)

@@ -87,11 +87,12 @@ def _member(path, name, dtype, shape):
     with zipfile.ZipFile(path) as archive, archive.open(f'{name}.npy') as file:
       version = np.lib.format.read_magic(file)
       read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-      found, by_columns, kind = read_header(file)
-      if kind != dtype or found[1:] != shape or not found or by_columns:
+      header_shape, by_columns, kind = read_header(file)
+      if kind != dtype or header_shape[1:] != shape or not header_shape or by_columns:
         expected = f"{dtype} [N, {', '.join(map(str, shape))}]"
-        raise UserError(f'{path}: {name} is {kind} {list(found)}; expected {expected}; {fetched.again(path, _URL)}')
-      yield file, found[0]
+        raise UserError(f'{path}: {name} is {kind} {list(header_shape)}; expected {expected}; '
+                        f'{fetched.again(path, _URL)}')
+      yield file, header_shape[0]
   except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile, zlib.error) as error:
     raise UserError(f'{path}: cannot be read as dSprites ({fetched.in_one_line(error)}); it may be cut short or '
                     f'another file; {fetched.again(path, _URL)}') from error

@@ -53,28 +53,28 @@ _VERSION = 3                            # of how lists are read
 
 def describe(section: ConfigDict) -> Spec:
   """Three channels; annotations of the list or, with the folders as classes, one. Reads names and the list."""
-  return _known(section).spec
+  return _list_images(section).spec
 
 
 def load(section: ConfigDict) -> Dataset:
   """The splits in the order of the file names; prepared once, then memory-mapped."""
-  known = _known(section)
+  listing = _list_images(section)
   belongs, settings = everything, {}
-  warn_extra(known.num_extra, len(known.names) + len(known.dropped))
+  warn_extra(listing.num_extra, len(listing.names) + len(listing.dropped))
   if 'all' not in section.splits and section.partition_file:
-    known = _partitioned(section, known)
+    listing = _partitioned(section, listing)
   elif 'all' not in section.splits:
     wanted = {SPLITS.index(split) for split in section.splits}
     belongs, settings = lambda content: hashed_split(content) in wanted, partition.settings(section.splits)
-  warn_dropped(known.dropped, len(known.names) + len(known.dropped))
-  original = ImageFiles(known.source, tuple(known.names), known.annotations, known.lists, _VERSION,
-                        crop_share(section, 1.), bad_share(section), tuple(known.dropped), belongs, settings)
-  images, annotations = cache.prepared(section, known.spec, original)
-  if known.spec.num_classes:
-    _check_classes(known.spec.label_names, images, annotations[:, 0], section.splits)
-  labels = annotations[:, 0] if known.spec.num_classes else np.zeros(len(images), np.int32)
-  return Dataset(known.spec, images, labels, f"{known.source.path}: {', '.join(section.splits)}", annotations,
-                 known.notes)
+  warn_dropped(listing.dropped, len(listing.names) + len(listing.dropped))
+  original = ImageFiles(listing.source, tuple(listing.names), listing.annotations, listing.lists, _VERSION,
+                        crop_share(section, 1.), bad_share(section), tuple(listing.dropped), belongs, settings)
+  images, annotations = cache.prepared(section, listing.spec, original)
+  if listing.spec.num_classes:
+    _check_classes(listing.spec.label_names, images, annotations[:, 0], section.splits)
+  labels = annotations[:, 0] if listing.spec.num_classes else np.zeros(len(images), np.int32)
+  return Dataset(listing.spec, images, labels, f"{listing.source.path}: {', '.join(section.splits)}", annotations,
+                 listing.notes)
 
 
 def _check_classes(names, images, labels, splits):
@@ -97,8 +97,8 @@ def hashed_split(content: bytes) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Known:
-  """All that is known without reading an image."""
+class _Listing:
+  """The images and their annotations, without their pixels."""
 
   spec: Spec
   source: archive.Folder | archive.Zip
@@ -110,7 +110,7 @@ class _Known:
   notes: tuple[str, ...] = ()           # as of a Dataset
 
 
-def _known(section):
+def _list_images(section):
   if not section.dir:
     raise archive.MissingDataError('config.data.dir is empty; name the folder or zip of your pictures with '
                                    '--config.data.dir=PATH')
@@ -119,9 +119,9 @@ def _known(section):
   if not names:
     raise UserError(f"{source.path}: holds no image; expected files that end in {', '.join(SUFFIXES)}" + ''.join(
         f'; {line}' for line in others))
-  known = (_from_list if section.label_file else _from_folders)(section, source, names)
+  listing = (_from_list if section.label_file else _from_folders)(section, source, names)
   left_out = [f'left out: {few(f"{folder} ({why})" for folder, why in source.left_out)}'] if source.left_out else []
-  return dataclasses.replace(known, notes=(*known.notes, *left_out, *others))
+  return dataclasses.replace(listing, notes=(*listing.notes, *left_out, *others))
 
 
 def _from_folders(section, source, names):
@@ -129,7 +129,7 @@ def _from_folders(section, source, names):
   values = classes.values
   spec = Spec('folder', served_shape(section, 3), len(values), values,
               (Annotation('class', values),) if values else ())
-  return _Known(spec, source, classes.names, classes.codes, dropped=classes.dropped, notes=(classes.note,))
+  return _Listing(spec, source, classes.names, classes.codes, dropped=classes.dropped, notes=(classes.note,))
 
 
 def _from_list(section, source, names):
@@ -137,41 +137,42 @@ def _from_list(section, source, names):
   keys = {key(name) for name in names}
   table, lists = _list(section, source, section.label_file, keys)
   there, dropped = matched(table, names)
-  found = annotations_of(table, section.label)
+  annotated = annotations_of(table, section.label)
   if section.label in table.columns:
     there, unlabelled = with_value(table, there, section.label)
     dropped += unlabelled
   if not there:
     raise UserError(f"{table.where}: gives no image a value of '{section.label}'")
-  notes = (f'what is known of each image is of {table.where}', *notes_of(table, found))
-  return _Known(Spec('folder', served_shape(section, 3), annotations=found), source, there, coded(table, there, found),
-                lists, dropped, len(table.rows.keys() - keys), notes)
+  notes = (f'annotations are read from {table.where}', *notes_of(table, annotated))
+  spec = Spec('folder', served_shape(section, 3), annotations=annotated)
+  return _Listing(spec, source, there, coded(table, there, annotated), lists, dropped,
+                  len(table.rows.keys() - keys), notes)
 
 
-def _list(section, source, named, known):
-  """(the Table that a config key names, the files to watch): beside the images, in their zip or anywhere."""
+def _list(section, source, named, keys):
+  """(the Table that a config key names, the files to watch): next to the images, in their zip or anywhere else."""
   if not isinstance(source, archive.Folder) and named in source.names:
     try:
-      return read_table(source.read(named), f'{source.path}/{named}', known), ()
+      return read_table(source.read(named), f'{source.path}/{named}', keys), ()
     except OSError as error:
       raise UserError(f'{source.path}/{named}: cannot be read ({error})') from error
   path = list_path(named, section.dir)
-  return read_table(list_bytes(path), str(path), known), (path,)
+  return read_table(list_bytes(path), str(path), keys), (path,)
 
 
-def _partitioned(section, known):
+def _partitioned(section, listing):
   """What is known of the images that a list puts into the wanted splits."""
-  _check_unique(known.source, known.names)
+  _check_unique(listing.source, listing.names)
   path = list_path(section.partition_file, section.dir)
-  table = read_table(list_bytes(path), str(path), {key(name) for name in known.names})
-  there, unassigned = matched(table, known.names)
+  table = read_table(list_bytes(path), str(path), {key(name) for name in listing.names})
+  there, unassigned = matched(table, listing.names)
   numbers = split_numbers(table)
   wanted = {SPLITS.index(split) for split in section.splits}
-  chosen = [n for n, name in enumerate(known.names) if key(name) in numbers and numbers[key(name)] in wanted]
+  chosen = [n for n, name in enumerate(listing.names) if key(name) in numbers and numbers[key(name)] in wanted]
   if not chosen:
     raise UserError(empty_splits(path, section.splits, [numbers[key(name)] for name in there]))
-  return dataclasses.replace(known, names=[known.names[n] for n in chosen], annotations=known.annotations[chosen],
-                             lists=(*known.lists, path), dropped=(*known.dropped, *unassigned))
+  return dataclasses.replace(listing, names=[listing.names[n] for n in chosen], annotations=listing.annotations[chosen],
+                             lists=(*listing.lists, path), dropped=(*listing.dropped, *unassigned))
 
 
 def _check_unique(source, names):

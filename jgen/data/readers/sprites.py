@@ -56,7 +56,7 @@ class Keys:
 
 
 def describe(section: ConfigDict) -> Spec:
-  """One channel, three classes (the shapes); drawn at the size that is asked for, not resized."""
+  """One channel, three classes (the shapes); drawn at the requested size, not resized."""
   count = section.sprites.num_images
   if not 0 <= count <= NUM_IMAGES:
     raise UserError(f'config.data.sprites.num_images is {count}; expected 1 to {NUM_IMAGES:,}, or 0 for all')
@@ -97,7 +97,7 @@ def classes(numbers: Integer[np.ndarray, ' n']) -> Integer[np.ndarray, 'n 6']:
 
 def render(shapes: np.ndarray, scales: np.ndarray, angles: np.ndarray, x: np.ndarray, y: np.ndarray,
            size: int) -> np.ndarray:
-  """Draws white sprites on black; a pixel is white where its centre lies inside, so there are no greys.
+  """Draws white sprites on black; a pixel is white where its centre is inside, so there are no greys.
 
   Args:
     shapes: int [n], index into SHAPES
@@ -125,9 +125,9 @@ def render(shapes: np.ndarray, scales: np.ndarray, angles: np.ndarray, x: np.nda
 
 def _parts(numbers, size):
   for start in range(0, len(numbers), _PART):
-    found = classes(numbers[start:start + _PART])
-    _, shape, scale, orientation, x, y = found.T
-    yield render(shape, SCALES[scale], ORIENTATIONS[orientation], POSITIONS[x], POSITIONS[y], size), found
+    factors = classes(numbers[start:start + _PART])
+    _, shape, scale, orientation, x, y = factors.T
+    yield render(shape, SCALES[scale], ORIENTATIONS[orientation], POSITIONS[x], POSITIONS[y], size), factors
 
 
 def _in_square(right, down):

@@ -44,7 +44,7 @@ class TfdsReader:
     fetched.prepare(builder, f'tfds:{self.name}')
     for split in section.splits:
       if split not in builder.info.splits:
-        raise UserError(f"config.data.splits names '{split}', which tfds:{self.name} has not; it has: "
+        raise UserError(f"config.data.splits: unknown split '{split}' for tfds:{self.name}; available: "
                         f"{', '.join(builder.info.splits)}")
     original = fetched.of_builder(builder, section.splits, _VERSION,
                                   lambda split: self._parts(builder, split, spec, share))
@@ -65,7 +65,7 @@ class TfdsReader:
     except tfds.core.registered.DatasetNotFoundError as error:
       base = re.split('[/:]', self.name)[0]
       near = _nearest(base, tfds.list_builders(with_community_datasets=False))
-      raise UserError(f"config.data.name: tensorflow_datasets knows no '{base}'; {near}") from error
+      raise UserError(f"config.data.name: tensorflow_datasets has no '{base}'; {near}") from error
     except Exception as error:          # a package that it lacks, a config or version that there is not
       raise UserError(f'config.data.name: tfds:{self.name} cannot be opened by tensorflow_datasets '
                       f'({fetched.in_one_line(error)})') from error
@@ -122,7 +122,7 @@ def _label(annotations):
 
 
 def _rows(rows, names):
-  found = np.array(rows, np.int64).reshape(len(rows), len(names))
-  if (found < 0).any():                 # of test sets whose labels are kept back
+  values = np.array(rows, np.int64).reshape(len(rows), len(names))
+  if (values < 0).any():                # of test sets whose labels are kept back
     raise UserError('some of these images carry no label (-1); ask for other splits')
-  return found.astype(np.int32)
+  return values.astype(np.int32)

@@ -71,10 +71,12 @@ class _Root:
     if not self.wnids:
       raise UserError(f'{source.path}: wnids.txt names no class; fetch {_URL} again')
 
-  def has(self, name):
+  def has(self, name: str) -> bool:
+    """Whether there is a file of this name, relative to the folder."""
     return self.prefix + name in self.source.names
 
-  def text(self, name):
+  def text(self, name: str) -> str:
+    """The text of a file, by its name relative to the folder; raises UserError where it cannot be read."""
     try:
       return self.source.read(self.prefix + name).decode('utf-8')
     except (OSError, UnicodeDecodeError) as error:
@@ -114,15 +116,15 @@ def _split(root, split):
   if split == 'test':
     return [(name, 0) for name in names]
   annotated = _val_annotations(root) if split == 'val' else {}
-  found = []
+  classes = []
   for name in names:
     parts = PurePosixPath(name.removeprefix(folder)).parts
     if len(parts) == 1 + (parts[0] == 'images') and key(name) not in annotated:
       raise UserError(f'{root.source.path}: nothing says the class of {name}; expected it in '
                       f'{split}/val_annotations.txt; fetch {_URL} again')
     wnid = annotated[key(name)] if key(name) in annotated else parts[0]
-    found.append((name, root.codes.get(wnid)))
-  return found
+    classes.append((name, root.codes.get(wnid)))
+  return classes
 
 
 def _val_annotations(root):

@@ -1,4 +1,4 @@
-"""How well each entry of a code stands for one factor of the images, where the factors are known.
+"""How well each latent represents one factor of variation of the images, where the factors are known.
 
 Five scores, a file each, are plain functions of
   codes float [N, Z], the posterior means of images, and

@@ -12,7 +12,7 @@ from jgen.evaluation.disentanglement.sharing import draw_sharing
 
 def beta_vae_score(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'], num_train: int, num_test: int,
                    batch_size: int, random: np.random.Generator) -> dict[str, Any]:
-  """How well a linear classifier tells which factor the images of each pair have in common.
+  """The accuracy of a linear classifier that predicts which factor the images of each pair share.
 
   It sees the mean absolute difference of the codes over a batch of pairs, all of which share the same factor, each pair
   a value of its own.

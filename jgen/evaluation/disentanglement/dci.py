@@ -25,7 +25,7 @@ def dci(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'], te
      'dci_completeness': 1 where each factor needs one latent alone,
      'dci_informativeness': the mean accuracy over the factors, where the paper has an error,
      'dci_informativeness_per_factor': [F],
-     'dci_importances': [Z, F], each column's sum is 1 or, where no latent tells anything, 0,
+     'dci_importances': [Z, F], each column's sum is 1 or, where no latent is informative, 0,
      'dci_protocol'}
   """
   with ThreadPoolExecutor(os.cpu_count()) as threads:

@@ -12,10 +12,11 @@ ACTIVE = 0.05             # standard deviation over all codes, below which a lat
 
 def factor_vae_score(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'], num_train: int,
                      num_test: int, batch_size: int, random: np.random.Generator) -> dict[str, Any]:
-  """How often the latent that varies least in a batch tells which factor was the same throughout.
+  """How often the latent that varies least in a batch predicts the factor that was fixed in it.
 
-  A latent's variance in a batch counts relative to that over all codes, and dead latents do not count. Of each latent
-  the factor is told for which it was least most often in `num_train` batches. Without any active latent the score is 0.
+  A latent's variance in a batch counts relative to that over all codes, and dead latents do not count. A latent
+  predicts the factor for which it most often varied least in `num_train` batches. Without any active latent the score
+  is 0.
 
   Args:
     codes: float [N, Z]
@@ -33,9 +34,9 @@ def factor_vae_score(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarra
   scaled = codes[:, active] / np.sqrt(variances[active])
   train = _votes(scaled, factors, num_train, batch_size, random)
   test = _votes(scaled, factors, num_test, batch_size, random)
-  told = train.argmax(axis=0), np.arange(train.shape[1])   # the factor that each latent stands for
-  return {'factor_vae_score': float(test[told].sum() / num_test),
-          'factor_vae_train_accuracy': float(train[told].sum() / num_train),
+  votes = train.argmax(axis=0), np.arange(train.shape[1])   # the factor that each latent predicts
+  return {'factor_vae_score': float(test[votes].sum() / num_test),
+          'factor_vae_train_accuracy': float(train[votes].sum() / num_train),
           'active_latents': int(active.sum()),
           'factor_vae_protocol': (
               f'majority vote, {num_train} + {num_test} batches of {batch_size} of {len(codes)} images, chance '

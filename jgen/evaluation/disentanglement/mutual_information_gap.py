@@ -10,7 +10,7 @@ from jgen.evaluation.disentanglement.gap import gaps
 
 def mutual_information_gap(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'],
                            num_bins: int) -> dict[str, Any]:
-  """How much more the best latent knows of a factor than the second best, as a share of the factor's entropy.
+  """The gap in mutual information with a factor between the best and second best latent, per entropy of the factor.
 
   Args:
     codes: float [N, Z]

@@ -13,7 +13,7 @@ from jgen.evaluation.disentanglement.gap import gaps
 def separated_attribute_predictability(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'],
                                        test_codes: Float[np.ndarray, 'n Z'],
                                        test_factors: Integer[np.ndarray, 'n F']) -> dict[str, Any]:
-  """How much better the best single latent tells a factor's value than the second best.
+  """The gap in accuracy between the best and second best single latent that predicts a factor's value.
 
   Args:
     codes, factors: float [N, Z] and int [N, F], which train a linear support vector machine for each latent and factor

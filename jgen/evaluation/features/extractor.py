@@ -51,7 +51,7 @@ class Extractor:
     self._shape = (len(self._devices), batch_size)
 
   def features(self, parts: Iterable[Pixels], names: Sequence[str]) -> dict[str, Features]:
-    """{name: float32 [N, F]} on the host of the `names` asked for, of `parts` (an iterable of uint8 [n, H, W, C])."""
+    """{name: float32 [N, F]} on the host, the outputs `names` for `parts` (an iterable of uint8 [n, H, W, C])."""
     collected: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for outputs, mask in self._outputs(parts):
       for name, arrays in collected.items():

@@ -1,7 +1,7 @@
 """Scores of generated images in the space of a network's features: one evaluator for each kind of network.
 
 `inception_features` gives an FID or, of partial weights, an `fid768`; `classifier_features` and `random_features` give
-proxies, which need no download. `SCORES` are what there is beyond the Frechet distance and the diversity.
+proxies, which need no download. `SCORES` are the scores beyond the Frechet distance and the diversity.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,11 @@ from jgen.data.spec import Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.features import feature_spaces, frechet, kernel_distance, precision_recall, proxy_classifier
+from jgen.evaluation.features.extractor import Summary
 from jgen.evaluation.features.feature_spaces import FeatureSpace
 from jgen.evaluation.features.inception_score import inception_score
 from jgen.evaluation.features.input_protocols import PROTOCOLS
-from jgen.evaluation.features.reference import evenly, reference
+from jgen.evaluation.features.reference import Reference, evenly, reference
 from jgen.evaluation.measured import Measured
 from jgen.families.base import Family
 from jgen.files import expanded
@@ -35,34 +36,38 @@ _LABEL_SEED = 0
 # -------------------------------------------- functions (space, Summary, Reference, seed) -> {name: number}
 
 
-def kernel(space, generated, real, seed):
-  """KID, and the interval that holds the true value in 95 % of the cases."""
+def kernel(space: FeatureSpace, generated: Summary, real: Reference, seed: int) -> dict[str, float]:
+  """KID and its 95 % confidence interval; `generated` and `real` hold features."""
+  assert generated.features is not None and real.features is not None
   count = len(generated.features)
   size = min(_MAX_BLOCK, min(count, len(real.features)) // _MIN_BLOCKS)
-  found = kernel_distance.estimate(generated.features, real.features, seed, size)
-  return {space.named('kid', count): found.mean, space.named('kid', count, '_low'): found.low,
-          space.named('kid', count, '_high'): found.high}
+  kid = kernel_distance.estimate(generated.features, real.features, seed, size)
+  return {space.named('kid', count): kid.mean, space.named('kid', count, '_low'): kid.low,
+          space.named('kid', count, '_high'): kid.high}
 
 
-def balls(measure):
+def balls(measure: Callable[[np.ndarray, np.ndarray], dict[str, float]]) -> Callable[..., dict[str, float]]:
   """A score of `precision_recall`, by its function (real, generated) -> {name: number}."""
-  def scores(space, generated, real, seed):
+  def scores(space: FeatureSpace, generated: Summary, real: Reference, seed: int) -> dict[str, float]:
     del seed
-    found = measure(real.features, generated.features)
-    return {space.named(name, len(generated.features)): value for name, value in found.items()}
+    assert generated.features is not None and real.features is not None
+    count = len(generated.features)
+    return {space.named(name, count): value for name, value in measure(real.features, generated.features).items()}
   return scores
 
 
-def classes(space, generated, real, seed):
+def classes(space: FeatureSpace, generated: Summary, real: Reference, seed: int) -> dict[str, float]:
   """The Inception Score of ten splits, and its standard deviation over them."""
   del real
+  assert generated.logits is not None
   mean, deviation = inception_score(generated.logits, seed)
   count = len(generated.logits)
   return {space.named('inception_score', count): mean, space.named('inception_score', count, '_std'): deviation}
 
 
-def extrapolation(space, generated, real, seed):
-  """The Frechet distance at infinitely many generated images."""
+def extrapolation(space: FeatureSpace, generated: Summary, real: Reference, seed: int) -> dict[str, float]:
+  """The Frechet distance at infinitely many generated images, of which `generated` holds features."""
+  assert generated.features is not None
   return {space.named('fid', 'infinity'): frechet.extrapolated(generated.features, real.gaussian, seed)}
 
 
@@ -90,7 +95,7 @@ SCORES = {
 
 @dataclasses.dataclass(frozen=True)
 class FeatureScores(Evaluator):
-  """What the three have in common. A subclass says which `name` it has in configs, and its `space`."""
+  """The common base of the three. A subclass gives its `name` in configs and its `space`."""
 
   num_generated: int = key(10_000, 'images that are generated; 0, for all that there are, with --mode=score alone',
                            at_least=0)
@@ -108,7 +113,7 @@ class FeatureScores(Evaluator):
     return self.reference == 'test'
 
   def check(self, spec: Spec, family: Family) -> None:
-    """Raises UserError where a key cannot be, or weights do not serve."""
+    """Raises UserError where a key is out of range or the weights are not usable."""
     del family
     if self.num_generated < frechet.MIN_COUNT:
       raise UserError(f'config.evaluators.{self.name}.num_generated is {self.num_generated}; set '
@@ -120,15 +125,15 @@ class FeatureScores(Evaluator):
                         f'{least:,} images at least; generate more or leave it out of config.evaluators.{self.name}.'
                         'further')
     if 'inception_score' in self.further and not self.has_logits:
-      raise UserError(f'config.evaluators.{self.name}.further names inception_score, which takes a network that knows '
-                      'classes; leave it out')
+      raise UserError(f'config.evaluators.{self.name}.further names inception_score, which needs a network that gives '
+                      'class logits; leave it out')
     self.check_network(spec)
 
   def check_network(self, spec: Spec) -> None:
-    """Raises UserError where the network cannot be had or cannot see images of this Spec."""
+    """Raises UserError where the network is not available or cannot take images of this Spec."""
 
   def check_data(self, splits: Splits) -> None:
-    """Raises UserError where there are fewer real images than asked for."""
+    """Raises UserError where there are fewer real images than `num_real`, or than a score needs."""
     count = len(getattr(splits, self.reference).images)
     if count < self.num_real:
       raise UserError(f'config.evaluators.{self.name}.num_real is {self.num_real:,}, but there are {count:,} '
@@ -161,16 +166,16 @@ class FeatureScores(Evaluator):
     """
     dataset = getattr(splits, self.reference)
     space, real = self._space(splits), self._reference(splits)
-    kept = evenly(self.num_generated if self.further else 0, self.num_generated)
+    indices = evenly(self.num_generated if self.further else 0, self.num_generated)
     parts = model.sample_parts(labels_like(dataset.labels, self.num_generated), seed)
-    generated = space.extractor.summary(_checked(parts, dataset.spec), space.features, kept,
+    generated = space.extractor.summary(_checked(parts, dataset.spec), space.features, indices,
                                         space.logits if 'inception_score' in self.further else '')
-    found = generated.moments.count
-    if found != self.num_generated:
-      raise UserError(f'config.evaluators.{self.name}.num_generated is {self.num_generated:,}, but there are {found:,} '
-                      f'generated images; set {found} or fewer')
+    count = generated.moments.count
+    if count != self.num_generated:
+      raise UserError(f'config.evaluators.{self.name}.num_generated is {self.num_generated:,}, but there are {count:,} '
+                      f'generated images; set {count} or fewer')
     return Measured(self._numbers(space, generated, real, seed),
-                    receipt={**real.receipt, 'num_generated': found})
+                    receipt={**real.receipt, 'num_generated': count})
 
   def _numbers(self, space, generated, real, seed):
     gaussian, count = frechet.of_moments(generated.moments), self.num_generated
@@ -221,7 +226,7 @@ STAND_INS = ('classifier_features', 'random_features')
 
 @dataclasses.dataclass(frozen=True)
 class InceptionFeatures(FeatureScores):
-  """FID and its kin; `fid768` and its kin where the weights end at 768 features."""
+  """FID, KID and further scores in Inception features; `fid768` etc. where the weights end at 768 features."""
 
   weights: str = key('', "the Inception's weights, .npz, .pth or a folder of single layers; '' for inception.npz in "
                          'the data cache')
@@ -262,7 +267,7 @@ class InceptionFeatures(FeatureScores):
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierFeatures(FeatureScores):
-  """Proxies by a small classifier of the training images' labels, trained when it is first needed."""
+  """Proxies in the features of a small classifier of the training images' labels, trained when it is first needed."""
 
   name = 'classifier_features'
 
@@ -278,7 +283,7 @@ class ClassifierFeatures(FeatureScores):
 
 @dataclasses.dataclass(frozen=True)
 class RandomFeatures(FeatureScores):
-  """Proxies by a network whose weights a fixed seed has drawn."""
+  """Proxies in the features of a network with random weights of a fixed seed."""
 
   name = 'random_features'
   has_logits = False
@@ -303,6 +308,6 @@ def _checked(parts, spec):
   for part in parts:
     if part.shape[1:] != tuple(spec.image_shape):
       sizes = [' x '.join(map(str, shape)) for shape in (part.shape[1:], spec.image_shape)]
-      raise UserError(f'generated images are {sizes[0]}, the real ones {sizes[1]}; expected one size and one number of '
-                      'channels: grey cannot be measured against colour')
+      raise UserError(f'generated images are {sizes[0]}, the real ones {sizes[1]}; both sets need the same size '
+                      'and number of channels')
     yield part

@@ -1,4 +1,4 @@
-"""The networks whose features scores are taken in, each with the names that its scores may bear.
+"""The networks in whose features scores are computed, and the names of these scores.
 
 Only the whole Inception of 2015-12-05 gives an `fid`. Its 768 features of Mixed_6e give an `fid768`, and every other
 network gives a `proxy_fid[...]`: the name of a number says what it is, wherever it is copied to.
@@ -32,7 +32,7 @@ def default_weights() -> Path:
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSpace:
-  """A compiled network of features and what is to be known of it."""
+  """A compiled feature network, and how its scores are named and described."""
 
   extractor: Extractor
   features: str                         # which of the extractor's outputs they are
@@ -41,10 +41,13 @@ class FeatureSpace:
   form: str                             # the name of a score in this space, to be formatted with its usual name
   sha256: str                           # of the network's parameters
   protocol: str
-  facts: dict = dataclasses.field(default_factory=dict)   # numbers that are stored beside the scores
+  facts: dict = dataclasses.field(default_factory=dict)   # numbers that are stored with the scores
 
-  def named(self, score: str, count: int, part: str = '') -> str:
-    """The name under which a score of `count` images is stored: 'fid@10000', 'proxy_kid[random]_low@500'."""
+  def named(self, score: str, count: int | str, part: str = '') -> str:
+    """The name under which a score of `count` images is stored: 'fid@10000', 'proxy_kid[random]_low@500'.
+
+    `count` may be 'infinity', of an extrapolated score.
+    """
     return f'{self.form.format(score)}{part}@{count}'
 
   def receipt(self) -> dict[str, Any]:
@@ -54,9 +57,9 @@ class FeatureSpace:
 
 
 def inception_space(weights: inception_weights.Weights, protocol: str, with_logits: bool = False) -> FeatureSpace:
-  """The FeatureSpace of `inception_weights.Weights`, as deep as they reach; logits cost time, and only some scores ask.
+  """The FeatureSpace of `inception_weights.Weights`, as deep as they reach; logits cost time, so they are optional.
 
-  Raises UserError where the weights end before 768 features, or before the logits that are asked for.
+  Raises UserError where the weights end before 768 features, or before logits that are requested.
   """
   depth = 'logits' if with_logits else min(weights.depth, '2048', key=inception.DEPTHS.index)
   if inception.DEPTHS.index(depth) < inception.DEPTHS.index('768'):
@@ -69,7 +72,7 @@ def inception_space(weights: inception_weights.Weights, protocol: str, with_logi
 
 
 def random_space(image_shape: Shape) -> FeatureSpace:
-  """The FeatureSpace of a network that nobody trained, the same for all runs on images of this shape (H, W, C)."""
+  """The FeatureSpace of an untrained network, the same for all runs on images of this shape (H, W, C)."""
   network = SmallClassifier(1)
   return _small_space(network, initial(network, image_shape, _RANDOM_SEED), 'random')
 

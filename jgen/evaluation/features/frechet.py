@@ -95,8 +95,8 @@ def warning(count: int) -> str:
 def _factor(covariance):
   values, vectors = np.linalg.eigh(covariance)
   # What rounding leaves of an eigenvalue 0 would come back as its root, a hundred million times as large.
-  kept = values >= len(values) * np.finfo(np.float64).eps * max(values[-1], 0)
-  return np.sqrt(values[kept])[:, None] * vectors[:, kept].T
+  nonzero = values >= len(values) * np.finfo(np.float64).eps * max(values[-1], 0)
+  return np.sqrt(values[nonzero])[:, None] * vectors[:, nonzero].T
 
 
 def _checked(features):

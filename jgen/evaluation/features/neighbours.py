@@ -30,7 +30,7 @@ def nearest(images: UInt8[np.ndarray, 'n H W C'], among: UInt8[np.ndarray, 'N H 
     (int [n, k] indices, float64 [n, k] distances)
   """
   points = _flat(images, np.float32)
-  squares, found = np.full((len(points), k), np.inf, np.float32), np.zeros((len(points), k), np.int64)
+  squares, nearest_ones = np.full((len(points), k), np.inf, np.float32), np.zeros((len(points), k), np.int64)
   size = max(1, _CHUNK_BYTES // points[0].nbytes)
   for start in range(0, len(among), size):
     part = _flat(among[start:start + size], np.float32)
@@ -39,20 +39,21 @@ def nearest(images: UInt8[np.ndarray, 'n H W C'], among: UInt8[np.ndarray, 'N H 
     indices = np.broadcast_to(np.arange(start, start + len(part)), theirs.shape)
     if left_out is not None:
       theirs = np.where(indices == np.asarray(left_out)[:, None], np.inf, theirs)
-    squares, found = _least(np.concatenate([squares, theirs], axis=1), np.concatenate([found, indices], axis=1), k)
-  return _sorted(images, among, found)
+    squares, nearest_ones = _least(np.concatenate([squares, theirs], axis=1),
+                                   np.concatenate([nearest_ones, indices], axis=1), k)
+  return _sorted(images, among, nearest_ones)
 
 
 def _least(squares, indices, k):
-  kept = np.argpartition(squares, k - 1, axis=1)[:, :k]
-  return np.take_along_axis(squares, kept, axis=1), np.take_along_axis(indices, kept, axis=1)
+  least = np.argpartition(squares, k - 1, axis=1)[:, :k]
+  return np.take_along_axis(squares, least, axis=1), np.take_along_axis(indices, least, axis=1)
 
 
-def _sorted(images, among, found):
-  """Those found by rising distance, which is computed anew: float32 is too coarse where images are all but equal."""
-  exact = np.stack([distances(image[None], among[indices])[0] for image, indices in zip(images, found, strict=True)])
+def _sorted(images, among, indices):
+  """Sorts the neighbours by distance, recomputed exactly: float32 is too coarse for nearly equal images."""
+  exact = np.stack([distances(image[None], among[row])[0] for image, row in zip(images, indices, strict=True)])
   order = np.argsort(exact, axis=1, kind='stable')
-  return np.take_along_axis(found, order, axis=1), np.take_along_axis(exact, order, axis=1)
+  return np.take_along_axis(indices, order, axis=1), np.take_along_axis(exact, order, axis=1)
 
 
 def _flat(images, dtype):

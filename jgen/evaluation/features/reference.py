@@ -23,7 +23,7 @@ class Reference:
   """The real images' features."""
 
   gaussian: frechet.Gaussian
-  features: np.ndarray | None           # float32 [n, F] of some of the images; None where none were asked for
+  features: np.ndarray | None           # float32 [n, F] of some of the images; None where none were requested
   receipt: dict
 
   @property
@@ -53,12 +53,12 @@ def reference(space: FeatureSpace, dataset: Dataset, split: str, num_real: int, 
       'reference_sha256': _digest(dataset.images, num_real, chosen), 'num_reference': len(chosen)}
   arrays = cached(cache_dir, f'reference-{dataset.spec.name}', receipt | {'num_kept': num_kept},
                   lambda: _measured(space, dataset.images, chosen, num_kept))
-  found = Reference(frechet.Gaussian(int(arrays['count']), arrays['mean'], arrays['factor']), arrays.get('features'),
+  real = Reference(frechet.Gaussian(int(arrays['count']), arrays['mean'], arrays['factor']), arrays.get('features'),
                     receipt)
-  if found.variance <= _FLAT * np.square(found.gaussian.mean).sum():
+  if real.variance <= _FLAT * np.square(real.gaussian.mean).sum():
     raise UserError(f"features of the {len(chosen):,} real images of '{dataset.spec.name}' have zero variance: to the "
                     f"network '{space.network}' they are all the same, and nothing can be measured; take other images")
-  return found
+  return real
 
 
 def evenly(count: int, total: int) -> Integer[np.ndarray, ' n']:

@@ -25,11 +25,11 @@ class AttributePairs(Evaluator):
   def check(self, spec: Spec, family: Family) -> None:
     """Raises UserError where the model heeds no label."""
     if family.num_classes < 2:
-      raise UserError('config.evaluators.attribute_pairs: the model is not told which of two classes or more to draw; '
+      raise UserError('config.evaluators.attribute_pairs: the model is not conditioned on two classes or more; '
                       'make it conditional or remove the evaluator')
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
-    """Measured: the picture, and how much the label changes beside the latents.
+    """Measured: the picture, and how much the label changes, compared with the latents.
 
     `change_by_label` and `change_by_latents` are root mean squares, in [-1, 1], of what differs from the mean image of
     a column and of a row. Of more classes than fit on the picture, those that are on it are measured.
@@ -39,11 +39,11 @@ class AttributePairs(Evaluator):
     labels = spread(spec.num_classes, rows_that_fit(*spec.image_shape[:2]))   # of thousands some
     images = np.stack([model.sample(np.full(self.num_pairs, label), seed) for label in labels])
     names = legible(spec.label_names or list(map(str, range(spec.num_classes))))
-    told = f' ({len(labels)} of {spec.num_classes} classes)' if len(labels) < spec.num_classes else ''
+    shown = f' ({len(labels)} of {spec.num_classes} classes)' if len(labels) < spec.num_classes else ''
     return Measured(
         {'change_by_label': change(images, axis=0), 'change_by_latents': change(images, axis=1)},
         {'attribute_pairs': Grid(images.reshape(-1, *spec.image_shape), self.num_pairs,
-                                 tuple(names[label] for label in labels), f'each column: the same latents{told}')})
+                                 tuple(names[label] for label in labels), f'each column: the same latents{shown}')})
 
 
 def change(images: UInt8[np.ndarray, 'rows columns H W C'], axis: int) -> float:

@@ -18,7 +18,7 @@ from jgen.trained.latents import on_lines
 
 @dataclasses.dataclass(frozen=True)
 class Interpolations(Evaluator):
-  """One row a pair of test images: what lies on the straight line between their latent means, decoded."""
+  """One row per pair of test images: points on the straight line between their latent means, decoded."""
 
   num_pairs: int = key(5, 'rows: pairs of test images', at_least=1)
   num_steps: int = key(8, 'decoded images of a row, the two reconstructions included', at_least=2)

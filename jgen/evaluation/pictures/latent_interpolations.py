@@ -17,7 +17,7 @@ from jgen.trained.latents import on_arcs
 
 @dataclasses.dataclass(frozen=True)
 class LatentInterpolations(Evaluator):
-  """One row a pair of latents from the prior, of one class where the model is told the class.
+  """One row per pair of latents from the prior, of one class where the model is conditional.
 
   The way is on an arc, so that the latents between are as long as those that the model was trained on (White 2016,
   "Sampling generative networks", sec. 2.1).

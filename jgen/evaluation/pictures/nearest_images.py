@@ -1,4 +1,4 @@
-"""Samples beside the training images nearest to them: does the model draw, or does it remember?"""
+"""Samples and their nearest training images: does the model generalise, or does it memorise?"""
 
 import dataclasses
 
@@ -18,10 +18,10 @@ from jgen.report.grids import Grid
 
 @dataclasses.dataclass(frozen=True)
 class NearestImages(Evaluator):
-  """One row a sample: the sample, and its neighbours among all training images, the nearest first."""
+  """One row per sample: the sample, and its neighbours among all training images, the nearest first."""
 
   num_rows: int = key(10, 'samples shown: half of them those nearest to a training image', at_least=1)
-  num_neighbours: int = key(5, 'training images beside each, the nearest ones', at_least=1)
+  num_neighbours: int = key(5, 'nearest training images shown next to each sample', at_least=1)
   num_generated: int = key(100, 'samples that are compared with all training images', at_least=1)
   num_real: int = key(100, 'real images that are compared, of the test images if there are any', at_least=1)
 
@@ -30,7 +30,7 @@ class NearestImages(Evaluator):
     check_at_least('nearest_images', self, num_generated=self.num_rows)
 
   def check_data(self, splits: Splits) -> None:
-    """Raises UserError where there are no more training images than neighbours are asked for."""
+    """Raises UserError where there are not more training images than neighbours."""
     if len(splits.train.images) <= self.num_neighbours:
       raise UserError(f'config.evaluators.nearest_images.num_neighbours is {self.num_neighbours}; there are '
                       f'{len(splits.train.images)} training images, set less')

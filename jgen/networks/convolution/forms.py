@@ -182,7 +182,7 @@ def product_kernel_gradient(geometry: Geometry, x: ConvInput, y: ConvOutput) -> 
 
 
 def xla_kernel_gradient(geometry: Geometry, x: ConvInput, y: ConvOutput) -> Kernel:
-  """A convolution of x with y, whose pixels stand `stride` apart; images are its channels, and channels its images.
+  """A convolution of x with y, whose pixels are `stride` apart; images are its channels, and channels its images.
 
   Written with XLA's usual order of axes: only at the top of a program, not in a loop, does XLA on a CPU bring other
   orders to it, and those of this gradient as JAX derives it take 100 times as long (jaxlib 0.10.2).

@@ -23,13 +23,14 @@ import flax.linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from jgen.errors import UserError
 from jgen.networks import products
 from jgen.networks.convolution import winograd
 from jgen.networks.convolution.forms import Form, Geometry, phases_form, plain_form, portable_form
 from jgen.networks.convolution.winograd import mixed_form, winograd_form
-from jgen.shapes import ConvInput, ConvOutput, Kernel
+from jgen.shapes import Array, ConvInput, ConvOutput, Kernel
 
 
 def convolve(x: ConvInput, kernel: Kernel, stride: int = 2, padding: int = 1) -> ConvOutput:
@@ -145,49 +146,53 @@ def _kernel_by_kernel(form):
   return Form(*map(one_by_one, form))
 
 
-class Conv(nn.Module):
+class _Learned(nn.Module):
+  """A layer with a learned kernel and, if `use_bias`, a learned bias [features] of its outputs."""
+
+  features: int
+  kernel_size: int = 4
+  stride: int = 2
+  padding: int = 1
+  use_bias: bool = False
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  kernel_norm: Callable | None = None   # axis of the outputs -> a layer that changes the kernel
+
+  output_axis = 3                       # the kernel's axis of `features`; the last other one is that of the inputs
+
+  @nn.compact
+  def __call__(self, x: ConvInput) -> ConvOutput:
+    channels = [x.shape[-1], x.shape[-1]]
+    channels[self.output_axis - 2] = self.features
+    kernel = self.param('kernel', self.kernel_init, (self.kernel_size, self.kernel_size, *channels))
+    kernel = self.kernel_norm(axis=self.output_axis)(kernel) if self.kernel_norm else kernel
+    y = self.product(x, kernel)
+    return y + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else y
+
+  def product(self, x: ConvInput, kernel: Kernel) -> ConvOutput:
+    """The layer's map, without the bias."""
+    raise NotImplementedError
+
+
+class Conv(_Learned):
   """The learned `convolve`, PyTorch's Conv2d: [B, H, W, Ci] -> [B, h, w, features].
 
   Its param `kernel` is [k, k, Ci, features].
   """
 
-  features: int
-  kernel_size: int = 4
-  stride: int = 2
-  padding: int = 1
-  use_bias: bool = False
-  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
-  kernel_norm: Callable | None = None   # axis of the outputs -> a layer that changes the kernel
-
-  @nn.compact
-  def __call__(self, x: ConvInput) -> ConvOutput:
-    size = self.kernel_size
-    kernel = self.param('kernel', self.kernel_init, (size, size, x.shape[-1], self.features))
-    kernel = self.kernel_norm(axis=3)(kernel) if self.kernel_norm else kernel
-    y = convolve(x, kernel, self.stride, self.padding)
-    return y + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else y
+  def product(self, x: ConvInput, kernel: Kernel) -> ConvOutput:
+    return convolve(x, kernel, self.stride, self.padding)
 
 
-class ConvTranspose(nn.Module):
+class ConvTranspose(_Learned):
   """The learned `transpose_convolve`, PyTorch's ConvTranspose2d: [B, h, w, Ci] -> [B, H, W, features].
 
-  Its param `kernel` is [k, k, features, Ci]: what it maps from stands last. An initializer that scales with
-  the fan-in takes k k features for it, as in PyTorch's ConvTranspose2d.
+  Its param `kernel` is [k, k, features, Ci], the axis of the inputs last. Initializers that scale with the fan-in
+  therefore take k k features as the fan-in, as PyTorch's ConvTranspose2d does.
   """
 
-  features: int
-  kernel_size: int = 4
-  stride: int = 2
-  padding: int = 1
   output_padding: int = 0
-  use_bias: bool = False
-  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
-  kernel_norm: Callable | None = None   # axis of the outputs -> a layer that changes the kernel
 
-  @nn.compact
-  def __call__(self, y: ConvInput) -> ConvOutput:
-    size = self.kernel_size
-    kernel = self.param('kernel', self.kernel_init, (size, size, self.features, y.shape[-1]))
-    kernel = self.kernel_norm(axis=2)(kernel) if self.kernel_norm else kernel
-    x = transpose_convolve(y, kernel, self.stride, self.padding, self.output_padding)
-    return x + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else x
+  output_axis = 2
+
+  def product(self, x: ConvInput, kernel: Float[Array, 'k k Co Ci']) -> ConvOutput:
+    return transpose_convolve(x, kernel, self.stride, self.padding, self.output_padding)

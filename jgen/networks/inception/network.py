@@ -47,7 +47,7 @@ def max_pool_same(x: Float[Array, 'B H W C']) -> Float[Array, 'B h w C']:
 
 
 def average_pool(x: Float[Array, 'B H W C']) -> Float[Array, 'B h w C']:
-  """The mean of 3x3 around every pixel; what lies outside the image is no part of it."""
+  """The mean of 3x3 around every pixel; pixels outside the image are not counted."""
   total = nn.pooling.pool(x, 0., lax.add, (3, 3), (1, 1), 'SAME')
   rows, columns = (_neighbours(side) for side in x.shape[1:3])
   return total / np.outer(rows, columns)[:, :, None]

@@ -8,6 +8,7 @@ import collections
 import dataclasses
 import io
 import pickle
+from typing import Any
 import zipfile
 
 import numpy as np
@@ -47,12 +48,12 @@ _NAMES = {
 
 class _Unpickler(pickle.Unpickler):
 
-  def find_class(self, module, name):
+  def find_class(self, module: str, name: str) -> Any:
     if (module, name) not in _NAMES:
       raise pickle.UnpicklingError(f'it asks for {module}.{name}')
     return _NAMES[module, name]
 
-  def persistent_load(self, pid):
+  def persistent_load(self, pid: Any) -> _Storage:
     kind, dtype, key, *_ = pid          # then: location, number of elements, view
     if kind != 'storage' or not isinstance(dtype, np.dtype):
       raise pickle.UnpicklingError('it holds something else than tensors')

@@ -87,9 +87,9 @@ def _from_published(path):
     raise UserError(f'{path} is a web page, not the weights; {FETCH}')
   if len(data) != PUBLISHED_BYTES:
     raise UserError(f'{path} has {len(data):,} bytes; expected {PUBLISHED_BYTES:,}; {FETCH}')
-  found = hashlib.sha256(data).hexdigest()
-  if found != PUBLISHED_SHA256:
-    raise UserError(f'{path}: sha256 is {found}; expected {PUBLISHED_SHA256}; {FETCH}')
+  sha256 = hashlib.sha256(data).hexdigest()
+  if sha256 != PUBLISHED_SHA256:
+    raise UserError(f'{path}: sha256 is {sha256}; expected {PUBLISHED_SHA256}; {FETCH}')
   return from_state(read_tensors(data, path), path)
 
 
