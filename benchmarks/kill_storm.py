@@ -28,7 +28,7 @@ _AUTOENCODER = ('--config.model.encoder.features=(8,8)', '--config.model.decoder
                 '--config.data.splits=("train",)', '--config.data.test_splits=("test",)')
 
 _OF_PRIORS = {'num_steps': 24, 'batch_size': 8, 'log_every_steps': 2, 'checkpoint_every_steps': 4,
-              'sample_every_steps': 8, 'evaluate_every_steps': 8}
+              'sample_every_steps': 8, 'evaluate_every_steps': 8, 'steps_per_dispatch': 2}
 
 # {name: the arguments of a run}; each takes seconds. Priors go on in the folder of a VQ-VAE.
 SYSTEMS = {
@@ -37,7 +37,7 @@ SYSTEMS = {
     'acgan': ('--config=configs/acgan_digits.py', *_SMALL),
     'infogan': ('--config=configs/infogan_digits.py', *_SMALL),
     'vae': ('--config=configs/vae_celeba_small.py', *_AUTOENCODER),
-    'vqvae': ('--config=configs/vqvae_digits.py', *_AUTOENCODER),
+    'vqvae': ('--config=configs/vqvae_digits.py', *_AUTOENCODER, '--config.model.quantizer.code_size=8'),
     'study': ('--config=configs/quickstart.py', *_SMALL, '--mode=study',
               '--config.evaluators.class_consistency.num_generated=20',
               '--config.study.variations=("seed=1","seed=2")'),
