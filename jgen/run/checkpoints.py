@@ -10,6 +10,7 @@ from pathlib import Path
 import shutil
 from typing import Any
 
+from absl import logging
 import jax
 from ml_collections import ConfigDict
 import numpy as np
@@ -258,10 +259,11 @@ class Checkpoints:
     """Raises UserError where checkpoints were saved, but none is there: training would restart at step 0 over it.
 
     Args:
-      last_logged: the last step in metrics.csv, which tells it of runs that older versions began.
+      last_logged: the last step in metrics.csv, which shows it for runs that older versions began: the second save
+        waits until the first one is complete, so steps after it are logged only where there was a checkpoint.
       every_steps: steps between checkpoints.
     """
-    if not self._manager.all_steps() and (self._mark.exists() or last_logged >= 2 * every_steps):
+    if not self._manager.all_steps() and (self._mark.exists() or last_logged > 2 * every_steps):
       folder = self._mark.parent
       raise UserError(f'{folder} holds a run of {last_logged:,} logged steps, but its checkpoints are gone; put '
                       f'{self._folder} back, or start anew: name another --workdir, or move {folder} away')
@@ -273,11 +275,16 @@ class Checkpoints:
 
 def _opened(folder, options):
   """Orbax's manager of a folder; raises UserError where it cannot read what it stores beside the checkpoints."""
+  before = logging.get_verbosity()
+  if options.read_only:                 # Orbax warns that it is, which is what was asked for
+    logging.set_verbosity(logging.ERROR)
   try:
     return ocp.CheckpointManager(folder, options=options)
   except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
     raise UserError(f'{folder} cannot be read ({_why(error)}): a file _CHECKPOINT_METADATA in it is damaged; delete '
                     'that file, checkpoints are read without it') from error
+  finally:
+    logging.set_verbosity(before)
 
 
 def _why(error):

@@ -25,6 +25,7 @@ class Rows:
   names: tuple[str, ...]                # of the columns after 'step'
   steps: np.ndarray                     # int64 [R], rising
   values: np.ndarray                    # float64 [R, number of names]
+  cut_short: bool = False               # whether a last line without its end was left out
 
   def series(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """{name: (steps, values)}; {} where nothing is logged yet."""
@@ -40,17 +41,17 @@ def read_rows(path: Path) -> Rows:
   Raises:
     UserError: the file is damaged, or its steps do not rise; the line is named.
   """
-  names, lines = _lines(path)
+  names, lines, cut_short = _lines(path)
   rows = [_row(line, len(names), f'{path}, line {number}') for number, line in enumerate(lines, start=2)]
   for number, (before, after) in enumerate(zip(rows, rows[1:], strict=False), start=3):
     if after[0] <= before[0]:
       raise UserError(f'{path}, line {number}: damaged, step {after[0]:.0f} follows step {before[0]:.0f}; {_REMEDY}')
   table = np.array(rows, np.float64).reshape(len(rows), len(names) + 1)
-  return Rows(names, table[:, 0].astype(np.int64), table[:, 1:])
+  return Rows(names, table[:, 0].astype(np.int64), table[:, 1:], cut_short)
 
 
 def _lines(path):
-  """(names of the columns after 'step', the other whole lines) of a file that may be missing or empty."""
+  """(columns after 'step', the other whole lines, whether a last one is cut short) of a file that may be missing."""
   path = Path(path)
   try:
     text = path.read_bytes().decode('utf-8') if path.exists() else ''
@@ -58,11 +59,11 @@ def _lines(path):
     raise UserError(f'{path}: {error.strerror or error}; {_REMEDY}') from error
   except UnicodeDecodeError as error:
     raise UserError(f'{path}: damaged, it is no UTF-8 text; {_REMEDY}') from error
-  lines = text.split('\n')[:-1]
+  *lines, rest = text.split('\n')
   header = next(csv.reader(lines[:1], strict=True), None) if '\0' not in (lines or [''])[0] else ['']
   if lines and (not header or header[0] != 'step' or len(set(header)) < len(header) or '' in header):
     raise UserError(f"{path}, line 1: damaged, expected 'step' and the names of the columns; {_REMEDY}")
-  return tuple(header[1:]) if header else (), lines[1:]
+  return tuple(header[1:]) if header else (), lines[1:], bool(rest)
 
 
 def _row(line, columns, where):
@@ -92,7 +93,7 @@ class MetricsFile:
     Raises:
       UserError: a row up to `step` is missing, doubled, out of order or damaged.
     """
-    self._names, lines = _lines(path)
+    self._names, lines, _ = _lines(path)
     kept = lines[:step // every] if every else [line for line in lines if int(line.split(',')[0]) <= step]
     steps = [int(_row(line, len(self._names), f'{path}, line {number}')[0]) for number, line in enumerate(kept, 2)]
     for number, expected in enumerate(range(every, step + 1, every) if every else (), start=2):

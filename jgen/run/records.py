@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jgen.host import terminal
 from jgen.run.config import flatten
 from jgen.run.folder import read_config
 from jgen.run.metrics import EPOCH, read_rows
@@ -24,12 +25,15 @@ class Record:
 def read_record(workdir: str | Path) -> Record:
   """The Record of a run folder; evaluations are named as in TensorBoard, `<evaluator>/<entry>`.
 
-  Raises UserError, naming the file, where one of the files is damaged.
+  Warns where the last line of one is cut short; raises UserError, naming the file, where one is damaged.
   """
   workdir = Path(workdir)
   series, latest = _read_evaluations(workdir)
   for name in ('metrics.csv', 'speed.csv'):
-    series |= read_rows(workdir / name).series()
+    rows = read_rows(workdir / name)
+    if rows.cut_short:
+      terminal.warn(f'{workdir / name}: the last line is cut short and was left out, as after a kill or on a full disk')
+    series |= rows.series()
   config = flatten(read_config(workdir)) if (workdir / 'config.json').exists() else {}
   steps, epochs = series.pop(EPOCH, ((), ()))
   return Record(series, latest, config, epochs[-1] / steps[-1] if len(steps) else None)

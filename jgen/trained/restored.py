@@ -5,7 +5,6 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from absl import logging
 from flax import jax_utils
 import jax
 from jaxtyping import Int
@@ -87,8 +86,7 @@ class Restored:
   def state(self) -> TrainState:
     """The TrainState on the host, numpy arrays; without averaged parameters where these are not to be used."""
     like = stacked.shapes(jax.eval_shape(self.family.init, jax.random.key(0)), len(self._seeds))
-    with _quiet():
-      state = checkpoints.chosen(self._run, like, self._which)
+    state = checkpoints.chosen(self._run, like, self._which)
     state = stacked.picked(state, self._seeds.index(self.seed), len(self._seeds))
     return state if self.averaged else state.replace(ema_params={})
 
@@ -167,14 +165,3 @@ class Restored:
   def kind(self) -> str:
     """What the model is, for the end of an error line."""
     return f"of the family '{self.config.family}'"
-
-
-@contextlib.contextmanager
-def _quiet():
-  """Silences Orbax's warning about opening a folder for reading only, which is intended here."""
-  before = logging.get_verbosity()
-  logging.set_verbosity(logging.ERROR)
-  try:
-    yield
-  finally:
-    logging.set_verbosity(before)

@@ -125,10 +125,11 @@ def test_stored_numbers_are_read_back(workdir):
   assert 'class_consistency/classifier' not in record.series
 
 
-def test_a_last_line_that_was_cut_short_is_left_out(tmp_path):
+def test_a_last_line_that_was_cut_short_is_left_out(tmp_path, capsys):
   (tmp_path / 'metrics.csv').write_text('step,critic/loss\n100,1.5\n200,2.5\n300,3')
   steps, values = read_record(tmp_path).series['critic/loss']
   assert steps.tolist() == [100, 200] and values.tolist() == [1.5, 2.5]
+  assert 'metrics.csv: the last line is cut short and was left out' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('content, words', [

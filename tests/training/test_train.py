@@ -277,6 +277,13 @@ def test_a_run_that_lost_a_part_is_refused_and_nothing_is_changed(spoil, message
   assert all(after[path] == content for path, content in before.items())
 
 
+def test_a_run_killed_while_its_first_checkpoint_was_being_written_starts_again(copy, finished):
+  (copy / 'saved.json').unlink()
+  shutil.rmtree(copy / 'checkpoints')   # the step of the second save was logged; that save waits for the first
+  run(copy, with_evaluator(tiny.wgan(**BEST)))
+  assert (copy / 'metrics.csv').read_bytes() == (finished / 'metrics.csv').read_bytes() and steps_of(copy) == [4, 8]
+
+
 def test_a_diverging_run_stops_at_its_step_and_keeps_the_checkpoint_before(tmp_path):
   config = tiny.wgan(checkpoint_every_steps=1, **{'model.generator_optimizer.learning_rate': 1e17})
   with pytest.raises(UserError, match='training diverged at step 2: .*generator/gradient_norm = nan'):
