@@ -38,7 +38,7 @@ def pairs(request, folder):
   """pairs.png: a column the same latents, a row a class."""
   trained, num, labels = request.trained, request.options.num_samples, request.labels()
   if not trained.num_classes:
-    raise UserError(f'--draw=pairs: the model in {trained.folder} is not told a class ({trained.kind()})')
+    raise UserError(f'--draw=pairs: the model in {trained.folder} is not conditioned on a class ({trained.kind()})')
   rows = [trained.sample(num, labels=int(label), **request.arguments()) for label in labels]
   path = folder / 'pairs.png'
   save_grid(path, np.concatenate(rows), num, tuple(trained.class_names[label] for label in labels),

@@ -162,7 +162,7 @@ def test_a_split_without_an_image_and_all_splits_joined(tmp_path):
   np.testing.assert_array_equal(joined.annotations, YES)
   put(folder, {'list_eval_partition.txt': partition_txt(parts=[0] * 11 + [1])})   # as where only a part is there
   line = refusal(data.load, wanted(folder, tmp_path, splits=('test',)))
-  assert line == (f'{folder}/list_eval_partition.txt: puts no image into test (11 in train, 1 in valid); ask for a '
+  assert line == (f'{folder}/list_eval_partition.txt: puts no image into test (11 in train, 1 in valid); choose a '
                   'split that has some, or name another list with --config.data.partition_file=FILE')
 
 

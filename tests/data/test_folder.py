@@ -177,7 +177,7 @@ def test_a_partition_file(tmp_path):
   np.testing.assert_array_equal(dataset.images, np.stack([square(contents[names[n]]) for n in (0, 2, 3, 4)]))
   put(tmp_path / 'data', {'split.csv': 'image_id,split\n000,test\n001,train\n002,test\n'})
   line = refusal(data.load, wanted(tmp_path / 'data', tmp_path, partition_file='split.csv', splits=('valid',)))
-  assert line == (f'{tmp_path}/data/split.csv: puts no image into valid (1 in train, 2 in test); ask for a split that '
+  assert line == (f'{tmp_path}/data/split.csv: puts no image into valid (1 in train, 2 in test); choose a split that '
                   'has some, or name another list with --config.data.partition_file=FILE')
 
 
