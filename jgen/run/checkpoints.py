@@ -104,9 +104,7 @@ class Checkpoints:
     self._mark, self._unmarked = folder / _MARK, None
     self._metric = BestMetric(section.best_metric, folder)
     policies = [checkpoint_managers.LatestN(section.keep_last), *([self._metric] if section.best_metric else [])]
-    self._manager = _opened(self._folder, ocp.CheckpointManagerOptions(
-        create=not read_only, read_only=read_only, cleanup_tmp_directories=not read_only,
-        preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies)))
+    self._manager = _opened(self._folder, read_only, checkpoint_managers.AnyPreservationPolicy(policies))
     if not read_only:                   # killed after the last save, before the mark
       self._unmarked = self._manager.latest_step()
     for step in self._manager.all_steps():
@@ -273,13 +271,14 @@ class Checkpoints:
     self._manager.close()
 
 
-def _opened(folder, options):
+def _opened(folder, read_only, policy):
   """Orbax's manager of a folder; raises UserError where it cannot read what it stores beside the checkpoints."""
   before = logging.get_verbosity()
-  if options.read_only:                 # Orbax warns that it is, which is what was asked for
+  if read_only:                         # Orbax warns that it is, which is intended
     logging.set_verbosity(logging.ERROR)
   try:
-    return ocp.CheckpointManager(folder, options=options)
+    return ocp.CheckpointManager(folder, options=ocp.CheckpointManagerOptions(
+        create=not read_only, read_only=read_only, cleanup_tmp_directories=not read_only, preservation_policy=policy))
   except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
     raise UserError(f'{folder} cannot be read ({_why(error)}): a file _CHECKPOINT_METADATA in it is damaged; delete '
                     'that file, checkpoints are read without it') from error

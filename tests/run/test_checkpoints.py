@@ -123,3 +123,10 @@ def test_a_damaged_file_of_orbax_is_named_and_not_needed(content, restarted, tmp
     path.unlink()
     found = newest_and_best(folder)
   assert found == ({'newest': 6, 'best': 2}, [])
+
+
+def test_looking_at_checkpoints_says_nothing_on_the_terminal(tmp_path, caplog):
+  save(tmp_path, {1: 0.5})
+  caplog.clear()
+  Checkpoints(tmp_path, SECTION, read_only=True).close()
+  assert not [record.message for record in caplog.records if record.levelname in ('WARNING', 'ERROR')]
