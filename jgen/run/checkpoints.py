@@ -97,7 +97,7 @@ class Keys:
 class Checkpoints:
   """The checkpoints of one run folder."""
 
-  def __init__(self, folder, section, read_only=False):
+  def __init__(self, folder: Path, section: ConfigDict, read_only: bool = False) -> None:
     """`section` is `config.checkpoints`."""
     self._folder = folder / 'checkpoints'
     self._mark, self._unmarked = folder / _MARK, None

@@ -1,5 +1,6 @@
 """model.json, networks.txt and origin.json: what a run folder knows of its model, and of its config file."""
 
+from collections.abc import Mapping, Sequence
 import json
 import math
 from pathlib import Path
@@ -17,7 +18,7 @@ from jgen.run.config import flatten
 MODEL, NETWORKS, ORIGIN = 'model.json', 'networks.txt', 'origin.json'
 
 
-def text_of_networks(networks, layers):
+def text_of_networks(networks: Mapping[str, Any], layers: Sequence[listing.Layer]) -> str:
   """The table of layers, the number of parameters of each network and, in the last line, their total."""
   totals = {name: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)) for name, params in networks.items()}
   return '\n'.join([*listing.table(layers), '',

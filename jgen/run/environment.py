@@ -49,7 +49,7 @@ def _start(step, source, matrix_precision):
       'git': _git('rev-parse', 'HEAD'), 'git_changes': changes if changes == UNKNOWN else bool(changes)}
 
 
-def cpu():
+def cpu() -> str:
   """The processor's name and the number of its cores that this process may use."""
   try:
     found = re.search(r'^model name\s*:\s*(.+)$', Path('/proc/cpuinfo').read_text('utf-8', 'replace'), re.MULTILINE)

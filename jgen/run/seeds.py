@@ -7,6 +7,8 @@ config of the run with this seed alone.
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from jgen.errors import UserError
 from jgen.files import write_text
 from jgen.run.config import dumps
@@ -20,7 +22,7 @@ def of(config: Any) -> tuple[int, ...]:
   return tuple(range(config.get('seed', 0), config.get('seed', 0) + config.get('num_seeds', 1)))
 
 
-def alone(config, seed: int):
+def alone(config: ConfigDict, seed: int) -> ConfigDict:
   """The ConfigDict of the run with this seed alone."""
   config = config.copy_and_resolve_references()
   config.seed, config.num_seeds = seed, 1
@@ -32,7 +34,7 @@ def folder_of(folder: Path, config: Any, seed: int) -> Path:
   return folder if config.get('num_seeds', 1) == 1 else folder / FOLDER / str(seed)
 
 
-def make_folder(folder: Path, config, seed: int):
+def make_folder(folder: Path, config: ConfigDict, seed: int) -> None:
   """Makes the folder of a seed, with its config; nothing for a run of one seed, whose folder is there."""
   if config.num_seeds > 1:
     own = folder_of(folder, config, seed)
@@ -54,7 +56,7 @@ def run_of(folder: Path) -> Path | None:
   return whole if known and folder in folders(whole) else None
 
 
-def check_whole(folder: Path):
+def check_whole(folder: Path) -> None:
   """Raises UserError where `folder` is that of one seed of a run: the run is continued as a whole."""
   whole = run_of(folder)
   if whole:
