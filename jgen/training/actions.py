@@ -19,12 +19,14 @@ from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation import scores_of
 from jgen.evaluation.base import Evaluator
+from jgen.evaluation.measured import Measured
 from jgen.families.base import Family
+from jgen.families.train_state import TrainState
 from jgen.host import terminal
 from jgen.model import Compiled, Model
 from jgen.report.figures import draw_figures
 from jgen.report.fonts import legible
-from jgen.report.grids import SEPARATOR_COLOR, rows_that_fit, save_grid, spread
+from jgen.report.grids import SEPARATOR_COLOR, Grid, rows_that_fit, save_grid, spread
 from jgen.run import receipt
 from jgen.run import scores as scores_lib
 from jgen.run.checkpoints import Checkpoints
@@ -33,10 +35,10 @@ from jgen.run.checkpoints import Checkpoints
 class NoWriter:
   """In the place of a clu metric writer, where nothing goes to TensorBoard."""
 
-  def write_scalars(self, step, scalars):
+  def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
     pass
 
-  def write_images(self, step, images):
+  def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
     pass
 
 
@@ -56,15 +58,15 @@ class Action:
     """What its time is spent on."""
     return 'drawing'
 
-  def due(self, step, last, stopping):
+  def due(self, step: int, last: bool, stopping: bool) -> bool:
     """Whether to act after `step`, the `last` of the run or one after which it is `stopping` for now."""
     del stopping
     return last or bool(self.every_steps) and step % self.every_steps == 0
 
-  def complete(self, step, state):
+  def complete(self, step: int, state: TrainState) -> None:
     """Acts where what it leaves behind of this step is not there."""
 
-  def __call__(self, step, state, scores):
+  def __call__(self, step: int, state: TrainState, scores: Mapping[str, float]) -> dict[str, float]:
     """Acts; returns {name: number} of what it measured."""
     raise NotImplementedError
 
@@ -79,7 +81,7 @@ class Sheet:
   title: str = ''
 
 
-def sheet_of(family: Family, spec: Spec, per_class: int, count: int) -> Any:
+def sheet_of(family: Family, spec: Spec, per_class: int, count: int) -> Sheet:
   """The Sheet of a family's samples: a row a class, of `per_class`; or of `count` images where labels are ignored.
 
   Of thousands of classes, evenly spread ones are shown.
@@ -106,16 +108,16 @@ class DrawSamples(Action):
   dataset: Dataset                      # the training images
   steps_per_dispatch: int = 1
 
-  def due(self, step, last, stopping):
+  def due(self, step: int, last: bool, stopping: bool) -> bool:
     early = any(step - self.steps_per_dispatch < each <= step for each in EARLY)
     return early or super().due(step, last, stopping)
 
-  def __call__(self, step, state, scores):
+  def __call__(self, step: int, state: TrainState, scores: Mapping[str, float]) -> dict[str, float]:
     self.draw(step, state)
     self.show(step)
     return {}
 
-  def draw(self, step, state):
+  def draw(self, step: int, state: TrainState) -> None:
     """Writes the picture of a step."""
     sheet = self.sheet
     try:
@@ -127,16 +129,16 @@ class DrawSamples(Action):
     blank = np.full((-len(images) % sheet.columns, *images.shape[1:]), SEPARATOR_COLOR, np.uint8)
     save_grid(self.path(step), np.concatenate([images, blank]), sheet.columns, sheet.row_names, sheet.title)
 
-  def show(self, step):
+  def show(self, step: int) -> None:
     """Gives the picture of a step, if there is one, to the writer."""
     if self.path(step).exists():
       self.writer.write_images(step, {'samples': imread(self.path(step))[None, :, :, :3]})
 
-  def path(self, step):
+  def path(self, step: int) -> Path:
     """The picture of a step."""
     return self.folder / 'samples' / f'step_{step:08d}.png'
 
-  def complete(self, step, state):
+  def complete(self, step: int, state: TrainState) -> None:
     if not self.path(step).exists():
       self(step, state, {})
 
@@ -145,7 +147,7 @@ class DrawSamples(Action):
 class Evaluate(Action):
   """Runs the evaluators and stores what they measured: a JSON file each, with its receipt, and their pictures."""
 
-  evaluators: Mapping[str, Any]         # {name: evaluator}
+  evaluators: Mapping[str, Any]         # {name: evaluator, a dataclass}
   compiled: Compiled
   splits: Splits
   folder: Path
@@ -157,7 +159,7 @@ class Evaluate(Action):
   def part(self) -> str:
     return 'evaluation'
 
-  def __call__(self, step, state, scores):
+  def __call__(self, step: int, state: TrainState, scores: Mapping[str, float]) -> dict[str, float]:
     scores = {}
     for name, evaluator in self.evaluators.items():
       measured = evaluator.measure(Model(self.compiled, state, self.splits.train), self.splits, self.seed)
@@ -167,23 +169,24 @@ class Evaluate(Action):
     self.show(step, scores)
     return scores
 
-  def complete(self, step, state):
+  def complete(self, step: int, state: TrainState) -> None:
     """Runs those whose numbers or pictures of this step are not there, as where a run was killed while it measured."""
     left = {name: evaluator for name, evaluator in self.evaluators.items() if not self.is_there(name, step)}
     if left:
       dataclasses.replace(self, evaluators=left)(step, state, {})
 
-  def is_there(self, name, step):
+  def is_there(self, name: str, step: int) -> bool:
     """Whether what the evaluator `name` measured after a step is stored, with all its pictures."""
     path = scores_lib.path_of(self.folder, name, step)
     return path.exists() and all(
         self.picture(picture, step).exists() for picture in scores_lib.Evaluation.read(path).about.get('pictures', ()))
 
-  def picture(self, name, step):
+  def picture(self, name: str, step: int) -> Path:
     """The file of a picture that is drawn after a step."""
     return self.folder / 'evaluation' / f'{name}_step_{step:08d}.png'
 
-  def store(self, step, name, measured, settings, state):
+  def store(self, step: int, name: str, measured: Measured, settings: Mapping[str, Any],
+            state: TrainState) -> scores_lib.Evaluation:
     """Writes what the evaluator `name` measured, with its receipt; returns the Evaluation."""
     model = receipt.of_state(state, self.seed, step)
     about = {'seed': self.seed, 'averaged_parameters': model['averaged_parameters'],
@@ -194,7 +197,7 @@ class Evaluate(Action):
     evaluation.write(self.folder)
     return evaluation
 
-  def draw(self, step, grids):
+  def draw(self, step: int, grids: Mapping[str, Grid]) -> None:
     """Writes the pictures {name: Grid}."""
     for name, grid in grids.items():
       path = self.picture(name, step)
@@ -214,10 +217,10 @@ class DrawFigures(Action):
   say: Callable = terminal.tell         # called with one line about what is damaged
   _thread: threading.Thread | None = None
 
-  def due(self, step, last, stopping):
+  def due(self, step: int, last: bool, stopping: bool) -> bool:
     return not last and not stopping and super().due(step, last, stopping)
 
-  def __call__(self, step, state, scores):
+  def __call__(self, step: int, state: TrainState, scores: Mapping[str, float]) -> dict[str, float]:
     if not self._thread or not self._thread.is_alive():
       self._thread = threading.Thread(target=self._draw, name='figures', daemon=True)
       self._thread.start()
@@ -229,7 +232,7 @@ class DrawFigures(Action):
     except (UserError, OSError) as error:
       self.say(f'the figures could not be drawn: {error}')
 
-  def close(self):
+  def close(self) -> None:
     """Waits for the drawing that goes on, if any."""
     if self._thread:
       self._thread.join()
@@ -246,13 +249,13 @@ class Save(Action):
   def part(self) -> str:
     return 'checkpoints'
 
-  def due(self, step, last, stopping):
+  def due(self, step: int, last: bool, stopping: bool) -> bool:
     return stopping or super().due(step, last, stopping)
 
-  def complete(self, step, state):
+  def complete(self, step: int, state: TrainState) -> None:
     self.checkpoints.recall(step)       # the evaluation before may have been made up for
 
-  def __call__(self, step, state, scores):
+  def __call__(self, step: int, state: TrainState, scores: Mapping[str, float]) -> dict[str, float]:
     # A copy: on CPU the arrays' memory is the devices', which the next step reuses while Orbax still writes.
     self.checkpoints.save(step, jax.tree.map(lambda x: np.array(jax_utils.unreplicate(x)), state), scores)
     return {}

@@ -40,7 +40,7 @@ def of(dispatch: Callable, compiled: Any, state: TrainState, batches: Any, key: 
   return Cost(parameters // seeds, flops, needed, memory.temp_size_in_bytes)
 
 
-def product_flops(jaxpr: Any) -> Any:
+def product_flops(jaxpr: Any) -> float:
   """Floating-point operations of the matrix products and convolutions of a jaxpr: additions and multiplications.
 
   XLA's own count takes the body of a loop once, however often it runs. Here a scan counts as often as it is long; of
@@ -104,12 +104,12 @@ def check_room(cost: Cost, batch_size: int, microbatch_size: int) -> None:
         f'once: {advice}')
 
 
-def host_memory():
+def host_memory() -> int:
   """Bytes of the host's memory."""
   return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
 
 
-def largest_divisor(number, multiple_of, at_most):
+def largest_divisor(number: int, multiple_of: int, at_most: float) -> int:
   """The largest divisor of a number that is a multiple of `multiple_of` and not above `at_most`; 0 where none is."""
   return max((size for size in range(multiple_of, int(at_most) + 1, multiple_of) if number % size == 0), default=0)
 

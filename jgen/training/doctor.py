@@ -60,24 +60,24 @@ class Sign:
   windowed: bool = True                 # whether the window is looked at, or the last row alone
 
 
-def mean(values: np.ndarray, *_: Any) -> Any:
+def mean(values: np.ndarray, *_: Any) -> float:
   return values.mean()
 
 
-def median(values: np.ndarray) -> Any:
+def median(values: np.ndarray) -> float:
   return np.median(values)
 
 
-def least(*values: np.ndarray) -> Any:
+def least(*values: np.ndarray) -> float:
   return min(value[-1] for value in values)
 
 
-def variation(values: np.ndarray, *_: Any) -> Any:
+def variation(values: np.ndarray, *_: Any) -> float:
   """Standard deviation as a share of the mean; 0 for a loss of 0."""
   return values.std() / abs(values.mean()) if values.any() else 0.
 
 
-def fall_while_fooled(losses: np.ndarray, accuracies: np.ndarray) -> Any:
+def fall_while_fooled(losses: np.ndarray, accuracies: np.ndarray) -> float:
   """By how much a loss has fallen from the first to the last part of the window, if it fell from each to the next.
 
   0 if it did not, or if the critic still tells most generated images right in the last part.

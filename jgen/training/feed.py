@@ -38,7 +38,7 @@ def batches(dataset: Dataset, *, on_device: bool, seeds: Sequence[int], **positi
   return served if jax.default_backend() == 'cpu' else ahead(served)
 
 
-def merged(batches, axis):
+def merged(batches: Sequence[Iterator[Any]], axis: int) -> Iterator[Any]:
   """The batches of several seeds, iterators of {name: array}, as those of a run: a new axis of the seeds."""
   if len(batches) == 1:
     return batches[0]

@@ -62,7 +62,7 @@ def wandb_writer(run: Any) -> Any:
   class Writer(metric_writers.MetricWriter):
     """What jgen writes; the rest of the interface is left out."""
 
-    def write_scalars(self, step: int, scalars: Mapping[str, Any]):
+    def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
       run.log({name: float(value) for name, value in scalars.items()}, step=step)
 
     def write_images(self, step: int, images: Mapping[str, Any]):

@@ -24,7 +24,7 @@ def check_devices(config: ConfigDict) -> None:
                     f'devices; use a multiple of {jax.device_count()}')
 
 
-def check_microbatch(config, family):
+def check_microbatch(config: ConfigDict, family: Family) -> None:
   """Raises UserError unless microbatches divide the batch, over all devices, and change nothing of the objective."""
   size, batch = config.microbatch_size, config.batch_size
   if not size:

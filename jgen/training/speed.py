@@ -3,23 +3,28 @@
 metrics.csv is the same for the same seed, on any day; what depends on the machine has a file of its own.
 """
 
+from collections.abc import Callable, Iterator
 import contextlib
+from pathlib import Path
 import time
+from typing import Any, TypeVar
 
 from jgen.run.metrics import MetricsFile, read_rows
 
 FILE = 'speed.csv'
+T = TypeVar('T')
 
 
 class Parts:
   """Where the time of a start goes, from its first step on: in input, evaluation and so on, and the rest in steps."""
 
-  def __init__(self, clock=time.monotonic):
+  def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
     """`clock` gives seconds."""
-    self._clock, self._begin, self._spent = clock, clock(), {}
+    self._clock, self._begin = clock, clock()
+    self._spent: dict[str, float] = {}
 
   @contextlib.contextmanager
-  def of(self, name):
+  def of(self, name: str) -> Iterator[None]:
     """Within it, time is that of the part `name`."""
     begin = self._clock()
     try:
@@ -27,9 +32,9 @@ class Parts:
     finally:
       self._spent[name] = self._spent.get(name, 0.) + self._clock() - begin
 
-  def waiting(self, iterator, name):
+  def waiting(self, iterator: Iterator[T], name: str) -> Iterator[T]:
     """The same elements; the time until each is there is that of the part `name`."""
-    ended = object()
+    ended: Any = object()
     while True:
       with self.of(name):
         element = next(iterator, ended)
@@ -37,7 +42,7 @@ class Parts:
         return
       yield element
 
-  def line(self, steps, images_per_step, flops):
+  def line(self, steps: int, images_per_step: int, flops: float) -> str:
     """What is said in the end of `steps` steps; `flops` of a step on each device, 0 where that is not known."""
     total = self._clock() - self._begin
     in_steps = max(total - sum(self._spent.values()), 1e-9)
@@ -49,7 +54,8 @@ class Parts:
 class Speed:
   """Measures from one logged step to the next, pauses for drawing, measuring and saving included."""
 
-  def __init__(self, folder, step, images_per_step, clock=time.monotonic):
+  def __init__(self, folder: Path, step: int, images_per_step: int,
+               clock: Callable[[], float] = time.monotonic) -> None:
     """Goes on after `step` of the run in `folder`.
 
     Args:
@@ -63,7 +69,8 @@ class Speed:
     self._clock, self._images = clock, images_per_step
     seconds = read_rows(path).series().get('speed/seconds')
     self._before = float(seconds[1][-1]) if seconds else 0.   # of earlier starts
-    self._start, self._last = clock(), None
+    self._start = clock()
+    self._last: tuple[int, float] | None = None   # (step, time) logged last
 
   def add(self, step: int) -> dict[str, float]:
     """{name: number} of the steps since the one before; {} at the first of a start, which compiles."""

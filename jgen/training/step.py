@@ -19,7 +19,7 @@ from jgen.parallel import AXIS, over_devices
 from jgen.shapes import PRNGKey
 
 
-def over_seeds(step, count):
+def over_seeds(step: Callable, count: int) -> Callable:
   """A step (key, state, batches) -> (state, metrics) of one seed, for those of `count` seeds."""
   return step if count == 1 else jax.vmap(step)
 
