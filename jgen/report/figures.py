@@ -1,6 +1,9 @@
 """The figures of a run: one row of the table each, drawn from the files that the run has stored."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from jgen.files import replacing
 from jgen.report.drawing import ClassBars, Curves, Histograms, LatentScatter, SortedBars, draw_figure
@@ -202,7 +205,7 @@ FIGURES = (
 )
 
 
-def draw_figures(workdir, formats=('png',)):
+def draw_figures(workdir: str | Path, formats: Sequence[str] = ('png',)) -> list[Path]:
   """Writes `workdir/figures/*`, the rows of FIGURES that the run has stored numbers for and the film.
 
   Args:
@@ -225,7 +228,7 @@ def draw_figures(workdir, formats=('png',)):
   return paths + draw_film(Path(workdir))
 
 
-def save_figure(figure, path, formats):
+def save_figure(figure: Figure, path: Path, formats: Sequence[str]) -> None:
   """Writes a Figure to `path` with the suffix of each of the formats, whole or not at all, without the time of day."""
   for kind in formats:
     with replacing(path.with_suffix(f'.{kind}')) as temporary:
