@@ -1,20 +1,24 @@
 """What a data set holds, in numbers and in one picture: images as they are, and as the config augments them."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
+from jaxtyping import Int
 from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 
 from jgen import data, images
 from jgen.augmentation import images as augmentation
+from jgen.data.spec import Dataset
 from jgen.errors import UserError
 from jgen.files import OUTPUT_MARK, expanded, mark_output, replacing
 from jgen.host import terminal
 from jgen.parallel import AXIS
 from jgen.report.fonts import legible
 from jgen.report.grids import compose_grid, headed
+from jgen.shapes import PixelMap, Pixels
 
 SIDE = 8                                # rows and columns of each half
 GAP = 24                                # white pixels between the halves
@@ -48,7 +52,7 @@ def _check_folder(workdir, data_dir):
                     'image there: name another --workdir')
 
 
-def told(augment):
+def told(augment: Callable) -> str:
   """An augmentation in words."""
   return 'config.augmentation is off' if augment is augmentation.unchanged else ', '.join(
       f'{key.replace("_", " ")} {value:g}' for key, value in vars(augment).items())
@@ -57,7 +61,7 @@ def told(augment):
 # ------------------------------------------------------------------------------------------- numbers
 
 
-def table(dataset):
+def table(dataset: Dataset) -> str:
   """Lines about count, shape and source, the classes, and each annotation."""
   spec = dataset.spec
   lines = [f'{spec.name}: {len(dataset.images):,} images of {"x".join(map(str, spec.image_shape))}',
@@ -93,7 +97,7 @@ def _bins(column, values):
 # ------------------------------------------------------------------------------------------- picture
 
 
-def picture(dataset, augment, seed):
+def picture(dataset: Dataset, augment: Callable, seed: int) -> PixelMap:
   """Both halves, uint8 [height, width, 3], under their headings; a row shows one class where there are classes."""
   rows, names = choose(dataset, seed)
   plain = dataset.images[rows]
@@ -102,7 +106,7 @@ def picture(dataset, augment, seed):
   return np.concatenate([left, np.full((len(left), GAP, 3), 255, np.uint8), right], axis=1)
 
 
-def choose(dataset, seed):
+def choose(dataset: Dataset, seed: int) -> tuple[Int[np.ndarray, ' n'], Sequence[str]]:
   """Which images are shown, int64 [SIDE^2], row by row, and the rows' names: SIDE of the classes, evenly spread."""
   rng = np.random.default_rng(seed)
   if not dataset.spec.num_classes:
@@ -119,7 +123,7 @@ def _sample(rng, candidates, count):
   return np.resize(rng.permutation(candidates), count)
 
 
-def augmented(pixels, augment, seed):
+def augmented(pixels: Pixels, augment: Callable, seed: int) -> Pixels:
   """What the training step makes of uint8 [n, H, W, C] at step 0, as uint8."""
   def compute(batch):
     return images.to_pixels(augment(jax.random.key(seed), 0, images.to_float(batch)))

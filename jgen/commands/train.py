@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 import time
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -73,14 +74,14 @@ def run(config: ConfigDict, workdir: Path, command: str) -> bool:
   return stop.requested
 
 
-def facts(config, workdir):
+def facts(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   """What all processes of a run have to have in common, {name: value}; where they keep the images is theirs."""
   flat = {f'config.{key}': value for key, value in config_lib.flatten(config.to_dict()).items()
           if key not in _OF_A_HOST}
   return flat | {'--workdir': str(workdir), 'the version of JAX': jax.__version__}
 
 
-def summary(folder, step, config, seconds, command):
+def summary(folder: Path, step: int, config: ConfigDict, seconds: float, command: str) -> str:
   """The last words of a run: what was done, measured, last and at best, and where it all lies."""
   lines = [f'step {step:,} of {config.num_steps:,}, {duration(seconds)} in this start']
   measured = {seed: scores.read_all(seeds.folder_of(folder, config, seed)) for seed in seeds.of(config)}
@@ -104,7 +105,7 @@ def summary(folder, step, config, seconds, command):
   return '\n'.join(lines)
 
 
-def best_line(folder, section):
+def best_line(folder: Path, section: ConfigDict) -> list[str]:
   """[the best value so far of the number by which the best checkpoint is kept], [] where there is none."""
   series = read_record(folder).series
   if section.best_metric not in series:
