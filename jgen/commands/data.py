@@ -1,4 +1,4 @@
-"""What a data set holds, in numbers and in one picture: images as they are, and as the config augments them."""
+"""Summarises a data set in numbers and one picture: images unchanged, and augmented as in the config."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,20 +40,20 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
   path = workdir / 'data.png'
   with replacing(path) as temporary:
     Image.fromarray(picture(dataset, augment, config.seed)).save(temporary, format='PNG')
-  terminal.say(f'{SIDE * SIDE} images, and the same augmented ({told(augment)}): {path}')
+  terminal.say(f'{SIDE * SIDE} images, and the same augmented ({settings_text(augment)}): {path}')
 
 
 def _check_folder(workdir, data_dir):
-  """Raises UserError if the picture would lie among those of the data, and become one of them."""
+  """Raises UserError if the picture would be written among the images of the data set."""
   if not data_dir or not workdir.is_dir() or (workdir / 'config.json').exists() or (workdir / OUTPUT_MARK).exists():
     return
   if workdir.resolve().is_relative_to(expanded(data_dir).resolve()) and next(workdir.iterdir(), None) is not None:
-    raise UserError(f'{workdir} lies within the images of config.data.dir and holds files; data.png would become an '
+    raise UserError(f'{workdir} is within the images of config.data.dir and holds files; data.png would become an '
                     'image there: name another --workdir')
 
 
-def told(augment: Callable) -> str:
-  """An augmentation in words."""
+def settings_text(augment: Callable) -> str:
+  """The settings of an augmentation as text."""
   return 'config.augmentation is off' if augment is augmentation.unchanged else ', '.join(
       f'{key.replace("_", " ")} {value:g}' for key, value in vars(augment).items())
 
@@ -102,7 +102,7 @@ def picture(dataset: Dataset, augment: Callable, seed: int) -> PixelMap:
   rows, names = choose(dataset, seed)
   plain = dataset.images[rows]
   left = headed(compose_grid(plain, SIDE, names), 'as they are')
-  right = headed(compose_grid(augmented(plain, augment, seed), SIDE), told(augment))
+  right = headed(compose_grid(augmented(plain, augment, seed), SIDE), settings_text(augment))
   return np.concatenate([left, np.full((len(left), GAP, 3), 255, np.uint8), right], axis=1)
 
 

@@ -65,7 +65,7 @@ def networks(trained: Trained) -> dict[str, Network]:
   if trained.can('encode'):
     return _latent_networks(trained, family, state)
   raise UserError(f'the model in {trained.folder} draws its codes or latents from a prior ({trained.kind()}); only '
-                  '--formats=safetensors exports it, and its VQ-VAE is a run of its own')
+                  '--formats=safetensors exports it, and its VQ-VAE is a separate run')
 
 
 def _images(trained, meaning):
@@ -125,7 +125,7 @@ def onnx(network: Network, name: str) -> bytes:
   from jax2onnx import to_onnx
   quiet = logging.getLogger('onnx_ir')
   before = quiet.level
-  quiet.setLevel(logging.ERROR)         # it warns of shapes that nobody asked it to store
+  quiet.setLevel(logging.ERROR)         # it warns of shapes that are not needed
   try:
     with portable():
       model = to_onnx(network.call, network.arguments(), model_name=name,
@@ -133,7 +133,7 @@ def onnx(network: Network, name: str) -> bytes:
                       output_names=[each.name for each in network.outputs])
   finally:
     quiet.setLevel(before)
-  del model.graph.value_info[:]         # shapes of what lies between, some of them with their axes in another order
+  del model.graph.value_info[:]         # shapes of intermediate values, some of them with their axes in another order
   return model.SerializeToString()
 
 

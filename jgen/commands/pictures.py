@@ -19,7 +19,7 @@ from jgen.report.grids import SEPARATOR_COLOR, compose_grid, save_grid
 from jgen.shapes import Pixels
 
 _MOST = 8                               # latents that a traversal shows where none are named
-_PROBES = 256                           # latents whose effect is measured at most, to find those
+_PROBES = 256                           # latents whose effect is measured at most, to select those
 _FRAMES = 16                            # pictures of a film from one end to the other
 
 
@@ -42,7 +42,7 @@ def pairs(request: Request, folder: Path) -> list[Path]:
   """pairs.png: a column the same latents, a row a class."""
   trained, num, labels = request.trained, request.options.num_samples, request.labels()
   if not trained.num_classes:
-    raise UserError(f'--draw=pairs: the model in {trained.folder} is not told a class ({trained.kind()})')
+    raise UserError(f'--draw=pairs: the model in {trained.folder} is not conditioned on a class ({trained.kind()})')
   rows = [trained.sample(num, labels=int(label), **request.arguments()) for label in labels]
   path = folder / 'pairs.png'
   save_grid(path, np.concatenate(rows), num, tuple(trained.class_names[label] for label in labels),
@@ -119,7 +119,7 @@ def _latent_rows(request):
   """(images [v, H, W, C] of each latent shown, names, what is said above)."""
   trained, options = request.trained, request.options
   start, more = _start(request), {'labels': request.label(), 'codes': _fixed_codes(request)}
-  shown = whole_numbers('latents', options.latents) or _most_telling(trained, start, options.span, more)
+  shown = whole_numbers('latents', options.latents) or _most_influential(trained, start, options.span, more)
   values = np.linspace(-options.span, options.span, options.columns)
   rows = trained.traverse(start, shown, values, **more)
   title = f'from {-options.span:g} to {options.span:g} standard deviations'
@@ -139,7 +139,7 @@ def _fixed_codes(request):
   return None if codes is None else codes[:][0]
 
 
-def _most_telling(trained, start, span, more):
+def _most_influential(trained, start, span, more):
   """The latents that change an image the most, between -span and span, the first of them first."""
   probed = np.arange(min(trained.latent_size, _PROBES))
   changes = [change(images[None], axis=1) for images in trained.traverse(start, probed, [-span, span], **more)]
@@ -147,7 +147,7 @@ def _most_telling(trained, start, span, more):
 
 
 def _code_rows(request):
-  """The same of the codes: a categorical one takes each of its values, a continuous one `--columns` from -1 to 1."""
+  """(images of each code, names, title): categorical codes take all values, continuous ones go from -1 to 1."""
   trained, options, kinds = request.trained, request.options, request.trained.codes
   latents, fixed = request.latents(whole_numbers('numbers', options.numbers) or [0])[:1], _fixed_codes(request)
   rows, names = [], []

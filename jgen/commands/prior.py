@@ -1,4 +1,4 @@
-"""Priors over the latents of a trained VQ-VAE: fitted one after the other, and laid side by side.
+"""Priors over the latents of a trained VQ-VAE: fitted one after the other and compared.
 
 Each is an ordinary run in `RUN/priors/<name>`, of a family that keeps the frozen VQ-VAE (`families/latent_prior.py`).
 All of them are a study, and their comparison is a study's.
@@ -66,7 +66,7 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
 
 
 def names(config: ConfigDict) -> tuple[str, ...]:
-  """The priors that are asked for; raises UserError if there are none, or one is not known."""
+  """The requested priors; raises UserError if there are none, or one is unknown."""
   for name in config.priors.names:
     choose('priors.names', name, known(config))
   if not config.priors.names:
@@ -124,7 +124,8 @@ def check(prior: study.Run, section: ConfigDict) -> None:
   """Raises UserError if a study.Run cannot work, or its folder holds a prior of other settings or another VQ-VAE."""
   changed = changes(prior)
   if changed:
-    raise UserError(f'{prior.folder} holds a prior of other settings ({"; ".join(changed)}); move it away to fit anew')
+    raise UserError(f'{prior.folder} holds a prior of other settings ({"; ".join(changed)}); move it '
+                    'away to fit a new one')
   try:
     prior.check()
   except UserError as error:            # it names the keys of the run, which are set as those of the section
@@ -133,7 +134,7 @@ def check(prior: study.Run, section: ConfigDict) -> None:
 
 
 def changes(prior: study.Run) -> list[str]:
-  """What the folder of a study.Run holds otherwise, a line each; none where it holds no prior."""
+  """The settings in which the stored prior of a study.Run differs, a line each; [] if there is none."""
   if not (prior.folder / 'config.json').exists():
     return []
   return config_lib.differences(
@@ -143,7 +144,7 @@ def changes(prior: study.Run) -> list[str]:
 def draw(path: Path, config: ConfigDict, priors: Sequence[study.Run]) -> Path:
   """Writes a picture: real test images, what the VQ-VAE makes of them, and as many samples of each prior, below them.
 
-  A prior that follows labels is asked for those of the real images, which repeat where they are few. Returns the path.
+  A conditional prior gets the labels of the real images, which are repeated if there are too few. Returns the path.
   """
   splits = data.load_splits(config.data)
   dataset = splits.test or splits.train

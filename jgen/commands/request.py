@@ -20,13 +20,13 @@ from jgen.trained.run import Trained
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-  """What is asked of which model."""
+  """A model and the options of --mode=sample."""
 
   trained: Trained
   options: Sample
 
   def check(self) -> None:
-    """Raises UserError for what this model cannot, before a file is written."""
+    """Raises UserError if the model cannot do this, before a file is written."""
     trained, options = self.trained, self.options
     options_lib.checkpoint(options.step)
     if not trained.step:
@@ -37,14 +37,14 @@ class Request:
       trained.refuse(truncation=options.truncation, max_norm=options.max_norm)
 
   def labels(self) -> HostLabels:
-    """Class numbers int32 [k] that were asked for, all of the model's without any; [0] where it follows none."""
+    """The requested classes int32 [k], by default all of the model; [0] for an unconditional model."""
     wanted = options_lib.words(self.options.labels)
     if wanted:
       return self.trained.labels(wanted)
     return np.arange(max(1, self.trained.num_classes), dtype=np.int32)
 
   def label(self) -> int | None:
-    """The one class of a picture that shows no more, or None: the first that was asked for."""
+    """The first requested class, for pictures of a single class; None for an unconditional model."""
     return int(self.labels()[0]) if self.trained.num_classes else None
 
   def codes(self) -> Float[np.ndarray, ' C'] | None:
@@ -70,7 +70,7 @@ class Request:
     return own_pictures.read(self.options.images, self.trained.image_shape)
 
   def arguments(self) -> dict[str, Any]:
-    """What is given to `Trained.sample` beside the number and the labels."""
+    """The arguments of `Trained.sample` in addition to the number and the labels."""
     options = self.options
     arguments: dict[str, Any] = {'seed': options.seed, 'codes': self.codes()}
     if self.trained.latent_size:
@@ -78,7 +78,7 @@ class Request:
     return arguments
 
   def parts(self, num: int, labels: HostLabels | None = None) -> Iterator[tuple[int, Pixels]]:
-    """Images part by part, with a line about how far it is."""
+    """Yields (number of images before, images) part by part, with a progress line."""
     counter, done = Counter(num), 0
     labels = labels if self.trained.num_classes else None
     for images in self.trained.sample_parts(num, labels=labels, **self.arguments()):
@@ -88,7 +88,7 @@ class Request:
     counter.close()
 
   def receipt(self) -> dict[str, Any]:
-    """What is stored about the files."""
+    """The metadata stored with the files."""
     state, config = self.trained.state, self.trained.config
     return {**dataclasses.asdict(self.options), 'run': str(self.trained.folder), 'family': config.family,
             'step': self.trained.step, 'averaged_parameters': bool(state.ema_params),

@@ -20,7 +20,7 @@ from jgen.trained.run import Trained
 
 
 def run(options: Sample, workdir: Path) -> None:
-  """Draws what `options.draw` names of the run in `workdir`, or of one of its priors; prints where it lies.
+  """Draws what `options.draw` names of the run in `workdir`, or of one of its priors; prints the paths.
 
   Raises:
     UserError: no run, no checkpoint, a class or code that there is not, something that the model cannot, a folder for
@@ -85,7 +85,7 @@ def remove_empty(folder: Path) -> None:
 
 
 def summary(paths: Sequence[Path], folder: Path, trained: Trained) -> str:
-  """What was drawn, and where it lies."""
+  """The final summary: what was drawn, and the paths."""
   what = f'{len(paths):,} files in {folder}' if len(paths) > 4 else '\n'.join(map(str, paths))
   notes = []
   if trained.can('decode_codes'):

@@ -50,7 +50,7 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-  """What an evaluator asks of a Model, for images that are there already."""
+  """Existing images with the part of the interface of Model that evaluators of images use."""
 
   images: np.ndarray                    # uint8 [N, H, W, C]
 

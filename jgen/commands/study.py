@@ -1,6 +1,6 @@
-"""A study: variations of a config, trained one after the other and drawn over each other.
+"""A study: variations of a config, trained one after the other and compared.
 
-Each variation is an ordinary run in a folder of its own, which can be continued and evaluated by itself. The
+Each variation is an ordinary run in a separate folder, which can be continued and evaluated by itself. The
 comparison, in the folder above, is drawn from the files of these runs alone (`jgen/report/comparison.py`).
 """
 
@@ -59,12 +59,12 @@ def check_folder(folder: Path) -> None:
 
 @dataclasses.dataclass
 class Run:
-  """One variation on its way: 'waiting', 'training', 'stopped', 'failed' or 'done'."""
+  """One variation with its status: 'waiting', 'training', 'stopped', 'failed' or 'done'."""
 
   variation: Variation
   folder: Path
   error: str = ''                       # of one that failed
-  noun: str = 'variation'               # what it is to the person at the terminal
+  noun: str = 'variation'               # its name in terminal messages
 
   def __post_init__(self):
     self.status = 'done' if self.done() else 'waiting'
@@ -76,7 +76,7 @@ class Run:
     return bool(last) and last >= self.num_steps() and outputs.are_complete(self.folder, last)
 
   def num_steps(self) -> float:
-    """Steps of the whole run; infinity for a run by epochs that has not begun with so many."""
+    """Steps of the whole run; infinity for a run by epochs that has not started with this length."""
     config = self.variation.config
     if not config.num_epochs:
       return config.num_steps
@@ -96,7 +96,7 @@ class Run:
       raise UserError(f"{self.noun} '{self.variation.name}': {error}") from error
 
   def train(self, command: str) -> bool:
-    """Trains to the end, to a signal or to a failure; returns whether a signal asked to stop."""
+    """Trains to the end, to a signal or to a failure; returns whether a signal requested a stop."""
     stopping = False
     try:
       stopping = train.run(self.variation.config, self.folder, command)
@@ -108,7 +108,7 @@ class Run:
     return stopping
 
   def entry(self) -> dict[str, str]:
-    """What is stored about it."""
+    """The entry of this run in the index of the study."""
     return {'name': self.variation.name, 'folder': self.variation.folder, 'settings': self.variation.settings,
             'status': self.status, 'error': self.error}
 
@@ -157,7 +157,7 @@ class Study:
     return [each.variation.name for each in self.runs if each.status == status]
 
   def summary(self) -> str:
-    """The last words of a study."""
+    """The final summary of a study."""
     done = len(self.named('done'))
     lines = [f'{done} of {len(self.runs)} {self.runs[0].noun}s done',
              *(f'{name:<12} {self.folder / entry}' for name, entry in (

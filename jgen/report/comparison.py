@@ -1,4 +1,4 @@
-"""The comparison of runs, of a study or any others: curves over each other, scores in a table, pictures side by side.
+"""The comparison of runs, of a study or any others: overlaid curves, a table of scores, pictures side by side.
 
 All of it is drawn from the files that the runs have stored.
 """
@@ -40,7 +40,7 @@ INDEX = 'study.json'                    # the list of a study's runs, in the fol
 OWN_INDEX = 'comparison.json'           # the list of runs of a comparison, in its folder
 PAGE = 'comparison.html'
 MAX_COLUMNS = 5                         # runs side by side in one table of the page
-MAX_PICTURE = 1_200                     # pixels of a side of a run's picture beside those of other runs
+MAX_PICTURE = 1_200                     # pixels of the longer side of a picture
 
 
 def draw_comparison(folder: str | Path) -> None:
@@ -67,7 +67,7 @@ def compare(folders: Sequence[Path], folder: Path) -> Path:
 def write_comparison(folder: Path, runs: Sequence[Compared]) -> Path:
   """Writes comparison.html, comparison.csv, comparison.md and figures/* of runs [Compared] to a folder.
 
-  Figures are PNG and, of curves, PDF beside it; those of an earlier comparison go. Returns the page's path.
+  Figures are PNG and, of curves, PDF; those of an earlier comparison are deleted. Returns the page's path.
   """
   curves, pictures = _draw_curves(folder / 'figures', runs), _place_pictures(folder / 'figures', runs)
   names = {path.stem for path in (*curves, *pictures)}

@@ -1,4 +1,4 @@
-"""The numbers of several runs side by side: as CSV, as Markdown and as rows, the best one told where that is known."""
+"""Scores of several runs side by side, as CSV, as Markdown and as rows, with the best one marked."""
 
 from collections.abc import Sequence
 import csv
@@ -57,7 +57,7 @@ def over_seeds(values: Sequence[float | None]) -> str:
 
 
 def evaluated_numbers(run: Compared, with_settings: bool = False) -> dict[str, float]:
-  """{name: number} of each evaluator's last evaluation; those that are settings of it only where asked for."""
+  """{name: number} of each evaluator's last evaluation; those that are settings of it only on request."""
   return {name: value for name, value in run.record.latest.items()
           if scores.is_number(value) and (with_settings or not scores.is_setting(name))}
 

@@ -21,12 +21,12 @@ from jgen.run.scores import direction_of
 
 DPI = 150                 # of the PNG files: 17 cm on paper at 170 dots an inch
 REFERENCE_STYLE: dict[str, Any] = {'color': '0.25', 'linestyle': '--', 'linewidth': 1}
-MAX_COLORS = 20           # values that are told apart by a colour each; of more, a colour bar tells the order
+MAX_COLORS = 20           # values with a separate colour each; for more, a colour bar shows the order
 _MAX_NAME = 24            # letters of a value's name
 _MAX_LABEL = 38           # letters of a curve's label, of which two fit side by side
 _MAX_BARS = 100           # classes that have a bar each; more are shown as a sorted outline
 
-# What the numbers of an evaluator or a family are measured on, where several stand in one figure.
+# What the numbers of an evaluator or a family are measured on, if several are in one figure.
 _MEASURED_ON = {'vae': 'training batches', 'vqvae': 'training batches', 'prior': 'training batches',
                 'ledger': 'test images', 'codebook': 'test images', 'held_out': 'test images'}
 _NETWORKS = ('critic', 'generator')
@@ -358,7 +358,7 @@ def _set_steps(axes, steps):
 
 
 def _set_scale(axes, values, log):
-  """Logarithmic where asked; linear near 0 alone where that, or an outlier, would hide other values."""
+  """Logarithmic on request; linear near 0 alone where that, or an outlier, would hide other values."""
   finite = values[np.isfinite(values)]
   sizes = np.abs(finite[finite != 0])
   if not sizes.size:

@@ -32,7 +32,7 @@ def overlay(row: Curves, records: Mapping[str, Record], with_mean: bool = False)
   Of runs that differ in their seed alone it shows, `with_mean`, their mean and a band of a standard deviation.
 
   Runs whose configs give a series another unit, as the logarithmic and the squared loss of a GAN, have panels of their
-  own: on one axis the smaller values would lie flat at 0.
+  own: on one axis the smaller values would appear as a flat line at 0.
   """
   colors = dict(zip(records, _colors(len(records)), strict=True))
   panels = _panels(row, records)

@@ -31,7 +31,7 @@ class Picture:
   uri: str                              # the picture itself
   width: int
   height: int
-  file: str                             # where it lies, relative to the page; '' for nowhere
+  file: str                             # its path relative to the page; '' for none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Numbering:
     return Table(next(self._tables) if rows else 0, title, caption, rows, tuple(header), numeric)
 
   def note(self, text: str) -> Table:
-    """What stands in the place of a table that has no rows."""
+    """A Table without rows whose caption is `text`."""
     return self.table('', text, [])
 
 

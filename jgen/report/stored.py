@@ -1,4 +1,4 @@
-"""All that a run folder tells of its run, read for a page."""
+"""Reads the contents of a run folder for the report."""
 
 import csv
 import dataclasses
@@ -15,7 +15,7 @@ from jgen.run.records import Record, read_record
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-  """A run as its folder tells it; what an earlier version did not store is empty."""
+  """The stored contents of a run folder; what an earlier version did not store is empty."""
 
   folder: Path
   config: dict                          # nested

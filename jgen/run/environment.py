@@ -1,4 +1,4 @@
-"""environment.json: with what each start of a run was made. It never keeps a run from going on."""
+"""environment.json: versions, devices and command of each start of a run. Errors here never stop a run."""
 
 import datetime
 import importlib.metadata
@@ -67,7 +67,7 @@ def _version(package):
 
 
 def _git(*arguments):
-  """What git says of this package's folder, UNKNOWN where there is no git, or it fails."""
+  """The output of a git command in this package's folder; UNKNOWN if git is missing or fails."""
   try:
     result = subprocess.run(['git', '-C', Path(__file__).parent, *arguments], capture_output=True, text=True,
                             check=True, timeout=60)

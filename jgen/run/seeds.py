@@ -1,4 +1,4 @@
-"""A run of several seeds that are trained in one step: one checkpoint, and a folder like that of a run for each seed.
+"""Runs that train several seeds in one step: one checkpoint, and a folder per seed with the layout of a run folder.
 
 The folder of seed k, `seeds/<k>`, holds what depends on the seed: metrics, samples, evaluations, figures, and the
 config of the run with this seed alone.
@@ -30,7 +30,7 @@ def alone(config: ConfigDict, seed: int) -> ConfigDict:
 
 
 def folder_of(folder: Path, config: Any, seed: int) -> Path:
-  """Where a run keeps what depends on the seed: the run folder itself where it has one seed."""
+  """The folder for everything that depends on the seed: the run folder itself if the run has one seed."""
   return folder if config.get('num_seeds', 1) == 1 else folder / FOLDER / str(seed)
 
 
@@ -50,21 +50,21 @@ def folders(folder: Path) -> list[Path]:
 
 
 def run_of(folder: Path) -> Path | None:
-  """The folder of the run that `folder` is one seed of; None where it is no seed's."""
+  """The run folder that contains the seed folder `folder`; None if `folder` is not a seed folder."""
   whole = folder.parent.parent
   known = folder.parent.name == FOLDER and (whole / 'config.json').exists()
   return whole if known and folder in folders(whole) else None
 
 
 def check_whole(folder: Path) -> None:
-  """Raises UserError where `folder` is that of one seed of a run: the run is continued as a whole."""
+  """Raises UserError if `folder` is the folder of one seed: a run is continued as a whole."""
   whole = run_of(folder)
   if whole:
     raise UserError(f'{folder} is one seed of the run in {whole}; name that folder with --workdir')
 
 
 def chosen(config: Any, seed: int | None, folder: Path) -> int:
-  """The seed that is asked for, the first one for None; raises UserError where the run has not trained it."""
+  """The requested seed, the first one for None; raises UserError if the run has not trained it."""
   known = of(config)
   if seed is not None and seed not in known:
     raise UserError(f'{folder} has no seed {seed}; it trained ' + (

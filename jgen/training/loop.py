@@ -1,4 +1,4 @@
-"""The training loop. It knows a Family, and no model by name."""
+"""The training loop, for any Family."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
@@ -38,14 +38,14 @@ from jgen.training.step import compiled_dispatch, make_dispatch
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
-  """A run: what is trained, on what, and where it is kept."""
+  """A training run: family, data, evaluators and folder."""
 
   config: ConfigDict
   family: Family
   augment: Callable                     # an augmentation, see jgen.augmentation.images.create
   splits: Splits
   evaluators: Mapping[str, Evaluator]   # {name: evaluator}
-  folder: Path                          # that this process writes to
+  folder: Path                          # which this process writes to
   checkpoints: Checkpoints
 
   @property
@@ -53,11 +53,11 @@ class Trainer:
     return seeds_lib.of(self.config)
 
   def folder_of(self, seed: int) -> Path:
-    """Where what depends on the seed is kept."""
+    """The folder for everything that depends on the seed."""
     return seeds_lib.folder_of(self.folder, self.config, seed)
 
   def run(self, stop: StopRequest) -> int:
-    """Trains until `config.num_steps` or until `stop` asks to; returns the last step done."""
+    """Trains until `config.num_steps` or until `stop` is requested; returns the last completed step."""
     with importing_tensorflow():
       state, first_step = self.begin()
       images_per_step = self.config.batch_size * self.family.batches_per_step * len(self.seeds)
@@ -104,7 +104,7 @@ class Trainer:
     return jax_utils.replicate(state), seeds.step_of(state)
 
   def watcher(self, seed: int, opened: Callable[[Any], Any], first_step: int, say: Callable[[str], None]) -> Watcher:
-    """The Watcher of a seed; what it writes to is `opened`."""
+    """The Watcher of a seed; `opened` registers each writer to be closed at the end."""
     folder, name = self.folder_of(seed), f'seed {seed}' if len(self.seeds) > 1 else ''
     mark_restart(folder / 'tensorboard', first_step)
     writer = opened(loggers.create(self.config.loggers, folder, self.config))
@@ -115,9 +115,9 @@ class Trainer:
     return Watcher(metrics_file, writer, opened(Doctor(self.config.doctor, folder, first_step, writer, of_seed)), name)
 
   def dispatch(self, state: TrainState, say: Callable[[str], None]) -> tuple[Callable, float]:
-    """(the compiled training steps of a dispatch, the operations of a step on a device); says what they cost.
+    """(compiled training steps of one dispatch, operations per step on a device); prints their cost.
 
-    Raises UserError where they cannot fit.
+    Raises UserError if a step does not fit into memory.
     """
     config = self.config
     dispatch = make_dispatch(self.family, self.augment, (config.precision, config.matrix_precision),
@@ -142,7 +142,7 @@ class Trainer:
 
   def actions(self, compiled: Compiled, pick: Picker, watchers: Mapping[int, Watcher],
               sheets: Sequence[DrawSamples], figures: DrawFigures) -> list[Action]:
-    """What is done between steps, in this order: what takes long at the end comes after the state is saved."""
+    """The actions between steps, in order; evaluations that run only at the end follow the save."""
     all_along, at_end = (
         [actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder_of(seed), seed, watcher.writer,
                           watcher.doctor.add) for seed, watcher in watchers.items()]
@@ -152,14 +152,14 @@ class Trainer:
     return [*of_seeds(sheets), *of_seeds(all_along), figures, save, *of_seeds(at_end)]
 
   def evaluations(self) -> tuple[tuple[int, dict[str, Evaluator]], tuple[int, dict[str, Evaluator]]]:
-    """(every how many steps, evaluators) of those that run all along and of those that run at the end."""
+    """(interval in steps, evaluators) of those that run during training and of those that run at the end."""
     at_end = {name: self.evaluators[name] for name in self.config.evaluators_at_end}
     others = {name: evaluator for name, evaluator in self.evaluators.items() if name not in at_end}
     return (self.config.evaluate_every_steps, others), (0, at_end)
 
   def loop(self, dispatch: Callable | None, state: TrainState, first_step: int, monitor: Monitor,
            todo: Sequence[Action], stop: StopRequest, parts: Parts) -> int:
-    """The steps after `first_step`; returns the last one done. Tells `parts` where time goes."""
+    """Runs the steps after `first_step`; returns the last completed step. Records times in `parts`."""
     config, key = self.config, seeds.keys_of(self.seeds)
     step, profiler = first_step, Profiler(tuple(config.profile_steps), str(self.folder / 'tensorboard'))
     profiler.after(step, state)
@@ -182,7 +182,7 @@ class Trainer:
 
   def act(self, step: int, state: TrainState, todo: Sequence[Action], stop: StopRequest, stopping: bool,
           parts: Parts) -> bool:
-    """Does what is due after a step: where a stop is requested meanwhile, only the saving. Returns whether it saved."""
+    """Runs the actions due after a step, only the save once a stop is requested. Returns whether it saved."""
     scores: dict[str, float] = {}
     nothing: dict[str, float] = {}
     saved = False
@@ -195,14 +195,14 @@ class Trainer:
     return saved
 
   def complete(self, step: int, state: TrainState, todo: Sequence[Action], stop: StopRequest) -> None:
-    """Does what was due after the step that a run is continued from, and is not there: it was stopped or killed."""
-    if step and jax.process_count() == 1:   # of several, one alone sees what is there
+    """Runs actions that were due after the step of the checkpoint but were interrupted."""
+    if step and jax.process_count() == 1:   # with several processes, only one sees the files
       for action in todo:
         if action.due(step, step >= self.config.num_steps, stopping=False):
           stop.interruptible(functools.partial(action.complete, step, state), None)
 
   def batches(self, first_step: int) -> Iterator[Any]:
-    """The batches of the steps after `first_step`, {name: [D, S, K, B, ...]} a dispatch."""
+    """The batches of the steps after `first_step`, {name: [D, S, K, B, ...]} per dispatch."""
     config = self.config
     return feed.batches(
         self.splits.train, on_device=config.data.on_device, seeds=self.seeds, first_step=first_step,

@@ -1,4 +1,4 @@
-"""A trace of some training steps, for TensorBoard's profiler."""
+"""Traces training steps for TensorBoard's profiler."""
 
 import math
 from typing import Any
@@ -20,7 +20,7 @@ def check(section: Any) -> None:
 
 
 class Profiler:
-  """Writes what the host and the devices do in the steps after the first of `steps` up to the last."""
+  """Traces host and devices from after the first of `steps` to the last."""
 
   def __init__(self, steps: tuple[int, ...], folder: str) -> None:
     """`steps` is (first, last), or () for no trace; TensorBoard finds it in `folder`, that of its event files."""
@@ -38,7 +38,7 @@ class Profiler:
       self.close()
 
   def close(self) -> None:
-    """Ends the trace, if one is running: what was traced so far is written."""
+    """Ends a running trace and writes it."""
     if self._running:
       self._running = False
       jax.profiler.stop_trace()

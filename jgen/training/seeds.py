@@ -22,30 +22,30 @@ def keys_of(seeds: Sequence[int]) -> Key[jax.Array, '*N']:
 
 
 def stacked(states: Sequence[TrainState]) -> TrainState:
-  """The state of a run of these seeds, arrays [N, ...]; the state itself where there is one."""
+  """The stacked states of N seeds, arrays [N, ...]; the state itself for one seed."""
   return states[0] if len(states) == 1 else jax.tree.map(lambda *x: np.stack(x), *map(jax.device_get, states))
 
 
 def shapes(state: TrainState, count: int) -> TrainState:
-  """The same for a state of shapes."""
+  """The state of a run of `count` seeds as shapes [N, ...], from the shapes of one seed."""
   return state if count == 1 else jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), state)
 
 
 def picked(state: TrainState, index: int, count: int) -> TrainState:
-  """The state on the host of one seed out of that of `count`."""
+  """The state of one seed, from the state of `count` seeds on the host."""
   return state if count == 1 else jax.tree.map(lambda x: x[index], state)
 
 
 def step_of(state: TrainState) -> int:
-  """The step, int, of a state on the host, which is that of all seeds."""
+  """The step of a state on the host as an int; all seeds share it."""
   return int(np.ravel(state.step)[0])
 
 
 class Picker:
-  """The replicated state [D, ...] of one seed in that of all [D, N, ...]; the last one is kept for the next action."""
+  """Selects the replicated state [D, ...] of one seed from that of all [D, N, ...]; caches the last selection."""
 
   def __init__(self, count: int) -> None:
-    """Of a run of `count` seeds; the state of a single one is that of the run."""
+    """`count` is the number of seeds; with one, the state is returned unchanged."""
     self.count = count
     self._pick = over_devices(lambda state, index: jax.tree.map(lambda x: x[index], state), in_axes=(0, None))
     self._last: tuple[TrainState, int, TrainState] | None = None   # (of all, index, of the one) picked last
@@ -60,7 +60,7 @@ class Picker:
 
 @dataclasses.dataclass
 class OfSeed(Action):
-  """An action of a run of one seed, on one of several seeds."""
+  """Applies an action for single-seed runs to one of several seeds."""
 
   every_steps: int = dataclasses.field(init=False)
   action: Action
@@ -86,5 +86,5 @@ class OfSeed(Action):
 
 
 def actions_of(pick: Picker, actions: Sequence[Action]) -> Sequence[Action]:
-  """One action a seed, each on the state of its own."""
+  """One action per seed, each applied to the state of its seed."""
   return actions if pick.count == 1 else [OfSeed(action, pick, index) for index, action in enumerate(actions)]

@@ -68,7 +68,7 @@ def test_grids_and_pairs_have_a_row_a_class(folders):
   pairs = pixels(drawn(folders['dcgan'], draw='pairs', num_samples=3, labels='3,5') / 'pairs.png')
   same = np.concatenate([run.sample(3, labels=3), run.sample(3, labels=5)])
   np.testing.assert_array_equal(pairs[-2 * 50 - 2:, :22 + 3 * 50], compose_grid(same, 3, ('3', '5'))[:, :22 + 3 * 50])
-  assert 'is not told a class' in refusal(folders['vae'], draw='pairs')
+  assert 'is not conditioned on a class' in refusal(folders['vae'], draw='pairs')
 
 
 def test_interpolations_join_the_samples_that_are_named(folders):
