@@ -128,8 +128,8 @@ FIGURES = (
     Histograms('critic_output_histogram.png', "The critic's outputs in evaluation", 'share of the images',
                "output (critic's units; higher: taken for real)", 'critic_outputs', 'edges', 'counts',
                (('train', 'training images'), ('generated', 'generated images'), ('test', 'test images')),
-               caption="How the critic's outputs are distributed. Histograms that overlap cannot be told apart; test "
-                       'test and training images shows that the critic overfits.'),
+               caption="How the critic's outputs are distributed. Overlapping histograms are not separable. A "
+                       'shift between training and test images shows that the critic overfits.'),
     Curves('told_apart.png', 'Does the critic tell real from generated images, in evaluation?',
            'probability that a real image has the higher output', ('critic_outputs/auc',), limits=(0, 1),
            reference=0.5, reference_label='1/2: it cannot',
