@@ -1,4 +1,4 @@
-"""--mode=compare: runs beside each other on one page, ranked by their scores where these were measured alike."""
+"""--mode=compare: several runs side by side on one page, ranked by scores that were measured in the same way."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ _WORDS = {LOWER: 'lowest', HIGHER: 'highest'}
 
 
 def run(paths: Sequence[Path], workdir: Path | None = None) -> None:
-  """Ranks runs by the scores that all have, and lays runs out beside each other on one page.
+  """Ranks runs by the scores that all have, and shows the runs side by side on one page.
 
   For each score that all have, the runs are printed from the best on: their last value and their best one. What is
   named and is no run is passed over with a notice.

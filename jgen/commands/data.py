@@ -1,20 +1,24 @@
-"""What a data set holds, in numbers and in one picture: images as they are, and as the config augments them."""
+"""Summarises a data set in numbers and one picture: images unchanged, and augmented as in the config."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
+from jaxtyping import Int
 from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 
 from jgen import data, images
 from jgen.augmentation import images as augmentation
+from jgen.data.spec import Dataset
 from jgen.errors import UserError
 from jgen.files import OUTPUT_MARK, expanded, mark_output, replacing
 from jgen.host import terminal
 from jgen.parallel import AXIS
 from jgen.report.fonts import legible
 from jgen.report.grids import compose_grid, headed
+from jgen.shapes import PixelMap, Pixels
 
 SIDE = 8                                # rows and columns of each half
 GAP = 24                                # white pixels between the halves
@@ -36,20 +40,20 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
   path = workdir / 'data.png'
   with replacing(path) as temporary:
     Image.fromarray(picture(dataset, augment, config.seed)).save(temporary, format='PNG')
-  terminal.say(f'{SIDE * SIDE} images, and the same augmented ({told(augment)}): {path}')
+  terminal.say(f'{SIDE * SIDE} images, and the same augmented ({settings_text(augment)}): {path}')
 
 
 def _check_folder(workdir, data_dir):
-  """Raises UserError if the picture would lie among those of the data, and become one of them."""
+  """Raises UserError if the picture would be written among the images of the data set."""
   if not data_dir or not workdir.is_dir() or (workdir / 'config.json').exists() or (workdir / OUTPUT_MARK).exists():
     return
   if workdir.resolve().is_relative_to(expanded(data_dir).resolve()) and next(workdir.iterdir(), None) is not None:
-    raise UserError(f'{workdir} lies within the images of config.data.dir and holds files; data.png would become an '
+    raise UserError(f'{workdir} is within the images of config.data.dir and holds files; data.png would become an '
                     'image there: name another --workdir')
 
 
-def told(augment):
-  """An augmentation in words."""
+def settings_text(augment: Callable) -> str:
+  """The settings of an augmentation as text."""
   return 'config.augmentation is off' if augment is augmentation.unchanged else ', '.join(
       f'{key.replace("_", " ")} {value:g}' for key, value in vars(augment).items())
 
@@ -57,7 +61,7 @@ def told(augment):
 # ------------------------------------------------------------------------------------------- numbers
 
 
-def table(dataset):
+def table(dataset: Dataset) -> str:
   """Lines about count, shape and source, the classes, and each annotation."""
   spec = dataset.spec
   lines = [f'{spec.name}: {len(dataset.images):,} images of {"x".join(map(str, spec.image_shape))}',
@@ -93,16 +97,16 @@ def _bins(column, values):
 # ------------------------------------------------------------------------------------------- picture
 
 
-def picture(dataset, augment, seed):
+def picture(dataset: Dataset, augment: Callable, seed: int) -> PixelMap:
   """Both halves, uint8 [height, width, 3], under their headings; a row shows one class where there are classes."""
   rows, names = choose(dataset, seed)
   plain = dataset.images[rows]
   left = headed(compose_grid(plain, SIDE, names), 'as they are')
-  right = headed(compose_grid(augmented(plain, augment, seed), SIDE), told(augment))
+  right = headed(compose_grid(augmented(plain, augment, seed), SIDE), settings_text(augment))
   return np.concatenate([left, np.full((len(left), GAP, 3), 255, np.uint8), right], axis=1)
 
 
-def choose(dataset, seed):
+def choose(dataset: Dataset, seed: int) -> tuple[Int[np.ndarray, ' n'], Sequence[str]]:
   """Which images are shown, int64 [SIDE^2], row by row, and the rows' names: SIDE of the classes, evenly spread."""
   rng = np.random.default_rng(seed)
   if not dataset.spec.num_classes:
@@ -119,7 +123,7 @@ def _sample(rng, candidates, count):
   return np.resize(rng.permutation(candidates), count)
 
 
-def augmented(pixels, augment, seed):
+def augmented(pixels: Pixels, augment: Callable, seed: int) -> Pixels:
   """What the training step makes of uint8 [n, H, W, C] at step 0, as uint8."""
   def compute(batch):
     return images.to_pixels(augment(jax.random.key(seed), 0, images.to_float(batch)))

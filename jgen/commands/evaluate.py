@@ -19,6 +19,7 @@ from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
 from jgen.run import scores, seeds
 from jgen.run.checkpoints import Checkpoints, report_passed_over
+from jgen.trained.run import Trained
 from jgen.training import actions
 from jgen.training import seeds as stacked
 from jgen.training.config import completed
@@ -60,11 +61,11 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
   (write_report if config.report else draw_figures)(folder)
 
 
-def measure(run, config, folder):
+def measure(run: Trained, config: ConfigDict, folder: Path) -> dict[str, float]:
   """{'<evaluator>/<entry>': number} of the evaluators of a config on a run, stored in a folder.
 
   Args:
-    run: a `jgen.trained.run.Trained`.
+    run: the trained run.
     config: the run's config with the evaluators that are to measure, as of `with_evaluator`.
     folder: where `evaluation/` is written to.
 
@@ -89,7 +90,7 @@ def with_evaluator(config: ConfigDict, name: str, settings: Mapping[str, Any]) -
   return config
 
 
-def check_same_model(stored, config):
+def check_same_model(stored: Mapping[str, Any], config: ConfigDict) -> None:
   """Raises UserError if what was trained is not what the config describes."""
   changed = [line for line in config_lib.differences(config_lib.flatten(completed(stored)), config_lib.flatten(config))
              if not line.startswith(('evaluators', 'data.test_splits'))]

@@ -14,7 +14,7 @@ _EXTRAS = {'onnx': ('jax2onnx', 'onnx')}   # {format: (the package that it needs
 
 
 def run(options: Export, workdir: Path) -> None:
-  """Writes the networks of the run in `workdir` in `options.formats`; prints where they lie.
+  """Writes the networks of the run in `workdir` in `options.formats`; prints their paths.
 
   Raises:
     UserError: no run or checkpoint; a model that cannot be exported in a format; a format without its package; a folder

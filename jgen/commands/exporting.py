@@ -3,9 +3,10 @@
 Images are float32 [batch, H, W, C] in [-1, 1], channels last, in and out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import logging
+from typing import Any
 
 import jax
 from jax import export
@@ -14,6 +15,7 @@ import numpy as np
 
 from jgen.errors import UserError
 from jgen.networks.convolution.layers import portable
+from jgen.trained.run import Trained
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 
@@ -36,7 +38,7 @@ class Network:
   inputs: tuple[Array, ...]
   outputs: tuple[Array, ...]
 
-  def arguments(self):
+  def arguments(self) -> list[jax.ShapeDtypeStruct]:
     """The inputs as shapes whose batch is a symbol."""
     batch, = export.symbolic_shape('batch')
     return [jax.ShapeDtypeStruct((batch, *each.shape), each.dtype) for each in self.inputs]
@@ -45,14 +47,15 @@ class Network:
 # ------------------------------------------------------------------------------------------- which networks
 
 
-def networks(trained):
+def networks(trained: Trained) -> dict[str, Network]:
   """{name: Network} of a `jgen.trained.run.Trained`: the generator of a GAN, encoder and decoder of a VAE or VQ-VAE.
 
   Raises:
     UserError: a prior, or a generator that draws random numbers as it samples.
   """
   family, state = trained.family, trained.used
-  if getattr(getattr(family, 'generator', None), 'dropout_at_sampling', False) and family.generator.dropout:
+  generator: Any = getattr(family, 'generator', None)
+  if getattr(generator, 'dropout_at_sampling', False) and generator.dropout:
     raise UserError(f'the generator in {trained.folder} drops values at random as it samples; only '
                     '--formats=safetensors exports it')
   if trained.can('critic'):
@@ -62,7 +65,7 @@ def networks(trained):
   if trained.can('encode'):
     return _latent_networks(trained, family, state)
   raise UserError(f'the model in {trained.folder} draws its codes or latents from a prior ({trained.kind()}); only '
-                  '--formats=safetensors exports it, and its VQ-VAE is a run of its own')
+                  '--formats=safetensors exports it, and its VQ-VAE is a separate run')
 
 
 def _images(trained, meaning):
@@ -111,18 +114,18 @@ def _code_networks(trained, family, state):
 # ------------------------------------------------------------------------------------------- formats
 
 
-def stablehlo(network):
+def stablehlo(network: Network) -> bytes:
   """A Network for CPU, CUDA and TPU, as bytes that `jax.export.deserialize` reads."""
   with portable():
     return bytes(export.export(jax.jit(network.call), platforms=PLATFORMS)(*network.arguments()).serialize())
 
 
-def onnx(network, name):
+def onnx(network: Network, name: str) -> bytes:
   """A Network as the bytes of an ONNX file; needs the package jax2onnx."""
   from jax2onnx import to_onnx
   quiet = logging.getLogger('onnx_ir')
   before = quiet.level
-  quiet.setLevel(logging.ERROR)         # it warns of shapes that nobody asked it to store
+  quiet.setLevel(logging.ERROR)         # it warns of shapes that are not needed
   try:
     with portable():
       model = to_onnx(network.call, network.arguments(), model_name=name,
@@ -130,11 +133,11 @@ def onnx(network, name):
                       output_names=[each.name for each in network.outputs])
   finally:
     quiet.setLevel(before)
-  del model.graph.value_info[:]         # shapes of what lies between, some of them with their axes in another order
+  del model.graph.value_info[:]         # shapes of intermediate values, some of them with their axes in another order
   return model.SerializeToString()
 
 
-def tensors(trained):
+def tensors(trained: Trained) -> dict[str, np.ndarray]:
   """{'<network>/params/<layer>/<name>': array}, and the same of batch statistics and whatever else a network keeps."""
   state = trained.used
   flat = {}
@@ -144,7 +147,7 @@ def tensors(trained):
   return flat
 
 
-def safetensors(trained):
+def safetensors(trained: Trained) -> bytes:
   """The arrays of `tensors` as the bytes of a safetensors file."""
   from safetensors.numpy import save
   about = {'family': trained.config.family, 'step': str(trained.step), 'image_shape': str(list(trained.image_shape))}
@@ -154,7 +157,7 @@ def safetensors(trained):
 # ------------------------------------------------------------------------------------------- README
 
 
-def readme(trained, networks, formats):
+def readme(trained: Trained, networks: Mapping[str, Network], formats: Sequence[str]) -> str:
   """What the files hold and how they are read, as Markdown."""
   parts = [f'# {trained.config.family} on {trained.spec.name}, step {trained.step:,}\n\n'
            f'Images are float32 `[batch, {", ".join(map(str, trained.image_shape))}]` in [-1, 1], channels last; '

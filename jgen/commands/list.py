@@ -27,7 +27,7 @@ def listing() -> str:
   lines = ['python launch.py --config=NAME trains one; its first lines, in configs/NAME.py, say how.']
   for name in sorted(by_data, key=lambda name: (name != 'digits', name)):
     lines += ['', f'{name}: {data.READERS[name].NEEDS}']
-    lines += [f'  {config:<{width}}  {told}' for config, told in by_data[name]]
+    lines += [f'  {config:<{width}}  {summary}' for config, summary in by_data[name]]
   return '\n'.join(lines)
 
 

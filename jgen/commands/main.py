@@ -44,8 +44,8 @@ FLAGS: dict[str, tuple[str | int, str]] = {   # {name: (default, meaning)}; the 
     'config': ('', 'a file, or the name of one in configs/; by default that of the run in --workdir, else quickstart'),
     'workdir': ('', 'folder of the run; by default runs/NAME, of a study runs/NAME_study'),
     'mode': ('train', 'what to do, see above'),
-    'evaluators': ('', "evaluators, separated by commas, to measure by in the place of the config's own; with a + "
-                       'before the first, beside them'),
+    'evaluators': ('', "evaluators, separated by commas, that replace the config's own; with a + before the "
+                       'first, in addition to them'),
     'deterministic': (False, 'the same numbers at every start on a GPU, where training is slower then; on a CPU they '
                       'are the same anyway'),
     'coordinator': ('', "for several processes: HOST:PORT of the first, or 'auto' on SLURM, TPU pods, Kubernetes"),
@@ -74,7 +74,7 @@ flags
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-  """What a command line asks for."""
+  """A parsed command line."""
 
   mode: str
   config: ConfigDict | None             # None where the mode takes none
@@ -87,8 +87,9 @@ class Given:
 
 def text_of_help(mode: str = 'train') -> str:
   """What --help prints, with the flags that a mode alone has."""
-  list_of = lambda entries, dashes='': '\n'.join(f'  {dashes}{name:<14} {told}' for name, told in entries.items())
-  text = _HELP.format(modes=list_of(MODES), flags=list_of({name: told for name, (_, told) in FLAGS.items()}, '--'))
+  list_of = lambda entries, dashes='': '\n'.join(f'  {dashes}{name:<14} {meaning}' for name, meaning in entries.items())
+  text = _HELP.format(modes=list_of(MODES),
+                      flags=list_of({name: meaning for name, (_, meaning) in FLAGS.items()}, '--'))
   own = keys.plain(options.OPTIONS[mode]) if mode in OF_RUNS else {}
   of_mode = list_of({name: f'{each.meaning} ({each.default!r})' for name, each in own.items()}, '--')
   return text + (f'\nflags of --mode={mode}, with their defaults\n{of_mode}\n' if own else '')

@@ -1,25 +1,29 @@
 """The pictures and films of --mode=sample: each writes its files into a folder and returns their paths.
-
-`request` is a `jgen.commands.sample.Request`.
 """
 
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import UInt8
 import numpy as np
 from PIL import Image
 
 from jgen.commands.options import whole_numbers
+from jgen.commands.request import Request
 from jgen.errors import UserError
 from jgen.evaluation.pictures.attribute_pairs import change
 from jgen.evaluation.pictures.reconstructions import alternating
 from jgen.files import replacing
 from jgen.report.film import save_film
 from jgen.report.grids import SEPARATOR_COLOR, compose_grid, save_grid
+from jgen.shapes import Pixels
 
 _MOST = 8                               # latents that a traversal shows where none are named
-_PROBES = 256                           # latents whose effect is measured at most, to find those
+_PROBES = 256                           # latents whose effect is measured at most, to select those
 _FRAMES = 16                            # pictures of a film from one end to the other
 
 
-def sheet(request, folder):
+def sheet(request: Request, folder: Path) -> list[Path]:
   """grid.png: a row a class, or rows of `--columns` for a model that follows none."""
   trained, num, labels = request.trained, request.options.num_samples, request.labels()
   names = tuple(trained.class_names[label] for label in labels) if trained.num_classes else ()
@@ -34,7 +38,7 @@ def sheet(request, folder):
   return [path]
 
 
-def pairs(request, folder):
+def pairs(request: Request, folder: Path) -> list[Path]:
   """pairs.png: a column the same latents, a row a class."""
   trained, num, labels = request.trained, request.options.num_samples, request.labels()
   if not trained.num_classes:
@@ -46,7 +50,7 @@ def pairs(request, folder):
   return [path]
 
 
-def reconstruction(request, folder):
+def reconstruction(request: Request, folder: Path) -> list[Path]:
   """reconstructions.png, the user's pictures over what the model makes of them, and a PNG of each of the latter."""
   if not request.options.images:
     raise UserError('--draw=reconstruction: name your pictures with --images=FILE or --images=FOLDER')
@@ -63,7 +67,7 @@ def reconstruction(request, folder):
   return paths
 
 
-def interpolation(request, folder):
+def interpolation(request: Request, folder: Path) -> list[Path]:
   """interpolation.png, a row each way from one end to the next, and interpolation.gif, all ways one after the other.
 
   The ends are samples (`--numbers`) or, of a VAE, the user's pictures (`--images`).
@@ -71,7 +75,7 @@ def interpolation(request, folder):
   trained, options = request.trained, request.options
   ends, names = _ends(request)
   path = 'line' if options.images else 'arc'
-  more = {'labels': request.label(), 'codes': request.codes(), 'path': path}
+  more: dict[str, Any] = {'labels': request.label(), 'codes': request.codes(), 'path': path}
   ways = trained.interpolate(ends[:-1], ends[1:], options.columns, **more)
   picture, film = folder / 'interpolation.png', folder / 'interpolation.gif'
   save_grid(picture, ways.reshape(-1, *ways.shape[2:]), options.columns,
@@ -95,7 +99,7 @@ def _ends(request):
   return ends, names
 
 
-def traversal(request, folder):
+def traversal(request: Request, folder: Path) -> list[Path]:
   """traversal.png, a row a latent, or a code of an InfoGAN, and traversal.gif, all rows at once.
 
   Each runs over `--columns` values, all else stays: that of a sample (`--numbers`) or of a picture (`--images`).
@@ -115,7 +119,7 @@ def _latent_rows(request):
   """(images [v, H, W, C] of each latent shown, names, what is said above)."""
   trained, options = request.trained, request.options
   start, more = _start(request), {'labels': request.label(), 'codes': _fixed_codes(request)}
-  shown = whole_numbers('latents', options.latents) or _most_telling(trained, start, options.span, more)
+  shown = whole_numbers('latents', options.latents) or _most_influential(trained, start, options.span, more)
   values = np.linspace(-options.span, options.span, options.columns)
   rows = trained.traverse(start, shown, values, **more)
   title = f'from {-options.span:g} to {options.span:g} standard deviations'
@@ -135,7 +139,7 @@ def _fixed_codes(request):
   return None if codes is None else codes[:][0]
 
 
-def _most_telling(trained, start, span, more):
+def _most_influential(trained, start, span, more):
   """The latents that change an image the most, between -span and span, the first of them first."""
   probed = np.arange(min(trained.latent_size, _PROBES))
   changes = [change(images[None], axis=1) for images in trained.traverse(start, probed, [-span, span], **more)]
@@ -143,7 +147,7 @@ def _most_telling(trained, start, span, more):
 
 
 def _code_rows(request):
-  """The same of the codes: a categorical one takes each of its values, a continuous one `--columns` from -1 to 1."""
+  """(images of each code, names, title): categorical codes take all values, continuous ones go from -1 to 1."""
   trained, options, kinds = request.trained, request.options, request.trained.codes
   latents, fixed = request.latents(whole_numbers('numbers', options.numbers) or [0])[:1], _fixed_codes(request)
   rows, names = [], []
@@ -159,14 +163,14 @@ def _code_rows(request):
 # ------------------------------------------------------------------------------------------- of images
 
 
-def filled(images, columns):
+def filled(images: Pixels, columns: int) -> Pixels:
   """The images uint8 [n, H, W, C], the last row filled up in the colour between images."""
   missing = np.full((-len(images) % columns, *images.shape[1:]), SEPARATOR_COLOR, np.uint8)
   return np.concatenate([images, missing])
 
 
-def write_film(path, frames):
+def write_film(path: Path, frames: UInt8[np.ndarray, 'f rows H W C']) -> None:
   """A GIF there and back of frames uint8 [f, rows, H, W, C]."""
-  frames = [compose_grid(frame, 1) for frame in [*frames, *frames[-2:0:-1]]]
+  pictures = [compose_grid(frame, 1) for frame in [*frames, *frames[-2:0:-1]]]
   with replacing(path) as temporary:
-    save_film(temporary, frames)
+    save_film(temporary, pictures)

@@ -9,6 +9,7 @@ import numpy as np
 
 from jgen import data
 from jgen.data import cache
+from jgen.data.spec import Dataset
 from jgen.errors import UserError
 from jgen.host import terminal
 from jgen.host.progress import duration
@@ -39,7 +40,7 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
   terminal.say(f'done in {duration(time.monotonic() - start)}')
 
 
-def verified(folder):
+def verified(folder: Path | None) -> list[str]:
   """[a line about the comparison of a prepared folder with its checksums], [] where nothing is kept."""
   if folder is None:
     return []
@@ -48,13 +49,14 @@ def verified(folder):
   return [f'verified: {num_bytes / 1e9:.2f} GB in {duration(time.monotonic() - start)}']
 
 
-def summary(dataset):
+def summary(dataset: Dataset) -> str:
   """What was prepared, line by line."""
   spec = dataset.spec
   size = ' x '.join(map(str, spec.image_shape))
   lines = [f'{spec.name}: {len(dataset.images):,} images of {size} from {dataset.source}']
   lines += [f'  {note}' for note in dataset.notes]
   for column, annotation in enumerate(spec.annotations[:_MAX_LINES]):
+    assert dataset.annotations is not None   # they have a column for each of the Spec's
     counts = np.bincount(dataset.annotations[:, column], minlength=len(annotation.values))
     lines.append(f'  {annotation.name}: {_rates(annotation.values, counts)}')
   if len(spec.annotations) > _MAX_LINES:

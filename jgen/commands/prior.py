@@ -1,9 +1,10 @@
-"""Priors over the latents of a trained VQ-VAE: fitted one after the other, and laid side by side.
+"""Priors over the latents of a trained VQ-VAE: fitted one after the other and compared.
 
 Each is an ordinary run in `RUN/priors/<name>`, of a family that keeps the frozen VQ-VAE (`families/latent_prior.py`).
 All of them are a study, and their comparison is a study's.
 """
 
+from collections.abc import Sequence
 import dataclasses
 from pathlib import Path
 import re
@@ -65,7 +66,7 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
 
 
 def names(config: ConfigDict) -> tuple[str, ...]:
-  """The priors that are asked for; raises UserError if there are none, or one is not known."""
+  """The requested priors; raises UserError if there are none, or one is unknown."""
   for name in config.priors.names:
     choose('priors.names', name, known(config))
   if not config.priors.names:
@@ -87,7 +88,7 @@ class Source:
   step: int                             # of its newest checkpoint
 
   @classmethod
-  def read(cls, config, folder):
+  def read(cls, config: ConfigDict, folder: Path) -> 'Source':
     """Raises UserError if the folder holds no trained VQ-VAE of this config."""
     stored = run_folder.read_config(folder)
     if stored['family'] != config.family or 'priors' not in config:   # a section of VQ-VAEs alone
@@ -99,11 +100,11 @@ class Source:
     return cls(config, folder, int(state.step))
 
   @property
-  def priors(self):
+  def priors(self) -> Path:
     """The folder of their runs."""
     return self.folder / 'priors'
 
-  def variation(self, name):
+  def variation(self, name: str) -> Variation:
     """The run of a prior: the VQ-VAE's data and seed, its own family, steps and evaluators."""
     config, section = self.config.copy_and_resolve_references(), self.config.priors[name]
     with config.unlocked():
@@ -119,11 +120,12 @@ class Source:
                      config.copy_and_resolve_references())
 
 
-def check(prior, section):
+def check(prior: study.Run, section: ConfigDict) -> None:
   """Raises UserError if a study.Run cannot work, or its folder holds a prior of other settings or another VQ-VAE."""
   changed = changes(prior)
   if changed:
-    raise UserError(f'{prior.folder} holds a prior of other settings ({"; ".join(changed)}); move it away to fit anew')
+    raise UserError(f'{prior.folder} holds a prior of other settings ({"; ".join(changed)}); move it '
+                    'away to fit a new one')
   try:
     prior.check()
   except UserError as error:            # it names the keys of the run, which are set as those of the section
@@ -131,18 +133,18 @@ def check(prior, section):
     raise UserError(re.sub(rf'config\.(?=({"|".join(section)})\b)', where, line)) from error
 
 
-def changes(prior):
-  """What the folder of a study.Run holds otherwise, a line each; none where it holds no prior."""
+def changes(prior: study.Run) -> list[str]:
+  """The settings in which the stored prior of a study.Run differs, a line each; [] if there is none."""
   if not (prior.folder / 'config.json').exists():
     return []
   return config_lib.differences(
       config_lib.flatten(completed(run_folder.read_config(prior.folder))), config_lib.flatten(prior.variation.config))
 
 
-def draw(path, config, priors):
+def draw(path: Path, config: ConfigDict, priors: Sequence[study.Run]) -> Path:
   """Writes a picture: real test images, what the VQ-VAE makes of them, and as many samples of each prior, below them.
 
-  A prior that follows labels is asked for those of the real images, which repeat where they are few. Returns the path.
+  A conditional prior gets the labels of the real images, which are repeated if there are too few. Returns the path.
   """
   splits = data.load_splits(config.data)
   dataset = splits.test or splits.train
@@ -156,7 +158,7 @@ def draw(path, config, priors):
   return path
 
 
-def load(prior: Any) -> Model:
+def load(prior: study.Run) -> Model:
   """The Model of the newest checkpoint of a study.Run."""
   config = prior.variation.config
   family: Family = families.create(config, data.describe(config.data))

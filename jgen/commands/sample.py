@@ -1,28 +1,26 @@
 """--mode=sample: images, pictures and films of a trained run, without its data set."""
 
-import dataclasses
+from collections.abc import Sequence
 import json
 from pathlib import Path
 import re
-import shlex
-import sys
 import zipfile
 
 import numpy as np
 from PIL import Image
 
 from jgen.commands import options as options_lib
-from jgen.commands.options import Sample
+from jgen.commands.options import Export, Sample
 from jgen.commands.pictures import interpolation, pairs, reconstruction, sheet, traversal
+from jgen.commands.request import Request
 from jgen.errors import UserError
 from jgen.files import expanded, replacing, write_text
 from jgen.host import terminal
-from jgen.host.progress import Counter
 from jgen.trained.run import Trained
 
 
 def run(options: Sample, workdir: Path) -> None:
-  """Draws what `options.draw` names of the run in `workdir`, or of one of its priors; prints where it lies.
+  """Draws what `options.draw` names of the run in `workdir`, or of one of its priors; prints the paths.
 
   Raises:
     UserError: no run, no checkpoint, a class or code that there is not, something that the model cannot, a folder for
@@ -41,15 +39,16 @@ def run(options: Sample, workdir: Path) -> None:
   terminal.say(summary(paths, folder, trained))
 
 
-def load(options, workdir):
+def load(options: Sample | Export, workdir: Path) -> Trained:
   """The Trained of a run folder, or of its prior that `options.prior` names."""
   folder = expanded(workdir)
-  if getattr(options, 'prior', ''):
+  prior = getattr(options, 'prior', '')
+  if prior:
     known = sorted(path.parent.name for path in folder.glob('priors/*/config.json'))
-    if options.prior not in known:
-      raise UserError(f"--prior: there is no '{options.prior}' in {folder}/priors; "
+    if prior not in known:
+      raise UserError(f"--prior: there is no '{prior}' in {folder}/priors; "
                       + (f'it holds: {", ".join(known)}' if known else 'fit one with --mode=prior'))
-    folder = folder / 'priors' / options.prior
+    folder = folder / 'priors' / prior
   of_seed = None if options.of_seed < 0 else options.of_seed
   return Trained(folder, options_lib.checkpoint(options.step), options.averaged, of_seed)
 
@@ -85,85 +84,8 @@ def remove_empty(folder: Path) -> None:
     folder.rmdir()
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
-  """What is asked of which model."""
-
-  trained: Trained
-  options: Sample
-
-  def check(self):
-    """Raises UserError for what this model cannot, before a file is written."""
-    trained, options = self.trained, self.options
-    options_lib.checkpoint(options.step)
-    if not trained.step:
-      raise UserError(f'the checkpoint in {trained.folder} is of step 0; train first')
-    self.labels()
-    self.codes()
-    if not trained.latent_size:
-      trained.refuse(truncation=options.truncation, max_norm=options.max_norm)
-
-  def labels(self):
-    """Class numbers int32 [k] that were asked for, all of the model's without any; [0] where it follows none."""
-    wanted = options_lib.words(self.options.labels)
-    if wanted:
-      return self.trained.labels(wanted)
-    return np.arange(max(1, self.trained.num_classes), dtype=np.int32)
-
-  def label(self):
-    """The one class of a picture that shows no more, or None: the first that was asked for."""
-    return int(self.labels()[0]) if self.trained.num_classes else None
-
-  def codes(self):
-    """The codes that were given, NaN for those that are drawn; None without any."""
-    given = options_lib.words(self.options.codes)
-    if not given:
-      return None
-    try:
-      codes = np.array([np.nan if word == '*' else float(word) for word in given], np.float32)
-    except ValueError as error:
-      raise UserError(f"--codes is '{self.options.codes}'; expected numbers, separated by commas, * for any") from error
-    self.trained.sample_codes(1, codes)
-    return codes
-
-  def latents(self, numbers):
-    """The latents float32 [n, Z] of the samples of these numbers."""
-    options = self.options
-    return self.trained.latents(max(numbers) + 1, options.seed, options.truncation, options.max_norm)[numbers]
-
-  def pictures(self):
-    """(uint8 [n, H, W, C], files) of the user's own pictures."""
-    from jgen.data import own_pictures
-    return own_pictures.read(self.options.images, self.trained.image_shape)
-
-  def arguments(self):
-    """What is given to `Trained.sample` beside the number and the labels."""
-    options = self.options
-    arguments = {'seed': options.seed, 'codes': self.codes()}
-    if self.trained.latent_size:
-      arguments |= {'truncation': options.truncation, 'max_norm': options.max_norm}
-    return arguments
-
-  def parts(self, num, labels=None):
-    """Images part by part, with a line about how far it is."""
-    counter, done = Counter(num), 0
-    labels = labels if self.trained.num_classes else None
-    for images in self.trained.sample_parts(num, labels=labels, **self.arguments()):
-      yield done, images
-      done += len(images)
-      counter.update(done)
-    counter.close()
-
-  def receipt(self):
-    """What is stored about the files."""
-    state, config = self.trained.state, self.trained.config
-    return {**dataclasses.asdict(self.options), 'run': str(self.trained.folder), 'family': config.family,
-            'step': self.trained.step, 'averaged_parameters': bool(state.ema_params),
-            'command': shlex.join(['python', *sys.argv])}
-
-
-def summary(paths, folder, trained):
-  """What was drawn, and where it lies."""
+def summary(paths: Sequence[Path], folder: Path, trained: Trained) -> str:
+  """The final summary: what was drawn, and the paths."""
   what = f'{len(paths):,} files in {folder}' if len(paths) > 4 else '\n'.join(map(str, paths))
   notes = []
   if trained.can('decode_codes'):
@@ -175,14 +97,14 @@ def summary(paths, folder, trained):
 # ------------------------------------------------------------------------------------------- kinds of files
 
 
-def images(request, folder):
+def images(request: Request, folder: Path) -> list[Path]:
   """A PNG an image; its name says number and class, or the categorical codes."""
-  trained, num = request.trained, request.options.num_samples
+  trained, num, kinds = request.trained, request.options.num_samples, request.trained.codes
   labels = trained.sample_labels(num, request.labels() if trained.num_classes else None)
   codes = trained.sample_codes(num, request.codes(), request.options.seed)
   digits, paths = max(5, len(str(num - 1))), []
   for start, part in request.parts(num, labels):
-    shown = None if codes is None else codes[start:start + len(part)][:, :trained.codes.categorical].astype(int)
+    shown = codes[start:start + len(part)][:, :kinds.categorical].astype(int) if kinds else None
     for i, image in enumerate(part):
       name = f'{start + i:0{digits}d}{_suffix(trained, labels[start + i], None if shown is None else shown[i])}.png'
       paths.append(folder / name)
@@ -207,7 +129,7 @@ def save(path: Path, image: np.ndarray) -> None:
   Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path, format='PNG')
 
 
-def npz(request, folder):
+def npz(request: Request, folder: Path) -> list[Path]:
   """One file with `images` uint8 [n, H, W, C] and, of a model that follows classes, `labels` int32 [n]."""
   trained, num = request.trained, request.options.num_samples
   labels = trained.sample_labels(num, request.labels() if trained.num_classes else None)

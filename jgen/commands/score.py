@@ -1,5 +1,6 @@
 """Scores of two folders of images, for models that were trained elsewhere."""
 
+from collections.abc import Iterator, Sequence
 import copy
 import dataclasses
 from pathlib import Path
@@ -15,6 +16,7 @@ from jgen.families.base import Family
 from jgen.host import terminal
 from jgen.run import receipt
 from jgen.run.scores import Evaluation
+from jgen.shapes import Pixels
 
 
 def run(config: ConfigDict, workdir: Path, command: str) -> None:
@@ -48,11 +50,11 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-  """What an evaluator asks of a Model, for images that are there already."""
+  """Existing images with the part of the interface of Model that evaluators of images use."""
 
   images: np.ndarray                    # uint8 [N, H, W, C]
 
-  def sample_parts(self, labels, seed):
+  def sample_parts(self, labels: Sequence[int] | np.ndarray, seed: int) -> Iterator[Pixels]:
     """The first of the images, as many as there are labels or as there are, 1,024 at a time."""
     del seed
     for start in range(0, min(len(labels), len(self.images)), 1_024):

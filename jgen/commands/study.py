@@ -1,6 +1,6 @@
-"""A study: variations of a config, trained one after the other and drawn over each other.
+"""A study: variations of a config, trained one after the other and compared.
 
-Each variation is an ordinary run in a folder of its own, which can be continued and evaluated by itself. The
+Each variation is an ordinary run in a separate folder, which can be continued and evaluated by itself. The
 comparison, in the folder above, is drawn from the files of these runs alone (`jgen/report/comparison.py`).
 """
 
@@ -59,31 +59,31 @@ def check_folder(folder: Path) -> None:
 
 @dataclasses.dataclass
 class Run:
-  """One variation on its way: 'waiting', 'training', 'stopped', 'failed' or 'done'."""
+  """One variation with its status: 'waiting', 'training', 'stopped', 'failed' or 'done'."""
 
   variation: Variation
   folder: Path
   error: str = ''                       # of one that failed
-  noun: str = 'variation'               # what it is to the person at the terminal
+  noun: str = 'variation'               # its name in terminal messages
 
   def __post_init__(self):
     self.status = 'done' if self.done() else 'waiting'
 
-  def done(self):
+  def done(self) -> bool:
     """Whether the last step is saved, and all that is measured and drawn of the run is there."""
     steps = [int(path.name) for path in (self.folder / 'checkpoints').glob('*') if path.name.isdecimal()]
     last = max(steps, default=0)
     return bool(last) and last >= self.num_steps() and outputs.are_complete(self.folder, last)
 
-  def num_steps(self):
-    """Steps of the whole run; infinity for a run by epochs that has not begun with so many."""
+  def num_steps(self) -> float:
+    """Steps of the whole run; infinity for a run by epochs that has not started with this length."""
     config = self.variation.config
     if not config.num_epochs:
       return config.num_steps
     stored = completed(run_folder.read_config(self.folder))
     return stored['num_steps'] if stored['num_epochs'] == config.num_epochs else math.inf
 
-  def check(self):
+  def check(self) -> None:
     """Raises UserError if the variation cannot work; prepares its images if they are not."""
     config = self.variation.config
     try:
@@ -95,8 +95,8 @@ class Run:
     except UserError as error:
       raise UserError(f"{self.noun} '{self.variation.name}': {error}") from error
 
-  def train(self, command):
-    """Trains to the end, to a signal or to a failure; returns whether a signal asked to stop."""
+  def train(self, command: str) -> bool:
+    """Trains to the end, to a signal or to a failure; returns whether a signal requested a stop."""
     stopping = False
     try:
       stopping = train.run(self.variation.config, self.folder, command)
@@ -107,8 +107,8 @@ class Run:
     gc.collect()                        # the arrays and compiled steps of this run, before the next one's
     return stopping
 
-  def entry(self):
-    """What is stored about it."""
+  def entry(self) -> dict[str, str]:
+    """The entry of this run in the index of the study."""
     return {'name': self.variation.name, 'folder': self.variation.folder, 'settings': self.variation.settings,
             'status': self.status, 'error': self.error}
 
@@ -121,7 +121,7 @@ class Study:
   runs: list[Run]
   command: str
 
-  def run(self):
+  def run(self) -> None:
     """Trains what is left; raises UserError in the end if some failed."""
     self.store()
     stopping = False
@@ -139,7 +139,7 @@ class Study:
       raise UserError(f'{len(failed)} of {len(self.runs)} {self.runs[0].noun}s failed: {", ".join(failed)}; see '
                       f'{self.folder}/comparison.md; the same command tries again what is not done')
 
-  def train(self, each):
+  def train(self, each: Run) -> bool:
     """One run; the comparison is drawn after each, since the next may take days."""
     each.status = 'training'
     self.store()
@@ -149,15 +149,15 @@ class Study:
       draw_comparison(self.folder)
     return stopping
 
-  def store(self):
+  def store(self) -> None:
     write_text(self.folder / INDEX, json.dumps(
         {'command': self.command, 'variations': [each.entry() for each in self.runs]}, indent=2) + '\n')
 
-  def named(self, status):
+  def named(self, status: str) -> list[str]:
     return [each.variation.name for each in self.runs if each.status == status]
 
-  def summary(self):
-    """The last words of a study."""
+  def summary(self) -> str:
+    """The final summary of a study."""
     done = len(self.named('done'))
     lines = [f'{done} of {len(self.runs)} {self.runs[0].noun}s done',
              *(f'{name:<12} {self.folder / entry}' for name, entry in (

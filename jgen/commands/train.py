@@ -1,8 +1,9 @@
-"""--mode=train: trains a config in a run folder, and says in the end what was done."""
+"""--mode=train: trains a config in a run folder and prints a final summary."""
 
 import contextlib
 from pathlib import Path
 import time
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -33,7 +34,7 @@ def run(config: ConfigDict, workdir: Path, command: str) -> bool:
   Signals save and return (see `StopRequest`); `command` is shown then, to go on with.
 
   Returns:
-    Whether a signal asked to stop.
+    Whether a signal requested a stop.
 
   Raises:
     UserError: the config cannot work, the folder holds another or a longer run, or the training diverged.
@@ -73,23 +74,23 @@ def run(config: ConfigDict, workdir: Path, command: str) -> bool:
   return stop.requested
 
 
-def facts(config, workdir):
+def facts(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   """What all processes of a run have to have in common, {name: value}; where they keep the images is theirs."""
   flat = {f'config.{key}': value for key, value in config_lib.flatten(config.to_dict()).items()
           if key not in _OF_A_HOST}
   return flat | {'--workdir': str(workdir), 'the version of JAX': jax.__version__}
 
 
-def summary(folder, step, config, seconds, command):
-  """The last words of a run: what was done, measured, last and at best, and where it all lies."""
+def summary(folder: Path, step: int, config: ConfigDict, seconds: float, command: str) -> str:
+  """The final summary of a run: steps, last and best scores, and paths."""
   lines = [f'step {step:,} of {config.num_steps:,}, {duration(seconds)} in this start']
   measured = {seed: scores.read_all(seeds.folder_of(folder, config, seed)) for seed in seeds.of(config)}
-  for seed, evaluation in ((seed, evaluation) for seed, found in measured.items() for evaluation in found):
-    found = {name: value for name, value in evaluation.numbers().items() if not scores.is_setting(name)}
-    if evaluation.step == step and found:
+  for seed, evaluation in ((seed, evaluation) for seed, evaluations in measured.items() for evaluation in evaluations):
+    values = {name: value for name, value in evaluation.numbers().items() if not scores.is_setting(name)}
+    if evaluation.step == step and values:
       of_seed = f'seed {seed}, ' if len(measured) > 1 else ''
       lines += [f'{of_seed}{evaluation.evaluator}: ' + ', '.join(
-          f'{name.partition("/")[2]} {value:.4g}' for name, value in found.items())]
+          f'{name.partition("/")[2]} {value:.4g}' for name, value in values.items())]
   lines += best_line(folder, config.checkpoints)
   entries = {'report': 'report.html', 'comparison': 'comparison.html', 'seeds': 'seeds/',
              'checkpoints': 'checkpoints/', 'samples': 'samples/', 'figures': 'figures/', 'numbers': 'metrics.csv',
@@ -104,7 +105,7 @@ def summary(folder, step, config, seconds, command):
   return '\n'.join(lines)
 
 
-def best_line(folder, section):
+def best_line(folder: Path, section: ConfigDict) -> list[str]:
   """[the best value so far of the number by which the best checkpoint is kept], [] where there is none."""
   series = read_record(folder).series
   if section.best_metric not in series:

@@ -12,7 +12,7 @@ from jgen.errors import UserError
 from jgen.run import config as config_lib
 from jgen.run import config_file
 
-MAX_NAME = 100                          # characters; it names a folder and stands in legends
+MAX_NAME = 100                          # characters; used as folder name and in legends
 
 _RESERVED = ('', 'figures')             # names that a run folder in the folder of a study cannot have
 
@@ -24,7 +24,7 @@ class Variation:
   name: str                             # as legends and tables show it
   folder: str                           # its run folder's name
   settings: str                         # as declared, without the name
-  config: ConfigDict                    # whole, without a study of its own
+  config: ConfigDict                    # complete, without a study section
 
 
 def read(config: ConfigDict, command: str) -> tuple[Variation, ...]:
@@ -79,7 +79,7 @@ def _assignments(settings):
 
 
 def _short(assignments):
-  """The name of a variation that has none of its own."""
+  """The default name of a variation."""
   return ' '.join(Path(value).stem if key == 'config' else f"{key.rsplit('.', 1)[-1]}={value}"
                   for key, value in assignments.items())
 

@@ -17,12 +17,12 @@ PICTURES = {
                     'stay. A code that was learned changes one thing, in the same way in every row.'),
     'interpolations': ('Interpolations between test images',
                        'Each row decodes latents on the straight line between the latent means of two test images, '
-                       'which stand at both ends.'),
+                       'which are shown at both ends.'),
     'latent_interpolations': ('Interpolations between samples',
                               'Each row draws samples at latents on the arc between two latents of the prior. '
                               'Changes that are gradual say that the generator did not learn images by heart.'),
     'nearest_images': ('Samples and the training images nearest to them',
-                       'Each row is a sample beside the training images nearest to it, with the distance to the '
+                       'Each row is a sample with its nearest training images, with the distance to the '
                        'nearest. Samples that equal a training image are copies; the scores give the distances that '
                        'are usual for real images.'),
     'reconstructions': ('Test images and their reconstructions',

@@ -1,8 +1,9 @@
-"""The comparison of runs, of a study or any others: curves over each other, scores in a table, pictures side by side.
+"""The comparison of runs, of a study or any others: overlaid curves, a table of scores, pictures side by side.
 
 All of it is drawn from the files that the runs have stored.
 """
 
+from collections.abc import Sequence
 import dataclasses
 import json
 from pathlib import Path
@@ -15,6 +16,7 @@ from jgen.files import read_json, replacing, write_text
 from jgen.report import captions
 from jgen.report.comparison_table import (
   MEAN,
+  Compared,
   are_seeds,
   best_of,
   csv_table,
@@ -28,33 +30,20 @@ from jgen.report.drawing import Curves, number_text
 from jgen.report.figures import FIGURES, save_figure
 from jgen.report.grids import headed, side_by_side
 from jgen.report.overlay import overlay
-from jgen.report.page import Best, Numbering, config_text, write_page
+from jgen.report.page import Best, Numbering, Table, config_text, write_page
 from jgen.report.stored import last_pictures
 from jgen.run import scores, seeds
 from jgen.run.folder import read_config
-from jgen.run.records import Record, read_record
+from jgen.run.records import read_record
 
 INDEX = 'study.json'                    # the list of a study's runs, in the folder above theirs
 OWN_INDEX = 'comparison.json'           # the list of runs of a comparison, in its folder
 PAGE = 'comparison.html'
 MAX_COLUMNS = 5                         # runs side by side in one table of the page
-MAX_PICTURE = 1_200                     # pixels of a side of a run's picture beside those of other runs
+MAX_PICTURE = 1_200                     # pixels of the longer side of a picture
 
 
-@dataclasses.dataclass(frozen=True)
-class Compared:
-  """One run of a comparison, as stored."""
-
-  name: str
-  settings: str
-  status: str                           # 'done' for one that is trained to its end
-  error: str                            # of one that failed
-  record: Record
-  pictures: dict[str, tuple[int, Path]]   # the last of each kind: (step, file)
-  receipts: dict[str, dict]             # {evaluator: the receipt of its last evaluation, {} for none}
-
-
-def draw_comparison(folder):
+def draw_comparison(folder: str | Path) -> None:
   """Draws the comparison of the study in `folder`, in place of an earlier one: see `write_comparison`.
 
   Raises UserError, naming the file, where what is stored is damaged.
@@ -63,7 +52,7 @@ def draw_comparison(folder):
   write_comparison(folder, read_study(folder))
 
 
-def compare(folders, folder):
+def compare(folders: Sequence[Path], folder: Path) -> Path:
   """Writes the comparison of run folders to `folder`: see `write_comparison`. Returns the page's path.
 
   Raises:
@@ -75,10 +64,10 @@ def compare(folders, folder):
   return write_comparison(folder, runs)
 
 
-def write_comparison(folder, runs):
+def write_comparison(folder: Path, runs: Sequence[Compared]) -> Path:
   """Writes comparison.html, comparison.csv, comparison.md and figures/* of runs [Compared] to a folder.
 
-  Figures are PNG and, of curves, PDF beside it; those of an earlier comparison go. Returns the page's path.
+  Figures are PNG and, of curves, PDF; those of an earlier comparison are deleted. Returns the page's path.
   """
   curves, pictures = _draw_curves(folder / 'figures', runs), _place_pictures(folder / 'figures', runs)
   names = {path.stem for path in (*curves, *pictures)}
@@ -96,7 +85,7 @@ def write_comparison(folder, runs):
 # ------------------------------------------------------------------------------------------- what is stored
 
 
-def read_study(folder):
+def read_study(folder: Path) -> list[Compared]:
   """The runs [Compared] that the study in `folder` lists."""
   try:
     entries = read_json(folder / INDEX, 'run the study again', variations=list)['variations']
@@ -106,7 +95,7 @@ def read_study(folder):
     raise UserError(f'{folder / INDEX}: damaged; run the study again') from error
 
 
-def read_runs(folders):
+def read_runs(folders: Sequence[Path]) -> list[Compared]:
   """The runs [Compared] of run folders, named by the shortest ends of their paths that tell them apart."""
   runs = []
   for folder, name in zip(folders, _names(folders), strict=True):
@@ -222,7 +211,7 @@ def _settings_tables(numbers, runs):
                    [(key, [config_text(config.get(key, '')) for config in configs]) for key in keys])
 
 
-def score_tables(numbers, runs):
+def score_tables(numbers: Numbering, runs: Sequence[Compared]) -> list[Table]:
   """Tables of the last value of every score of runs [Compared], the best one bold where it is known."""
   names = [name for run in runs for name in evaluated_numbers(run) if not name.endswith('/step')]
   values, rows = table(runs), []
@@ -256,7 +245,7 @@ def _unranked(runs):
   return [(name, why) for name in names if (why := why_unlike(name, runs))]
 
 
-def check_folder(folder):
+def check_folder(folder: Path) -> None:
   """Raises UserError if a folder cannot take a comparison: it holds anything but an earlier one."""
   if folder.exists() and not folder.is_dir():
     raise UserError(f'{folder} is a file; name a folder with --workdir')
@@ -264,6 +253,6 @@ def check_folder(folder):
     raise UserError(f'{folder} holds files but no comparison (no {OWN_INDEX}); name another --workdir')
 
 
-def write_index(folder, paths):
+def write_index(folder: Path, paths: Sequence[Path]) -> None:
   """Marks a folder as that of a comparison of run folders."""
   write_text(folder / OWN_INDEX, json.dumps({'runs': [str(path) for path in paths]}, indent=2) + '\n')

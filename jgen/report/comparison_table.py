@@ -1,22 +1,37 @@
-"""The numbers of several runs side by side: as CSV, as Markdown and as rows, the best one told where that is known."""
+"""Scores of several runs side by side, as CSV, as Markdown and as rows, with the best one marked."""
 
 from collections.abc import Sequence
 import csv
+import dataclasses
 import io
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from jgen.report.drawing import number_text
 from jgen.run import scores
 from jgen.run.receipt import MEASURE, differing
+from jgen.run.records import Record
 
 MEAN = 'mean ± standard deviation'      # over the seeds
 LAST_STEP = '(last logged step)'        # among the names of numbers, before all others
 _LIKELIHOOD = 'ledger/pixel_variance'   # of a Gaussian of which nats of images are
 
 
-def table(runs, with_settings=False):
+@dataclasses.dataclass(frozen=True)
+class Compared:
+  """One run of a comparison, as stored."""
+
+  name: str
+  settings: str
+  status: str                           # 'done' for one that is trained to its end
+  error: str                            # of one that failed
+  record: Record
+  pictures: dict[str, tuple[int, Path]]   # the last of each kind: (step, file)
+  receipts: dict[str, dict]             # {evaluator: the receipt of its last evaluation, {} for none}
+
+
+def table(runs: Sequence[Compared], with_settings: bool = False) -> dict[str, list[float | None]]:
   """{name: its last value in each run, or None}: the evaluations' numbers first, then what training logged."""
   evaluated = [evaluated_numbers(run, with_settings) for run in runs]
   logged = [_last_logged(run.record, known) for run, known in zip(runs, evaluated, strict=True)]
@@ -26,22 +41,23 @@ def table(runs, with_settings=False):
   return {name: [column.get(name) for column in columns] for name in names}
 
 
-def are_seeds(runs):
+def are_seeds(runs: Sequence[Compared]) -> bool:
   """Whether the runs, two at least, differ in nothing but their seed: what a mean over runs is a mean of."""
   configs = [{**run.record.config, 'seed': None} for run in runs]
   seeds = {run.record.config.get('seed') for run in runs}
   return len(runs) > 1 and len(seeds) == len(runs) and all(config == configs[0] for config in configs)
 
 
-def over_seeds(values):
+def over_seeds(values: Sequence[float | None]) -> str:
   """'mean +- standard deviation' of a number in several runs; '' where one has none."""
-  if any(value is None for value in values):
+  known = [value for value in values if value is not None]
+  if len(known) < len(values):
     return ''
-  return f'{number_text(float(np.mean(values)))} ± {number_text(float(np.std(values, ddof=1)))}'
+  return f'{number_text(float(np.mean(known)))} ± {number_text(float(np.std(known, ddof=1)))}'
 
 
-def evaluated_numbers(run, with_settings=False):
-  """{name: number} of each evaluator's last evaluation; those that are settings of it only where asked for."""
+def evaluated_numbers(run: Compared, with_settings: bool = False) -> dict[str, float]:
+  """{name: number} of each evaluator's last evaluation; those that are settings of it only on request."""
   return {name: value for name, value in run.record.latest.items()
           if scores.is_number(value) and (with_settings or not scores.is_setting(name))}
 
@@ -54,7 +70,7 @@ def _last_logged(record, evaluated):
   return {**values, LAST_STEP: max(step for step, _ in last.values())} if last else {}
 
 
-def best_of(name: str, values: Sequence[float | None], runs: Sequence[Any]) -> float | None:
+def best_of(name: str, values: Sequence[float | None], runs: Sequence[Compared]) -> float | None:
   """The best of the values of a number [one a run], among runs that are done; None where that is not known.
 
   It is not known where receipts differ, or where the number ranks nothing among runs of several likelihoods.
@@ -69,7 +85,7 @@ def best_of(name: str, values: Sequence[float | None], runs: Sequence[Any]) -> f
   return None if first is None else done[first]
 
 
-def why_unlike(name, runs):
+def why_unlike(name: str, runs: Sequence[Compared]) -> str:
   """Why the runs that have the score `name` cannot be ranked by it: the field in which receipts differ, '' if none."""
   evaluator = name.partition('/')[0]
   receipts = [(run.name, run.receipts[evaluator]) for run in runs if name in run.record.latest]
@@ -80,7 +96,7 @@ def why_unlike(name, runs):
   return ''
 
 
-def csv_table(runs):
+def csv_table(runs: Sequence[Compared]) -> str:
   """A row a run: its name, settings, status, and every number that any of them has, in full precision."""
   numbers = table(runs, with_settings=True)
   text = io.StringIO()
@@ -91,7 +107,7 @@ def csv_table(runs):
   return text.getvalue()
 
 
-def markdown_table(runs):
+def markdown_table(runs: Sequence[Compared]) -> str:
   """A column a run and a row a number, the best one bold where it is known which that is; then what failed."""
   rows = [['', *(run.name for run in runs)], ['---'] * (len(runs) + 1),
           ['settings', *(run.settings for run in runs)], ['status', *(run.status for run in runs)]]

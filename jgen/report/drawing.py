@@ -1,5 +1,6 @@
 """Kinds of figures, each a value that says what it shows and how."""
 
+from collections.abc import Collection, Iterable
 import dataclasses
 import fnmatch
 from typing import Any
@@ -20,12 +21,12 @@ from jgen.run.scores import direction_of
 
 DPI = 150                 # of the PNG files: 17 cm on paper at 170 dots an inch
 REFERENCE_STYLE: dict[str, Any] = {'color': '0.25', 'linestyle': '--', 'linewidth': 1}
-MAX_COLORS = 20           # values that are told apart by a colour each; of more, a colour bar tells the order
+MAX_COLORS = 20           # values with a separate colour each; for more, a colour bar shows the order
 _MAX_NAME = 24            # letters of a value's name
 _MAX_LABEL = 38           # letters of a curve's label, of which two fit side by side
 _MAX_BARS = 100           # classes that have a bar each; more are shown as a sorted outline
 
-# What the numbers of an evaluator or a family are measured on, where several stand in one figure.
+# What the numbers of an evaluator or a family are measured on, if several are in one figure.
 _MEASURED_ON = {'vae': 'training batches', 'vqvae': 'training batches', 'prior': 'training batches',
                 'ledger': 'test images', 'codebook': 'test images', 'held_out': 'test images'}
 _NETWORKS = ('critic', 'generator')
@@ -66,19 +67,19 @@ class Curves:
   units: tuple[str, ...] = ()                  # config keys that the unit depends on: runs that differ do not compare
   caption: str = ''                            # what it shows and how to read it
 
-  def shown(self, names):
+  def shown(self, names: Iterable[str]) -> list[str]:
     """Those of the names that are in `columns`, in this order."""
     return [name for column in self.columns for name in sorted(names) if fnmatch.fnmatchcase(name, column)]
 
-  def has_data(self, record):
+  def has_data(self, record: Record) -> bool:
     return bool(self.shown(record.series))
 
   @property
-  def ylabel(self):
+  def ylabel(self) -> str:
     """The label of the y axis."""
     return '\n'.join(filter(None, (self.unit, direction_of(self.columns))))
 
-  def draw(self, axes, record):
+  def draw(self, axes: Axes, record: Record) -> None:
     shown = {column: record.series[column] for column in self.shown(record.series)}
     windows = [smoothing_window(len(steps)) for steps, _ in shown.values()]
     for index, (name, (steps, values)) in enumerate(shown.items()):
@@ -92,12 +93,12 @@ class Curves:
     ncols = 2 if max(len(label(name)) for name in shown) <= _MAX_LABEL else 1
     axes.figure.legend(loc='outside lower center', ncols=ncols, frameon=False, title=smoothing_note(*windows))
 
-  def ylabel_of(self, record):
+  def ylabel_of(self, record: Record) -> str:
     """The label of the y axis, which may depend on the run's config."""
     key, labels = self.ylabel_by
     return labels.get(record.config.get(key), self.ylabel)
 
-  def set_ranges(self, axes, curves):
+  def set_ranges(self, axes: Axes, curves: Collection[tuple[np.ndarray, np.ndarray]]) -> None:
     """Both axes' ranges and scales for `curves`, (steps, values) each."""
     _set_steps(axes, np.concatenate([steps for steps, _ in curves]))
     if self.limits:
@@ -125,10 +126,10 @@ class ClassBars:
   names: str                                   # the list of the classes' names
   caption: str = ''
 
-  def has_data(self, record):
+  def has_data(self, record: Record) -> bool:
     return f'{self.evaluator}/{self.entry}' in record.latest
 
-  def draw(self, axes, record):
+  def draw(self, axes: Axes, record: Record) -> None:
     entries = (self.entry, self.reference, self.names, 'step')
     values, reference, names, step = (record.latest[f'{self.evaluator}/{entry}'] for entry in entries)
     if len(values) > _MAX_BARS:
@@ -167,10 +168,10 @@ class SortedBars:
   entry: str
   caption: str = ''
 
-  def has_data(self, record):
+  def has_data(self, record: Record) -> bool:
     return f'{self.evaluator}/{self.entry}' in record.latest
 
-  def draw(self, axes, record):
+  def draw(self, axes: Axes, record: Record) -> None:
     values = np.sort(record.latest[f'{self.evaluator}/{self.entry}'])[::-1]
     step = record.latest[f'{self.evaluator}/step']
     # Wide bars without a gap from where gaps would be thinner than a pixel; one outline where bars would be.
@@ -199,10 +200,10 @@ class Histograms:
   labels: tuple[tuple[str, str], ...]          # (kind, what it is called); kinds that a run lacks are left out
   caption: str = ''
 
-  def has_data(self, record):
+  def has_data(self, record: Record) -> bool:
     return f'{self.evaluator}/{self.counts}' in record.latest
 
-  def draw(self, axes, record):
+  def draw(self, axes: Axes, record: Record) -> None:
     edges, counts, step = (record.latest[f'{self.evaluator}/{entry}'] for entry in (self.edges, self.counts, 'step'))
     for index, (kind, label) in enumerate(self.labels):
       if kind in counts:
@@ -223,10 +224,10 @@ class LatentScatter:
   ylabel: str
   caption: str = ''
 
-  def has_data(self, record):
+  def has_data(self, record: Record) -> bool:
     return 'tsne/x' in record.latest
 
-  def draw(self, axes, record):
+  def draw(self, axes: Axes, record: Record) -> None:
     stored = {name.removeprefix('tsne/'): value for name, value in record.latest.items() if name.startswith('tsne/')}
     names, values = [_shortened(name) for name in legible(stored['value_names'])], np.asarray(stored['values'])
     draw_points = _draw_by_order if len(names) > MAX_COLORS or _are_measures(names) else _draw_by_color
@@ -263,11 +264,11 @@ def set_style(axes: Axes) -> None:
   axes.spines[['top', 'right']].set_visible(False)
 
 
-def add_epochs(axes, epochs_per_step):
+def add_epochs(axes: Axes, epochs_per_step: float | None) -> None:
   """Adds the axis of epochs above that of training steps; none where `epochs_per_step` is None."""
   if epochs_per_step:
-    above = axes.secondary_xaxis('top', functions=(lambda steps: steps * epochs_per_step,
-                                                   lambda epochs: epochs / epochs_per_step))
+    above = axes.secondary_xaxis('top', functions=(lambda steps: np.multiply(steps, epochs_per_step),
+                                                   lambda epochs: np.divide(epochs, epochs_per_step)))
     above.set_xlabel('epochs')
     above.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=(1, 2, 2.5, 5, 10)))
     above.spines['top'].set_visible(False)
@@ -357,7 +358,7 @@ def _set_steps(axes, steps):
 
 
 def _set_scale(axes, values, log):
-  """Logarithmic where asked; linear near 0 alone where that, or an outlier, would hide other values."""
+  """Logarithmic on request; linear near 0 alone where that, or an outlier, would hide other values."""
   finite = values[np.isfinite(values)]
   sizes = np.abs(finite[finite != 0])
   if not sizes.size:

@@ -1,6 +1,9 @@
 """The figures of a run: one row of the table each, drawn from the files that the run has stored."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from jgen.files import replacing
 from jgen.report.drawing import ClassBars, Curves, Histograms, LatentScatter, SortedBars, draw_figure
@@ -66,7 +69,7 @@ FIGURES = (
     Curves('bits_per_dimension.png', 'Cost of an image', 'bits per value of a pixel',
            ('vae/bits_per_dimension', 'ledger/bits_per_dimension'),
            caption='The negative ELBO in bits, divided by the number of pixel values.'),
-    Curves('kl_weight.png', "The KL's weight beside the mean error per pixel and the summed error",
+    Curves('kl_weight.png', "Weight of the KL relative to the mean error per pixel and to the summed error",
            'factor of the KL in nats', ('vae/kl_weight_per_pixel', 'vae/kl_weight_per_image'), log=True,
            caption='The weight of the KL divergence, counted against the mean squared error per pixel and against the '
                    'error summed over the image: reports state either.'),
@@ -125,8 +128,8 @@ FIGURES = (
     Histograms('critic_output_histogram.png', "The critic's outputs in evaluation", 'share of the images',
                "output (critic's units; higher: taken for real)", 'critic_outputs', 'edges', 'counts',
                (('train', 'training images'), ('generated', 'generated images'), ('test', 'test images')),
-               caption="How the critic's outputs are distributed. Histograms that overlap cannot be told apart; test "
-                       'images apart from training images say that the critic overfits.'),
+               caption="How the critic's outputs are distributed. Overlapping histograms are not separable. A "
+                       'shift between training and test images shows that the critic overfits.'),
     Curves('told_apart.png', 'Does the critic tell real from generated images, in evaluation?',
            'probability that a real image has the higher output', ('critic_outputs/auc',), limits=(0, 1),
            reference=0.5, reference_label='1/2: it cannot',
@@ -151,7 +154,7 @@ FIGURES = (
     Curves('precision_recall.png', "Precision, recall and coverage in the Inception's features", 'share of images',
            ('inception_features/precision*@*', 'inception_features/recall*@*', 'inception_features/coverage*@*'),
            limits=(0, 1),
-           caption='Precision: samples that lie among real images. Recall: real images that lie among samples. '
+           caption='Precision: samples within the set of real images. Recall: real images within the samples. '
                    'Coverage: real images with a sample nearby.'),
     Curves('psnr.png', 'Reconstructions of test images: peak signal-to-noise ratio', 'dB',
            ('reconstruction_quality/psnr',), caption='The mean PSNR of reconstructed test images.'),
@@ -186,12 +189,12 @@ FIGURES = (
            caption="How often Q's likeliest value of a code is the one that the image was generated from."),
     Curves('code_classes.png', 'Information of the most informative code about the classes, and of the classes',
            'normalised mutual information (1: one is the other)', ('code_classes/nmi',), limits=(0, 1),
-           caption='Whether a code that was learned without labels stands for the class.'),
-    Curves('class_consistency.png', 'Class consistency', 'share of images given the class asked for',
+           caption='Whether a code that was learned without labels represents the class.'),
+    Curves('class_consistency.png', 'Class consistency', 'share of images assigned the requested class',
            ('class_consistency/accuracy',), limits=(0, 1), reference='class_consistency/classifier_accuracy',
            reference_label='the classifier on held-out real images',
-           caption='How often a classifier trained on real images gives a generated image the class that was asked '
-                   'for. The dashed line is its accuracy on held-out real images.'),
+           caption='How often a classifier trained on real images assigns a generated image the requested '
+                   'class. The dashed line is its accuracy on held-out real images.'),
     ClassBars('class_consistency_by_class.png', 'Class consistency by class', 'share of images given their class',
               'class_consistency', entry='per_class', entry_label='generated images',
               reference='classifier_per_class', reference_label='held-out real images', names='class_names',
@@ -202,7 +205,7 @@ FIGURES = (
 )
 
 
-def draw_figures(workdir, formats=('png',)):
+def draw_figures(workdir: str | Path, formats: Sequence[str] = ('png',)) -> list[Path]:
   """Writes `workdir/figures/*`, the rows of FIGURES that the run has stored numbers for and the film.
 
   Args:
@@ -225,7 +228,7 @@ def draw_figures(workdir, formats=('png',)):
   return paths + draw_film(Path(workdir))
 
 
-def save_figure(figure, path, formats):
+def save_figure(figure: Figure, path: Path, formats: Sequence[str]) -> None:
   """Writes a Figure to `path` with the suffix of each of the formats, whole or not at all, without the time of day."""
   for kind in formats:
     with replacing(path.with_suffix(f'.{kind}')) as temporary:

@@ -1,5 +1,7 @@
 """The samples over the training: the pictures of fixed latents, one after the other."""
 
+from collections.abc import Sequence
+from pathlib import Path
 import re
 
 import numpy as np
@@ -7,6 +9,7 @@ from PIL import Image
 
 from jgen.files import replacing
 from jgen.report.grids import headed, side_by_side
+from jgen.shapes import PixelMap
 
 MAX_FRAMES = 60           # of the film; of more pictures, evenly spaced ones
 FRAME_SECONDS, LAST_SECONDS = 0.2, 2.
@@ -15,7 +18,7 @@ STRIP_SIDE = 400          # pixels that a picture of the strip is wide and high,
 FILM_SIDE = 1_000         # the same of the film
 
 
-def draw_film(folder):
+def draw_film(folder: Path) -> list[Path]:
   """Writes figures/samples.gif and figures/filmstrip.png of a run folder; their paths, none below two pictures."""
   pictures = {int(match[1]): path for path in (folder / 'samples').glob('step_*.png')
               if (match := re.fullmatch(r'step_(\d+)', path.stem))}
@@ -46,7 +49,7 @@ def _frame(pictures, step, max_side):
   return headed(np.asarray(picture), f'step {step:,}')
 
 
-def save_film(path, frames):
+def save_film(path: Path, frames: Sequence[PixelMap]) -> None:
   """Writes pictures uint8 [height, width, 3] of one size as a GIF that repeats; the last one stays longer."""
   durations = [round(1_000 * FRAME_SECONDS)] * (len(frames) - 1) + [round(1_000 * LAST_SECONDS)]
   first, *others = map(Image.fromarray, frames)

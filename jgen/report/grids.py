@@ -13,12 +13,12 @@ from jgen.report.fonts import font_of, one_line, shortened
 
 MIN_SIDE = 48             # pixels; smaller images are magnified by the least whole factor that reaches it
 SEPARATOR = 2             # pixels between images and around them
-SEPARATOR_COLOR = 160     # grey, told from images with a black and with a white background alike
+SEPARATOR_COLOR = 160     # grey, distinct from black and white backgrounds
 FONT_SIZE = 16            # pixels
 NAME_MARGIN = 8           # pixels on both sides of a row's name
 NAME_WIDTH = 240          # pixels of a row's name, whose middle is left out where it is longer
 MAX_SIDE = 4_096          # pixels of a sheet's side; where rows or columns would take more, some are left out
-MAX_WIDTH = 2_400         # pixels of the pictures that stand side by side; further ones go below
+MAX_WIDTH = 2_400         # pixels of a row of pictures; further ones go below
 GAP = 24                  # white pixels between them
 
 
@@ -61,7 +61,7 @@ def compose_grid(images: UInt8[np.ndarray, 'n H W C'], columns: int, row_names: 
                  column_names: Sequence[str] = ()) -> UInt8[np.ndarray, 'height width 3']:
   """A picture, uint8 [height, width, 3], of uint8 images [rows * columns, H, W, C], C 1 or 3, row by row.
 
-  Each pixel of an image becomes a square of pixels; `row_names`, none or one a row, stand to the left, `column_names`,
+  Each pixel of an image becomes a square of pixels; `row_names`, none or one a row, are to the left, `column_names`,
   none or one a column, above.
   """
   images = np.broadcast_to(images, (*images.shape[:3], 3))
@@ -87,11 +87,11 @@ def _bounded(images, columns, row_names, title):
   of_rows, of_columns = spread(rows, rows_that_fit(height, width)), spread(columns, rows_that_fit(width, height))
   if len(of_rows) == rows and len(of_columns) == columns:
     return images, columns, row_names, title
-  told = [f'{len(kept)} of {count} {noun}' for kept, count, noun in (
+  notes = [f'{len(kept)} of {count} {noun}' for kept, count, noun in (
       (of_rows, rows, 'rows'), (of_columns, columns, 'columns')) if len(kept) < count]
   images = images.reshape(rows, columns, *images.shape[1:])[of_rows][:, of_columns]
   names = tuple(row_names[row] for row in of_rows) if row_names else ()
-  return images.reshape(-1, *images.shape[2:]), len(of_columns), names, ', '.join(filter(None, [title, *told]))
+  return images.reshape(-1, *images.shape[2:]), len(of_columns), names, ', '.join(filter(None, [title, *notes]))
 
 
 def headed(picture: UInt8[np.ndarray, 'height width 3'], text: str) -> UInt8[np.ndarray, 'h w 3']:

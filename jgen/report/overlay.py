@@ -1,5 +1,6 @@
 """The curves of several runs over each other: a panel for each series and each unit, a colour for each run."""
 
+from collections.abc import Mapping
 import functools
 import textwrap
 from typing import Any
@@ -10,18 +11,28 @@ from matplotlib.lines import Line2D
 import numpy as np
 
 from jgen.report import drawing
-from jgen.report.drawing import DPI, REFERENCE_STYLE, draw_curve, label, set_style, smoothing_note, smoothing_window
+from jgen.report.drawing import (
+  DPI,
+  REFERENCE_STYLE,
+  Curves,
+  draw_curve,
+  label,
+  set_style,
+  smoothing_note,
+  smoothing_window,
+)
+from jgen.run.records import Record
 
 MEAN_STYLE: dict[str, Any] = {'color': 'black', 'linewidth': 1.8}
 
 
-def overlay(row, records, with_mean=False):
+def overlay(row: Curves, records: Mapping[str, Record], with_mean: bool = False) -> Figure:
   """The Figure of the Curves `row` for `records` {run: Record}.
 
   Of runs that differ in their seed alone it shows, `with_mean`, their mean and a band of a standard deviation.
 
   Runs whose configs give a series another unit, as the logarithmic and the squared loss of a GAN, have panels of their
-  own: on one axis the smaller values would lie flat at 0.
+  own: on one axis the smaller values would appear as a flat line at 0.
   """
   colors = dict(zip(records, _colors(len(records)), strict=True))
   panels = _panels(row, records)

@@ -1,6 +1,7 @@
 """Pages that are one file: pictures inside, no script, nothing fetched from anywhere."""
 
 import base64
+from collections.abc import Iterable, Sequence
 import dataclasses
 import io
 import itertools
@@ -30,7 +31,7 @@ class Picture:
   uri: str                              # the picture itself
   width: int
   height: int
-  file: str                             # where it lies, relative to the page; '' for nowhere
+  file: str                             # its path relative to the page; '' for none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Numbering:
   def __init__(self):
     self._figures, self._tables = itertools.count(1), itertools.count(1)
 
-  def picture(self, path, title, caption, alt='', folder=None):
+  def picture(self, path: Path, title: str, caption: str, alt: str = '', folder: Path | None = None) -> Picture:
     """The Picture of an image file; `folder` is the page's, for the file's relative name."""
     uri, (width, height), reduced = _embedded(path)
     if reduced:
@@ -65,13 +66,14 @@ class Numbering:
     file = str(path.relative_to(folder)) if folder else ''
     return Picture(next(self._figures), title, caption, alt or title, uri, width, height, file)
 
-  def table(self, title, caption, rows, header=(), numeric=False):
+  def table(self, title: str, caption: str, rows: Iterable[Sequence[str]], header: Sequence[str] = (),
+            numeric: bool = False) -> Table:
     """The Table of rows of texts; without rows it takes no number."""
     rows = [*rows]
     return Table(next(self._tables) if rows else 0, title, caption, rows, tuple(header), numeric)
 
-  def note(self, text):
-    """What stands in the place of a table that has no rows."""
+  def note(self, text: str) -> Table:
+    """A Table without rows whose caption is `text`."""
     return self.table('', text, [])
 
 

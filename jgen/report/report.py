@@ -36,7 +36,7 @@ def _context(stored, drawn, numbers):
   """What the template shows, numbered in its order."""
   context = {
       'run': {'name': stored.name, 'abstract': _abstract(stored)},
-      'what': numbers.table('The run', 'As its folder tells it.', _facts(stored)),
+      'what': numbers.table('The run', 'From the files of the run folder.', _facts(stored)),
       'changes': _changes(stored, numbers),
       'scores': _scores(stored, numbers),
       'samples': _samples(stored, drawn, numbers),

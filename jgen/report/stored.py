@@ -1,4 +1,4 @@
-"""All that a run folder tells of its run, read for a page."""
+"""Reads the contents of a run folder for the report."""
 
 import csv
 import dataclasses
@@ -15,7 +15,7 @@ from jgen.run.records import Record, read_record
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-  """A run as its folder tells it; what an earlier version did not store is empty."""
+  """The stored contents of a run folder; what an earlier version did not store is empty."""
 
   folder: Path
   config: dict                          # nested
@@ -28,7 +28,7 @@ class Stored:
   findings: list[dict] | None           # rows of doctor.csv; None where nothing was watched
 
   @classmethod
-  def read(cls, folder):
+  def read(cls, folder: str | Path) -> 'Stored':
     """Raises UserError where the folder holds no run, or a file of it is damaged."""
     folder = Path(folder)
     config = read_config(folder)
@@ -37,22 +37,22 @@ class Stored:
                _json(folder / MODEL), _json(folder / ORIGIN), _findings(folder / 'doctor.csv'))
 
   @property
-  def name(self):
+  def name(self) -> str:
     return self.folder.absolute().name
 
   @property
-  def step(self):
+  def step(self) -> int:
     """The last step of which anything is stored."""
     logged = [int(steps[-1]) for steps, _ in self.record.series.values()]
     pictures = [step for step, _ in self.pictures().values()]
     return max([*logged, *pictures, *(evaluation.step for evaluation in self.evaluations)], default=0)
 
-  def epochs(self, step):
+  def epochs(self, step: int) -> float | None:
     """How often each training image was seen until `step`; None where that was not stored."""
     images, batches = self.spec.get('num_train_images'), self.model.get('batches_per_step')
     return step * batches * self.config['batch_size'] / images if images and batches else None
 
-  def pictures(self):
+  def pictures(self) -> dict[str, tuple[int, Path]]:
     """{name: (step, path)} of the last of each kind of picture: see `last_pictures`."""
     return last_pictures(self.folder)
 

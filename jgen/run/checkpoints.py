@@ -33,7 +33,7 @@ _OTHER_ARRAYS = 'its arrays are not those of this model: another version of jgen
 def digest(state: Any) -> str:
   """sha256 over the names, types, shapes and bytes of all arrays, in hexadecimal.
 
-  Orbax restores flipped bytes as wrong numbers without a word; the digest catches them.
+  Orbax restores flipped bytes silently as wrong numbers; the digest detects them.
   """
   total = hashlib.sha256()
   for path, leaf in jax.tree_util.tree_leaves_with_path(state):
@@ -46,7 +46,7 @@ def digest(state: Any) -> str:
 class BestMetric:
   """The score by which the best checkpoint is kept; stored with each checkpoint, so that a restart knows it.
 
-  Orbax's own metrics are not used: it ranks NaN, and of checkpoints that older versions wrote it knows none.
+  Orbax's own metrics are not used: they rank NaN, and checkpoints of older versions lack them.
   """
 
   name: str                             # '' keeps no best
@@ -65,13 +65,13 @@ class BestMetric:
     return [checkpoint.step == best for checkpoint in checkpoints]
 
   def sealed(self, step: int) -> dict[str, Any]:
-    """What is stored with the checkpoint of a step, ready for JSON; {} where it has no value."""
+    """The metadata stored with the checkpoint of a step, ready for JSON; {} if it has no value."""
     if step not in self.values:
       return {}
     return {'best_metric': self.name, 'value': self.values[step], 'sha256': _seal(self.name, self.values[step])}
 
   def recall(self, step: int, meta: Mapping[str, Any]) -> None:
-    """Takes the value of a step from what is stored with its checkpoint, else from the evaluation of that step."""
+    """Reads the value of a step from its checkpoint's metadata, else from the evaluation of that step."""
     value: Any = meta.get('value')
     if meta.get('best_metric') == self.name and meta.get('sha256') == _seal(self.name, value):
       self.values[step] = value
@@ -98,7 +98,7 @@ class Keys:
 class Checkpoints:
   """The checkpoints of one run folder."""
 
-  def __init__(self, folder, section, read_only=False):
+  def __init__(self, folder: Path, section: ConfigDict, read_only: bool = False) -> None:
     """`section` is `config.checkpoints`."""
     self._folder = folder / 'checkpoints'
     self._mark, self._unmarked = folder / _MARK, None
@@ -111,7 +111,7 @@ class Checkpoints:
       self.recall(step)
 
   def recall(self, step: int) -> None:
-    """Takes the score of a step's checkpoint from what is stored, as where it was measured after it was saved."""
+    """Reads the stored score of a step's checkpoint, which may have been measured after the checkpoint was saved."""
     if self._metric.name:
       self._metric.recall(step, self._meta(step))
 
@@ -174,7 +174,7 @@ class Checkpoints:
       damaged.append((step, why))
     if damaged:
       raise UserError(f'none of the checkpoints in {self._folder} can be read (step {damaged[0][0]}: {damaged[0][1]}); '
-                      'name another --workdir to start anew')
+                      'name another --workdir to start a new run')
     return None, damaged
 
   def newest_and_best(self, like: State) -> tuple[dict[str, State], list[tuple[int, str]]]:
@@ -214,7 +214,7 @@ class Checkpoints:
         state=ocp.args.StandardRestore(empty), meta=ocp.args.JsonRestore()))
     if digest(restored['state']) != restored['meta']['digest']:
       raise ValueError('its numbers do not match their digest')
-    # Orbax gives arrays of the shapes that it finds.
+    # Orbax restores arrays in their stored shapes.
     if [leaf.shape for leaf in jax.tree.leaves(restored['state'])] != [leaf.shape for leaf in jax.tree.leaves(empty)]:
       raise ValueError(_OTHER_ARRAYS)
     return restored['state']
@@ -264,7 +264,7 @@ class Checkpoints:
     if not self._manager.all_steps() and (self._mark.exists() or last_logged > 2 * every_steps):
       folder = self._mark.parent
       raise UserError(f'{folder} holds a run of {last_logged:,} logged steps, but its checkpoints are gone; put '
-                      f'{self._folder} back, or start anew: name another --workdir, or move {folder} away')
+                      f'{self._folder} back, or start a new run: name another --workdir, or move {folder} away')
 
   def close(self) -> None:
     self._wait()
@@ -272,7 +272,7 @@ class Checkpoints:
 
 
 def _opened(folder, read_only, policy):
-  """Orbax's manager of a folder; raises UserError where it cannot read what it stores beside the checkpoints."""
+  """Orbax's manager of a folder; raises UserError if it cannot read its metadata."""
   before = logging.get_verbosity()
   if read_only:                         # Orbax warns that it is, which is intended
     logging.set_verbosity(logging.ERROR)
@@ -287,7 +287,7 @@ def _opened(folder, read_only, policy):
 
 
 def _why(error):
-  """What Orbax says, in a few words."""
+  """The message of an Orbax error, shortened."""
   text = ' '.join(str(error).split())
   return _OTHER_ARRAYS if 'tree structures do not match' in text else text[:120]
 
@@ -334,6 +334,6 @@ def chosen(folder: str | Path, like: State, which: str | int) -> State:
 
 
 def report_passed_over(folder: str | Path, damaged: Sequence[tuple[int, str]]) -> None:
-  """Says of each [(step, why)] that another checkpoint of the folder is used in its place."""
+  """Warns for each damaged checkpoint [(step, why)] that another one of the folder is used instead."""
   for step, why in damaged:
     terminal.warn(f'the checkpoint of step {step} in {folder} is damaged ({why}); another is used')

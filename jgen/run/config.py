@@ -1,4 +1,4 @@
-"""A config as text, compared with the one that a run folder holds, and what is said of one that cannot be read."""
+"""A config as text, its comparison with the stored config of a run, and error messages for unreadable configs."""
 
 from collections.abc import Mapping
 import functools
@@ -12,21 +12,21 @@ from absl import flags
 from jgen.errors import UserError
 from jgen.host import terminal
 
-# A run may be continued with these changed: they change how far it goes, where things lie, how it is drawn from or what
-# is run beside it, not what it learns. That the images are the same wherever they lie is checked by run/images.py.
+# A run may be continued with other values of these keys: they change its length, the location of files, sampling or
+# what runs alongside training, not what is learned. run/images.py checks that the images are the same in any location.
 MAY_CHANGE = ('num_steps', 'num_epochs', 'report', 'loggers', 'data.dir', 'data.label_file', 'data.partition_file',
               'data.cache_dir', 'data.on_device', 'checkpoints.keep_last', 'checkpoints.best_metric',
               'model.vqvae_dir', 'model.prior.temperature', 'study.variations')
-_LOOKING_ON = ('doctor.',)             # sections of what looks on
-_OTHER_RUNS = ('priors.',)             # sections that describe other runs, which have folders of their own
+_LOOKING_ON = ('doctor.',)             # sections of monitoring
+_OTHER_RUNS = ('priors.',)             # sections that describe other runs, each in its own folder
 
-# What flags, and the config files that they name, raise where they cannot be read; see explain().
+# Exceptions raised by unreadable flags and config files; see explain().
 UNREADABLE = (flags.Error, ArithmeticError, AttributeError, ImportError, LookupError, OSError, SyntaxError, TypeError,
               ValueError)
 
-VERSION = 1                             # of the form of config.json; without one it is of the form 0
+VERSION = 1                             # format of config.json; a file without a version has format 0
 _VERSION_KEY = 'config_version'
-# Keys that earlier versions stored: what to say where they are set. Runs that hold them go on without them.
+# {key of an earlier version: why it was removed}. Stored runs continue without these keys.
 REMOVED = {'checkpoints.best_is_highest': 'which direction of a score is better is known by its name'}
 
 
@@ -42,7 +42,7 @@ def flatten(config: Any, prefix: str = '') -> dict[str, Any]:
 
 
 def upgraded(stored: Any, path: Path) -> dict[str, Any]:
-  """A stored config, a nested dict, as this version stores it: without the keys in REMOVED, each of which is named.
+  """A stored config, a nested dict, in the current format: without the keys in REMOVED, each named in a warning.
 
   Raises:
     UserError: a later version of jgen stored it.

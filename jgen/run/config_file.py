@@ -54,7 +54,7 @@ def taken(name: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def with_evaluators(config: str, names: str) -> str:
-  """What names the config measured by the evaluators `names`, separated by commas; the config itself for ''."""
+  """The name of the config with the evaluators `names`, separated by commas; the config itself for ''."""
   return f'{RECIPES}/measured.py:{names}:{config}' if names else config
 
 
@@ -138,7 +138,7 @@ def _place(file, error):
 
 
 def _said(error):
-  """What a config's code failed with, in one line."""
+  """The error raised by a config's code, in one line."""
   text = f'{type(error).__name__}: {error}'
   if _MOVED.search(text):
     return 'configs/common.py, models.py and evaluators.py are gone; use `from jgen import recipes` (docs/extending.md)'

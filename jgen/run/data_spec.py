@@ -1,4 +1,4 @@
-"""spec.json: what a run folder knows of its data set, so that sampling needs none of it."""
+"""spec.json: the description of the data set in a run folder, so that sampling does not need the data set."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ FILE = 'spec.json'
 
 
 def store(folder: str | Path, splits: Splits) -> None:
-  """Writes what describes the images of a run: their Spec, how many there are, and how many of each class.
+  """Writes the Spec of the images of a run, their number, and the number per class.
 
   Args:
     folder: the run folder.
@@ -38,4 +38,4 @@ def read(folder: str | Path) -> Spec | None:
   try:
     return Spec.from_json(json.loads(path.read_text('utf-8'))['spec'])
   except (ValueError, TypeError, KeyError, AttributeError) as error:
-    raise UserError(f'{path} is damaged; delete it, and the data set is asked in its place') from error
+    raise UserError(f'{path} is damaged; delete it, and the data set is read instead') from error

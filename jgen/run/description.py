@@ -1,5 +1,6 @@
-"""model.json, networks.txt and origin.json: what a run folder knows of its model, and of its config file."""
+"""model.json, networks.txt and origin.json: the description of the model and of the config file in a run folder."""
 
+from collections.abc import Mapping, Sequence
 import json
 import math
 from pathlib import Path
@@ -17,7 +18,7 @@ from jgen.run.config import flatten
 MODEL, NETWORKS, ORIGIN = 'model.json', 'networks.txt', 'origin.json'
 
 
-def text_of_networks(networks, layers):
+def text_of_networks(networks: Mapping[str, Any], layers: Sequence[listing.Layer]) -> str:
   """The table of layers, the number of parameters of each network and, in the last line, their total."""
   totals = {name: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)) for name, params in networks.items()}
   return '\n'.join([*listing.table(layers), '',
@@ -26,7 +27,7 @@ def text_of_networks(networks, layers):
 
 
 def store_model(folder: str | Path, family: Any) -> None:
-  """Writes networks.txt, and in model.json every layer, every parameter's shape and what else a report says.
+  """Writes networks.txt, and model.json with every layer, every parameter's shape and further facts for the report.
 
   Args:
     folder: the run folder.
@@ -45,7 +46,7 @@ def store_model(folder: str | Path, family: Any) -> None:
 
 
 def store_origin(folder: str | Path, config: ConfigDict, command: str) -> None:
-  """Writes the config file that the command names, and in which keys the run differs from it.
+  """Writes the name of the config file in the command, and the keys in which the run differs from it.
 
   A command without --config goes on with the run that is there, and what was written for it stays; for a new run it
   means configs/quickstart.py.
@@ -76,7 +77,7 @@ def _config_file(command):
 
 
 def _default_file(command):
-  """What launch.py trains without --config, '' where the command is another one's."""
+  """The config that launch.py trains without --config; '' if the command does not call launch.py."""
   launcher = next((Path(word) for word in shlex.split(command) if Path(word).name == 'launch.py'), None)
   default = launcher and launcher.parent / 'configs' / 'quickstart.py'
   return str(default) if default and default.exists() else ''
@@ -86,7 +87,7 @@ def _changes(file, config):
   """{key: [the file's value, the run's value]} where they differ, None where the file cannot be read."""
   try:
     before, after = flatten(config_file.load(file)), flatten(config)
-  except Exception:                     # whatever a file of the user's may raise: a report does without
+  except Exception:                     # user code may raise anything; the report then omits the changes
     return None
   return {key: [before.get(key), after.get(key)] for key in sorted({*before, *after})
           if before.get(key) != after.get(key) and not key.startswith('study.')}

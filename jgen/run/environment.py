@@ -1,4 +1,4 @@
-"""environment.json: with what each start of a run was made. It never keeps a run from going on."""
+"""environment.json: versions, devices and command of each start of a run. Errors here never stop a run."""
 
 import datetime
 import importlib.metadata
@@ -49,7 +49,7 @@ def _start(step, source, matrix_precision):
       'git': _git('rev-parse', 'HEAD'), 'git_changes': changes if changes == UNKNOWN else bool(changes)}
 
 
-def cpu():
+def cpu() -> str:
   """The processor's name and the number of its cores that this process may use."""
   try:
     found = re.search(r'^model name\s*:\s*(.+)$', Path('/proc/cpuinfo').read_text('utf-8', 'replace'), re.MULTILINE)
@@ -67,7 +67,7 @@ def _version(package):
 
 
 def _git(*arguments):
-  """What git says of this package's folder, UNKNOWN where there is no git, or it fails."""
+  """The output of a git command in this package's folder; UNKNOWN if git is missing or fails."""
   try:
     result = subprocess.run(['git', '-C', Path(__file__).parent, *arguments], capture_output=True, text=True,
                             check=True, timeout=60)

@@ -1,4 +1,4 @@
-"""The folder of a run: who may write in it, and its files. Everything drawn later is drawn from these."""
+"""The run folder: its lock and its files, from which everything is drawn later."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -15,34 +15,34 @@ from jgen.files import OUTPUT_MARK, is_temporary, mark_output, read_json, remove
 from jgen.host import locks
 from jgen.run import config as config_lib
 
-_BEFORE_A_RUN = ('.lock', '.lock.owner', OUTPUT_MARK, 'data.png')   # what may lie in a folder that holds no run yet
+_BEFORE_A_RUN = ('.lock', '.lock.owner', OUTPUT_MARK, 'data.png')   # files allowed in a folder that holds no run yet
 
 
 @contextlib.contextmanager
 def opened(workdir: str | Path, config: ConfigDict, completed: Callable[[Any], Any] = dict) -> Iterator[Path]:
-  """The run folder as a Path, made or continued, and locked against a second writer.
+  """The run folder as a Path, created or continued, and locked against a second writer.
 
   Args:
     workdir: the folder.
     config: of the run.
-    completed: gives a stored config, a nested dict, the defaults of keys that later versions added.
+    completed: adds to a stored config, a nested dict, the defaults of keys that later versions introduced.
 
   Raises:
-    UserError: the folder holds another config's run, or files that are no run, or is in use.
+    UserError: the folder holds a run of another config, or files but no run, or is in use.
   """
   folder = Path(workdir).absolute()
   check(folder, config, completed)
   with locked(folder):
     remove_temporaries(folder, folder / 'samples', folder / 'evaluation', folder / 'figures')
     write_text(folder / 'config.json', config_lib.dumps(config))
-    for name in ('samples', 'evaluation') if config.get('num_seeds', 1) == 1 else ():   # others have folders of seeds
+    for name in ('samples', 'evaluation') if config.get('num_seeds', 1) == 1 else ():   # else in seeds/
       (folder / name).mkdir(exist_ok=True)
     yield folder
 
 
 @contextlib.contextmanager
 def own_folder(workdir: str | Path, config: ConfigDict, completed: Callable[[Any], Any] = dict) -> Iterator[Path]:
-  """The folder that this process writes to: the run folder, see `opened`, for process 0, a temporary one for others."""
+  """The folder this process writes to: the run folder (see `opened`) for process 0, a temporary one for others."""
   if jax.process_index() == 0:
     with opened(workdir, config, completed) as folder:
       yield folder
@@ -53,7 +53,7 @@ def own_folder(workdir: str | Path, config: ConfigDict, completed: Callable[[Any
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-  """Makes the folder, if need be, and keeps a second process out of it; raises UserError if one is there."""
+  """Creates the folder if needed and locks it; raises UserError if another process holds the lock."""
   mark_output(folder)
   with contextlib.ExitStack() as stack:
     try:
@@ -78,13 +78,13 @@ def check(folder: Path, config: ConfigDict, completed: Callable[[Any], Any] = di
 
 
 def is_free(folder: Path) -> bool:
-  """Whether a folder is missing, or holds nothing but what may lie there before a run."""
+  """Whether a folder is missing, or holds only files that are allowed before a run."""
   return not folder.is_dir() or all(
       entry.name in _BEFORE_A_RUN or is_temporary(entry.name) for entry in folder.iterdir())
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-  """The stored config as a nested dict, without keys that earlier versions had, which are named.
+  """The stored config as a nested dict; removed keys are dropped, with a warning that names them.
 
   It may lack keys that later versions added.
 

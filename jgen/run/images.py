@@ -1,4 +1,4 @@
-"""The images that a run learns from are those that it began with, wherever they lie by now.
+"""Checks that a continued run uses the images it started with, wherever they are stored now.
 
 images.json in the run folder holds {'train' or 'test': {'count', 'sha256' of images and annotations, 'source'}}.
 """
@@ -14,7 +14,7 @@ FILE = 'images.json'
 
 
 def check_images(folder: Path, images: Mapping[str, Mapping]) -> None:
-  """Compares the images with those that the run in `folder`, if there is one, began with. Writes nothing.
+  """Compares the images with those that the run in `folder`, if there is one, started with. Writes nothing.
 
   Args:
     folder: of the run
@@ -31,11 +31,11 @@ def check_images(folder: Path, images: Mapping[str, Mapping]) -> None:
       raise UserError(
           f"the images to {part} {'on' if part == 'train' else 'with'} have changed since the run in {folder} began: "
           f"{before['count']:,} from {before['source']} then, {now['count']:,} from {now['source']} now; bring them "
-          'back, or name another --workdir to begin anew with these')
+          'back, or name another --workdir to start a new run with these')
 
 
 def store_images(folder: Path, images: Mapping[str, Mapping]) -> None:
-  """Stores what the images of a run are, at its first start; what is stored already stays."""
+  """Stores the digests of the images at the first start of a run; an existing file is left unchanged."""
   path = Path(folder) / FILE
   if not path.exists():
     write_text(path, json.dumps(images, indent=2) + '\n')

@@ -1,4 +1,4 @@
-"""metrics.csv: one row per logged step, each step once, whatever was interrupted and resumed; and its reader."""
+"""Writes and reads metrics.csv: one row per logged step, each step once, also after interruptions."""
 
 from collections.abc import Mapping
 import csv
@@ -15,12 +15,12 @@ from jgen.files import write_text
 
 EPOCH = 'epoch'                         # the column of passes over the training images, which older runs lack
 _NUMBER = re.compile(r'-?(\d+(\.\d+)?(e[+-]?\d+)?|inf|nan)')   # as Python writes them; float() takes more, as '1_0'
-_REMEDY = 'restore the file from a copy, or start anew with another --workdir'
+_REMEDY = 'restore the file from a copy, or start a new run with another --workdir'
 
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-  """What a file of logged numbers holds."""
+  """The contents of a file of logged numbers."""
 
   names: tuple[str, ...]                # of the columns after 'step'
   steps: np.ndarray                     # int64 [R], rising
@@ -74,7 +74,7 @@ def _row(line, columns, where):
 
 
 def last_step(path: Path) -> int:
-  """The largest step that a file of logged numbers begins a line with, 0 where it has none or does not exist."""
+  """The largest step in a file of logged numbers; 0 if it has none or does not exist."""
   content = path.read_bytes() if path.is_file() else b''
   return max((int(cell) for cell in re.findall(rb'^(\d{1,18}),', content, re.MULTILINE)), default=0)
 
@@ -82,13 +82,13 @@ def last_step(path: Path) -> int:
 class MetricsFile:
   """metrics.csv, open for writing."""
 
-  def __init__(self, path, step, every=0):
-    """Opens the file and drops what an interrupted run wrote after `step`, which will be written again.
+  def __init__(self, path: Path, step: int, every: int = 0) -> None:
+    """Opens the file and drops rows that an interrupted run wrote after `step`; they will be written again.
 
     Args:
       path: the file.
-      step: of the checkpoint that the run goes on from.
-      every: steps between rows; every row up to `step` must be there. 0 keeps the rows that there are.
+      step: step of the checkpoint from which the run continues.
+      every: steps between rows; every row up to `step` must be present. 0 keeps the existing rows.
 
     Raises:
       UserError: a row up to `step` is missing, doubled, out of order or damaged.
@@ -106,7 +106,7 @@ class MetricsFile:
     self._file = path.open('a', newline='', encoding='utf-8')
 
   def write(self, step: int, scalars: Mapping[str, float]) -> None:
-    """Appends a row of `scalars` {name: float}, with the same names in every row; what the file lacks is left out."""
+    """Appends a row of `scalars` {name: float}, the same names in every row; names not in the header are dropped."""
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator='\n')
     if self._names is None:
@@ -114,10 +114,10 @@ class MetricsFile:
       writer.writerow(['step', *self._names])
     writer.writerow([step, *(repr(float(scalars[name])) for name in self._names)])
     self._file.write(rows.getvalue())
-    self._file.flush()                  # whoever follows the file sees it; sync() is for the disk
+    self._file.flush()                  # visible to readers of the file at once; sync() flushes to disk
 
   def sync(self) -> None:
-    """Brings all rows to the disk, so that no checkpoint is ever ahead of its rows."""
+    """Flushes all rows to disk, so that no checkpoint is ever ahead of its rows."""
     os.fsync(self._file.fileno())
 
   def close(self) -> None:

@@ -1,7 +1,7 @@
-"""What is stored with a score so that nobody compares it with a score of another kind.
+"""Receipts: metadata stored with a score, so that only comparable scores are compared.
 
-A receipt is {field: what JSON can hold}. The fields in MEASURE say how was measured: scores can be ranked where these
-agree. Those in MODEL, and whatever else is stored, say what was measured, and may differ.
+A receipt is {field: JSON value}. The fields in MEASURE describe the measurement: scores can be ranked if these agree.
+Those in MODEL, and any other fields, describe the measured model, and may differ.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ import numpy as np
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'numpy', 'scipy', 'pillow')
 _CHUNK = 4_096                          # images that are hashed at a time
-_SCORES = 2                             # of this package's scores: another number, other scores of the same images
+_SCORES = 2                             # version of the scores; raised when the scores of the same images change
 
-# How a score came about, in the order in which a reader asks.
+# How a score was measured, the most important field first.
 MEASURE = {
     'extractor': 'the network of the features',
     'extractor_sha256': "the hash of the network's parameters",
@@ -29,7 +29,7 @@ MEASURE = {
     'num_reference': 'how many real images',
     'scores_version': "the version of this package's scores",
 }
-# Whose score it is.
+# Which model was measured.
 MODEL = {
     'averaged_parameters': 'whether the sampled network is a moving average of the trained one',
     'batch_norm': 'what batch normalisation divides by',

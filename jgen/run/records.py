@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ class Record:
   """The numbers of one run."""
 
   series: dict[str, tuple[np.ndarray, np.ndarray]]   # name: (rising training steps [R], values [R])
-  latest: dict[str, object]                          # entries of each evaluator's last evaluation, lists too
+  latest: dict[str, Any]                             # entries of each evaluator's last evaluation, lists too
   config: dict[str, object] = dataclasses.field(default_factory=dict)   # {dotted key: value} of config.json
   epochs_per_step: float | None = None               # passes over the training images; None where not stored
 
@@ -53,7 +54,7 @@ def read_metrics(workdir: str | Path) -> dict[str, np.ndarray]:
 def _read_evaluations(folder):
   """The series and the latest entries of a Record, from all evaluations in the order of their steps."""
   scalars: dict[str, list[tuple[int, float]]] = {}
-  latest: dict[str, object] = {}
+  latest: dict[str, Any] = {}
   for evaluation in read_all(folder):
     for name, value in evaluation.numbers().items():
       scalars.setdefault(name, []).append((evaluation.step, value))

@@ -29,7 +29,7 @@ _LARGEST = 2**53                        # whole numbers below it are numbers of 
 # {(evaluator, entry of an earlier version): its name now}: run folders are read under today's names.
 RENAMED = {('critic_outputs', 'told_apart'): 'auc'}
 
-# What a score may be compared among.
+# The runs among which a score may be compared.
 RUNS = 'runs'                           # any runs
 LIKELIHOOD = 'likelihood'               # runs with the same likelihood p(image | latents)
 STEPS = 'steps'                         # the steps of one run: the objective, or what it is measured on, may differ
@@ -37,7 +37,7 @@ STEPS = 'steps'                         # the steps of one run: the objective, o
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-  """What is known of a score by its name."""
+  """Direction, unit and comparability of a score."""
 
   better: str = ''                      # HIGHER, LOWER, or '' for a number that ranks nothing
   unit: str = ''                        # '' for none
@@ -202,7 +202,7 @@ def is_number(value: object) -> bool:
   return isinstance(value, float) or isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
-# Numbers among the results that say how was measured, not what.
+# Numbers among the results that are settings of the measurement, not scores.
 SETTINGS = ('*/num_*', 'codebook/codebook_size', 'codebook/codes_per_image', 'codebook/bits_per_image')
 
 
@@ -218,5 +218,5 @@ def check_metric(metric: str, names: Iterable[str]) -> None:
     raise UserError(f"config.checkpoints.best_metric is '{metric}', a number of which neither the highest nor the "
                     f"lowest is the best; known: {', '.join(ranking) or 'none'}")
   if metric not in names:
-    raise UserError(f"config.checkpoints.best_metric is '{metric}', which no evaluator gives that runs all along; "
+    raise UserError(f"config.checkpoints.best_metric is '{metric}', which no evaluator measures during training; "
                     f'{nearest(metric, ranking)}')

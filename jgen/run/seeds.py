@@ -1,4 +1,4 @@
-"""A run of several seeds that are trained in one step: one checkpoint, and a folder like that of a run for each seed.
+"""Runs that train several seeds in one step: one checkpoint, and a folder per seed with the layout of a run folder.
 
 The folder of seed k, `seeds/<k>`, holds what depends on the seed: metrics, samples, evaluations, figures, and the
 config of the run with this seed alone.
@@ -6,6 +6,8 @@ config of the run with this seed alone.
 
 from pathlib import Path
 from typing import Any
+
+from ml_collections import ConfigDict
 
 from jgen.errors import UserError
 from jgen.files import write_text
@@ -20,7 +22,7 @@ def of(config: Any) -> tuple[int, ...]:
   return tuple(range(config.get('seed', 0), config.get('seed', 0) + config.get('num_seeds', 1)))
 
 
-def alone(config, seed: int):
+def alone(config: ConfigDict, seed: int) -> ConfigDict:
   """The ConfigDict of the run with this seed alone."""
   config = config.copy_and_resolve_references()
   config.seed, config.num_seeds = seed, 1
@@ -28,11 +30,11 @@ def alone(config, seed: int):
 
 
 def folder_of(folder: Path, config: Any, seed: int) -> Path:
-  """Where a run keeps what depends on the seed: the run folder itself where it has one seed."""
+  """The folder for everything that depends on the seed: the run folder itself if the run has one seed."""
   return folder if config.get('num_seeds', 1) == 1 else folder / FOLDER / str(seed)
 
 
-def make_folder(folder: Path, config, seed: int):
+def make_folder(folder: Path, config: ConfigDict, seed: int) -> None:
   """Makes the folder of a seed, with its config; nothing for a run of one seed, whose folder is there."""
   if config.num_seeds > 1:
     own = folder_of(folder, config, seed)
@@ -48,21 +50,21 @@ def folders(folder: Path) -> list[Path]:
 
 
 def run_of(folder: Path) -> Path | None:
-  """The folder of the run that `folder` is one seed of; None where it is no seed's."""
+  """The run folder that contains the seed folder `folder`; None if `folder` is not a seed folder."""
   whole = folder.parent.parent
   known = folder.parent.name == FOLDER and (whole / 'config.json').exists()
   return whole if known and folder in folders(whole) else None
 
 
-def check_whole(folder: Path):
-  """Raises UserError where `folder` is that of one seed of a run: the run is continued as a whole."""
+def check_whole(folder: Path) -> None:
+  """Raises UserError if `folder` is the folder of one seed: a run is continued as a whole."""
   whole = run_of(folder)
   if whole:
     raise UserError(f'{folder} is one seed of the run in {whole}; name that folder with --workdir')
 
 
 def chosen(config: Any, seed: int | None, folder: Path) -> int:
-  """The seed that is asked for, the first one for None; raises UserError where the run has not trained it."""
+  """The requested seed, the first one for None; raises UserError if the run has not trained it."""
   known = of(config)
   if seed is not None and seed not in known:
     raise UserError(f'{folder} has no seed {seed}; it trained ' + (

@@ -6,7 +6,7 @@ import time
 
 
 def mark_restart(folder: Path, step: int) -> None:
-  """Has TensorBoard drop what an interrupted start wrote after `step`, which will be written again.
+  """Makes TensorBoard drop events that an interrupted run wrote after `step`; they will be written again.
 
   Writes an event file with SessionLog.START, at which TensorBoard forgets all earlier events of later steps; twice, for
   it takes the first one that it meets for the beginning. Call it before the writer of this start is made: files are
@@ -14,7 +14,7 @@ def mark_restart(folder: Path, step: int) -> None:
 
   Args:
     folder: of the event files.
-    step: of the checkpoint that the run goes on from.
+    step: step of the checkpoint from which the run continues.
   """
   if not any(Path(folder).glob('events.out.tfevents.*')):
     return

@@ -133,7 +133,7 @@ def _with_tuples(value):
   return tuple(value) if isinstance(value, list) else value
 
 
-def check_seeds(config):
+def check_seeds(config: ConfigDict) -> None:
   """Raises UserError where several seeds cannot be trained in one step."""
   count = config.num_seeds
   if config.seed + count > 2**32:

@@ -1,4 +1,4 @@
-"""What a training step costs, as XLA's compiler tells before the first one is done."""
+"""Memory and operations of a training step, from the compiled program, before the first step runs."""
 
 from collections.abc import Callable
 import dataclasses
@@ -14,12 +14,12 @@ from jgen.families.train_state import TrainState
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """The size of the model, and what a device needs for a training step."""
+  """The number of parameters, and the memory and operations of a training step on one device."""
 
   parameters: int                       # of one seed
   flops: float                          # floating-point operations of a step's products on one device
   memory: int                           # bytes on one device: state, batches and temporaries
-  temporary: int                        # bytes of these that a step frees again, about as many for each image
+  temporary: int                        # bytes of these for temporaries, roughly proportional to the batch
 
   def __str__(self):
     return (f'{self.parameters:,} parameters; on each device a step takes {in_bytes(self.memory)} of memory and '
@@ -40,11 +40,11 @@ def of(dispatch: Callable, compiled: Any, state: TrainState, batches: Any, key: 
   return Cost(parameters // seeds, flops, needed, memory.temp_size_in_bytes)
 
 
-def product_flops(jaxpr: Any) -> Any:
+def product_flops(jaxpr: Any) -> float:
   """Floating-point operations of the matrix products and convolutions of a jaxpr: additions and multiplications.
 
-  XLA's own count takes the body of a loop once, however often it runs. Here a scan counts as often as it is long; of
-  the branches of a condition the dearest counts, and a loop of unknown length once.
+  XLA counts the body of a loop once, however often it runs. Here a scan counts its body once per iteration, a condition
+  counts its most expensive branch, and a loop of unknown length counts once.
   """
   return sum(_flops(equation) for equation in jaxpr.eqns)
 
@@ -104,12 +104,12 @@ def check_room(cost: Cost, batch_size: int, microbatch_size: int) -> None:
         f'once: {advice}')
 
 
-def host_memory():
+def host_memory() -> int:
   """Bytes of the host's memory."""
   return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
 
 
-def largest_divisor(number, multiple_of, at_most):
+def largest_divisor(number: int, multiple_of: int, at_most: float) -> int:
   """The largest divisor of a number that is a multiple of `multiple_of` and not above `at_most`; 0 where none is."""
   return max((size for size in range(multiple_of, int(at_most) + 1, multiple_of) if number % size == 0), default=0)
 

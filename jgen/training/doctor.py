@@ -1,7 +1,7 @@
-"""Watches the numbers of an adversarial training for signs that it fails, says so, and what to try.
+"""Watches the metrics of adversarial training for signs of failure, reports them and suggests remedies.
 
 The signs are those of Chintala et al. 2016, "How to train a GAN? Tips and tricks to make GANs work", no. 10, and mode
-collapse. All that the doctor knows is what a run stores, so that a resumed run is told what an uninterrupted one is.
+collapse. The doctor reads only stored values, so a resumed run gets the same messages as an uninterrupted one.
 """
 
 import collections
@@ -21,7 +21,7 @@ from jgen.files import write_text
 from jgen.keys import key
 from jgen.run.records import read_record
 
-_LEAST_ROWS = 10                        # that a window holds, be it longer than asked for
+_LEAST_ROWS = 10                        # at least in a window, which is extended if necessary
 _PARTS = 5                              # of a window, of which each is below the one before where a loss falls steadily
 _HEADER = ('step', 'sign', 'event', 'value', 'threshold', 'advice')
 
@@ -48,10 +48,10 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Sign:
-  """One way in which a training may be seen to fail."""
+  """One sign that training fails."""
 
   name: str
-  metrics: tuple[str, ...]              # all that it reads; a run that lacks one of them cannot show the sign
+  metrics: tuple[str, ...]              # inputs; a run without one of them cannot show the sign
   measure: Callable                     # (values [R] of each of the metrics in the window) -> number
   beyond: Callable                      # (number, threshold) -> whether the sign is there
   threshold: str                        # one of Limits
@@ -60,27 +60,27 @@ class Sign:
   windowed: bool = True                 # whether the window is looked at, or the last row alone
 
 
-def mean(values: np.ndarray, *_: Any) -> Any:
+def mean(values: np.ndarray, *_: Any) -> float:
   return values.mean()
 
 
-def median(values: np.ndarray) -> Any:
+def median(values: np.ndarray) -> float:
   return np.median(values)
 
 
-def least(*values: np.ndarray) -> Any:
+def least(*values: np.ndarray) -> float:
   return min(value[-1] for value in values)
 
 
-def variation(values: np.ndarray, *_: Any) -> Any:
+def variation(values: np.ndarray, *_: Any) -> float:
   """Standard deviation as a share of the mean; 0 for a loss of 0."""
   return values.std() / abs(values.mean()) if values.any() else 0.
 
 
-def fall_while_fooled(losses: np.ndarray, accuracies: np.ndarray) -> Any:
-  """By how much a loss has fallen from the first to the last part of the window, if it fell from each to the next.
+def fall_while_fooled(losses: np.ndarray, accuracies: np.ndarray) -> float:
+  """The decrease of a loss from the first to the last part of the window, if it fell in every part.
 
-  0 if it did not, or if the critic still tells most generated images right in the last part.
+  0 otherwise, or if the critic still classifies most generated images correctly in the last part.
   """
   parts = [part.mean() for part in np.array_split(losses, _PARTS)]
   fooled = np.array_split(accuracies, _PARTS)[-1].mean() < 0.5
@@ -140,7 +140,7 @@ class Finding:
 
 
 class Watch:
-  """One sign, looked for in row after row."""
+  """Checks each row for one sign."""
 
   def __init__(self, sign: Sign, threshold: float, window_steps: int) -> None:
     self._sign, self._threshold, self._window = sign, threshold, window_steps
@@ -148,42 +148,42 @@ class Watch:
     self._last_seen = None              # step at which the sign was there last; None once it has ended
 
   def add(self, step: int, numbers: Mapping[str, float]) -> Finding | None:
-    """The Finding that the numbers {metric: value} of a step bring about, or None."""
+    """The Finding caused by the metrics {name: value} of a step, or None."""
     if any(name not in numbers for name in self._sign.metrics):
       return None
     self._rows.append((step, *(numbers[name] for name in self._sign.metrics)))
     while len(self._rows) > self._least_rows and self._rows[0][0] <= step - self._window:
       self._rows.popleft()
     if step < self._window or len(self._rows) < self._least_rows:
-      return None                       # every training begins with odd numbers
-    return self._judge(step)
+      return None                       # the first metrics of every run are unusual
+    return self._evaluate(step)
 
   @property
   def _least_rows(self):
     return _LEAST_ROWS if self._sign.windowed else 1
 
-  def _judge(self, step):
+  def _evaluate(self, step):
     _, *values = np.array(self._rows, np.float64).T
     value, known = float(self._sign.measure(*values)), self._last_seen is not None
     there = bool(self._sign.beyond(value, self._threshold))
     if there:
       self._last_seen = step
-    elif known and step - self._last_seen >= self._window:   # not at the first row without it: it would come and go
+    elif known and step - self._last_seen >= self._window:   # after a whole window: it would flicker
       self._last_seen = None
     now = self._last_seen is not None
     return None if now == known else Finding(step, self._sign, now, value, self._threshold)
 
 
 class Doctor:
-  """Tells what is found where it is looked for: on the terminal, in TensorBoard and in doctor.csv."""
+  """Reports findings on the terminal, in TensorBoard and in doctor.csv."""
 
   def __init__(self, section: Any, folder: Path, step: int, writer: Any, say: Callable[[str], None]) -> None:
-    """Goes on after `step` of the run in `folder`, from what is stored of it until then.
+    """Continues after `step` of the run in `folder`, from the values stored up to that step.
 
     Args:
       section: config.doctor
-      folder: the run's
-      step: of the checkpoint that the run goes on from
+      folder: the run folder
+      step: step of the checkpoint from which the run continues
       writer: a clu metric writer
       say: called with each line for the terminal
     """
@@ -198,7 +198,7 @@ class Doctor:
     self._open(series, before)
 
   def _open(self, names, before=''):
-    """Begins doctor.csv once there are metrics that show a sign: a run without an adversary has no such file."""
+    """Creates doctor.csv once metrics of a sign exist; non-adversarial runs have no such file."""
     if self._file is None and any(set(sign.metrics) <= set(names) for sign in SIGNS):
       write_text(self._path, ','.join(_HEADER) + '\n' + before)
       self._file = self._path.open('a', encoding='utf-8')

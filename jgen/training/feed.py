@@ -1,4 +1,4 @@
-"""The way of the training images to the devices: batch by batch, or all of them once and then their indices."""
+"""Feeds training images to the devices: batch by batch, or the whole data set once and then indices."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import itertools
@@ -22,7 +22,7 @@ def batches(dataset: Dataset, *, on_device: bool, seeds: Sequence[int], **positi
   Args:
     dataset: a Dataset
     on_device: whether to copy the data set into each device's memory first and gather the batches there
-    seeds: one, or several, of which each has an order of its own
+    seeds: one or more; each seed has its own order of the images
     **position: of `pipeline.batches`, all but the seed, the devices and the processes
 
   Returns:
@@ -38,7 +38,7 @@ def batches(dataset: Dataset, *, on_device: bool, seeds: Sequence[int], **positi
   return served if jax.default_backend() == 'cpu' else ahead(served)
 
 
-def merged(batches, axis):
+def merged(batches: Sequence[Iterator[Any]], axis: int) -> Iterator[Any]:
   """The batches of several seeds, iterators of {name: array}, as those of a run: a new axis of the seeds."""
   if len(batches) == 1:
     return batches[0]
@@ -57,7 +57,7 @@ def shapes(dataset: Dataset, steps_per_dispatch: int, batches_per_step: int,
 
 
 def ahead(served: Iterable) -> Iterator[Any]:
-  """The same batches on the devices, the next one on its way there before one is handed out."""
+  """The same batches on the devices; the next batch is sent before the current one is returned."""
   sent = (jax.device_put(batch, _sharding(AXIS)) for batch in served)
   return (batch for batch, _ in itertools.pairwise(itertools.chain(sent, [None])))
 

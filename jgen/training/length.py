@@ -1,4 +1,4 @@
-"""How long a run is: `num_steps` training steps, or `num_epochs` passes over its training images."""
+"""The length of a run: `num_steps` training steps, or `num_epochs` passes over its training images."""
 
 from fractions import Fraction
 import math
@@ -47,7 +47,7 @@ def resolved(config: ConfigDict, num_images: int, batches_per_step: int) -> Conf
 def text(config: ConfigDict, num_images: int | None, batches_per_step: int) -> str:
   """One line on how long a run is: '25,433 steps of 128 images, 20 epochs of 162,770 training images'.
 
-  Where `num_images` is None, for they are not prepared yet, it says what the config says.
+  With `num_images` None (images not prepared yet) it states only the config's values.
   """
   per_step = config.batch_size * batches_per_step
   if num_images is None:
@@ -59,17 +59,17 @@ def text(config: ConfigDict, num_images: int | None, batches_per_step: int) -> s
 
 
 def as_asked(stored: dict) -> dict:
-  """A stored config, a dict, as it was asked for: a run by epochs has its number of steps from its images, and so 0."""
+  """A stored config, a dict, as the user set it: with `num_steps` 0 in a run by epochs."""
   return {**stored, 'num_steps': 0} if stored.get('num_epochs') else stored
 
 
 def check_not_passed(folder: str | Path, config: ConfigDict) -> None:
   """Raises UserError if the run in `folder` has a checkpoint of a step beyond the one that `config.num_epochs` is.
 
-  A run by steps is left as it is and measured where it stands, as by a study whose run was trained further.
+  A run by steps is accepted: a study may contain a run that was trained further.
   """
   steps = [int(path.name) for path in (Path(folder) / 'checkpoints').glob('*') if path.name.isdecimal()]
   if config.num_epochs and max(steps, default=0) > config.num_steps:
     raise UserError(f'{folder} holds a run that is trained to step {max(steps):,}, and '
-                    f'config.num_epochs={config.num_epochs:g} is step {config.num_steps:,}; ask for more, or name '
+                    f'config.num_epochs={config.num_epochs:g} is step {config.num_steps:,}; raise it, or name '
                     'another --workdir')

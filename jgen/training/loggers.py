@@ -1,4 +1,4 @@
-"""Where metrics, pictures and hyperparameters go beside the run folder's own files: clu metric writers, by their names.
+"""Loggers for metrics, pictures and hyperparameters in addition to the files of the run folder: clu metric writers.
 
 clu imports TensorFlow, so it is imported where a writer is made.
 """
@@ -60,9 +60,9 @@ def wandb_writer(run: Any) -> Any:
   import wandb
 
   class Writer(metric_writers.MetricWriter):
-    """What jgen writes; the rest of the interface is left out."""
+    """The methods that jgen calls; the others raise NotImplementedError."""
 
-    def write_scalars(self, step: int, scalars: Mapping[str, Any]):
+    def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
       run.log({name: float(value) for name, value in scalars.items()}, step=step)
 
     def write_images(self, step: int, images: Mapping[str, Any]):

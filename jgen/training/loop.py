@@ -1,6 +1,6 @@
-"""The training loop. It knows a Family, and no model by name."""
+"""The training loop, for any Family."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import functools
@@ -13,8 +13,11 @@ from ml_collections import ConfigDict
 
 from jgen.data.host import importing_tensorflow
 from jgen.data.spec import Splits
+from jgen.evaluation.base import Evaluator
 from jgen.families.base import Family
+from jgen.families.train_state import TrainState
 from jgen.host.progress import Progress
+from jgen.host.signals import StopRequest
 from jgen.model import Compiled
 from jgen.parallel import INIT
 from jgen.report import seeds as seeds_report
@@ -24,35 +27,37 @@ from jgen.run.checkpoints import Checkpoints
 from jgen.run.metrics import MetricsFile, last_step
 from jgen.run.tensorboard import mark_restart
 from jgen.training import actions, cost, feed, loggers, seeds
+from jgen.training.actions import Action, DrawFigures, DrawSamples
 from jgen.training.doctor import Doctor
 from jgen.training.monitor import Monitor, Watcher
 from jgen.training.profile import Profiler
+from jgen.training.seeds import Picker
 from jgen.training.speed import Parts, Speed
 from jgen.training.step import compiled_dispatch, make_dispatch
 
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
-  """A run: what is trained, on what, and where it is kept."""
+  """A training run: family, data, evaluators and folder."""
 
   config: ConfigDict
   family: Family
   augment: Callable                     # an augmentation, see jgen.augmentation.images.create
   splits: Splits
-  evaluators: Mapping[str, Any]         # {name: evaluator}
-  folder: Path                          # that this process writes to
+  evaluators: Mapping[str, Evaluator]   # {name: evaluator}
+  folder: Path                          # which this process writes to
   checkpoints: Checkpoints
 
   @property
-  def seeds(self):
+  def seeds(self) -> tuple[int, ...]:
     return seeds_lib.of(self.config)
 
-  def folder_of(self, seed):
-    """Where what depends on the seed is kept."""
+  def folder_of(self, seed: int) -> Path:
+    """The folder for everything that depends on the seed."""
     return seeds_lib.folder_of(self.folder, self.config, seed)
 
-  def run(self, stop):
-    """Trains until `config.num_steps` or until `stop` asks to; returns the last step done."""
+  def run(self, stop: StopRequest) -> int:
+    """Trains until `config.num_steps` or until `stop` is requested; returns the last completed step."""
     with importing_tensorflow():
       state, first_step = self.begin()
       images_per_step = self.config.batch_size * self.family.batches_per_step * len(self.seeds)
@@ -85,7 +90,7 @@ class Trainer:
         progress.say(parts.line(step - first_step, images_per_step, flops))
     return step
 
-  def begin(self):
+  def begin(self) -> tuple[TrainState, int]:
     """(replicated state, its step): the newest sound checkpoint's, or a new one."""
     init, key = jax.jit(self.family.init), lambda seed: jax.random.fold_in(jax.random.key(seed), INIT)
     like = seeds.shapes(jax.eval_shape(self.family.init, key(self.config.seed)), len(self.seeds))
@@ -98,8 +103,8 @@ class Trainer:
       state = seeds.stacked([self.family.init_from_data(init(key(seed)), self.splits.train) for seed in self.seeds])
     return jax_utils.replicate(state), seeds.step_of(state)
 
-  def watcher(self, seed, opened, first_step, say):
-    """The Watcher of a seed; what it writes to is `opened`."""
+  def watcher(self, seed: int, opened: Callable[[Any], Any], first_step: int, say: Callable[[str], None]) -> Watcher:
+    """The Watcher of a seed; `opened` registers each writer to be closed at the end."""
     folder, name = self.folder_of(seed), f'seed {seed}' if len(self.seeds) > 1 else ''
     mark_restart(folder / 'tensorboard', first_step)
     writer = opened(loggers.create(self.config.loggers, folder, self.config))
@@ -109,10 +114,10 @@ class Trainer:
     of_seed = (lambda line: say(f'{name}: {line}')) if name else say
     return Watcher(metrics_file, writer, opened(Doctor(self.config.doctor, folder, first_step, writer, of_seed)), name)
 
-  def dispatch(self, state, say):
-    """(the compiled training steps of a dispatch, the operations of a step on a device); says what they cost.
+  def dispatch(self, state: TrainState, say: Callable[[str], None]) -> tuple[Callable, float]:
+    """(compiled training steps of one dispatch, operations per step on a device); prints their cost.
 
-    Raises UserError where they cannot fit.
+    Raises UserError if a step does not fit into memory.
     """
     config = self.config
     dispatch = make_dispatch(self.family, self.augment, (config.precision, config.matrix_precision),
@@ -128,15 +133,16 @@ class Trainer:
     say(str(step_cost))
     return compiled, step_cost.flops
 
-  def sheets(self, compiled, seed, writer):
+  def sheets(self, compiled: Compiled, seed: int, writer: Any) -> DrawSamples:
     """The action that draws sheets of samples of a seed."""
     config = self.config
     sheet = actions.sheet_of(self.family, self.splits.train.spec, config.samples_per_class, config.num_samples)
     return actions.DrawSamples(config.sample_every_steps, compiled, self.folder_of(seed), sheet, seed, writer,
                                self.splits.train, config.steps_per_dispatch)
 
-  def actions(self, compiled, pick, watchers, sheets, figures):
-    """What is done between steps, in this order: what takes long at the end comes after the state is saved."""
+  def actions(self, compiled: Compiled, pick: Picker, watchers: Mapping[int, Watcher],
+              sheets: Sequence[DrawSamples], figures: DrawFigures) -> list[Action]:
+    """The actions between steps, in order; evaluations that run only at the end follow the save."""
     all_along, at_end = (
         [actions.Evaluate(every_steps, evaluators, compiled, self.splits, self.folder_of(seed), seed, watcher.writer,
                           watcher.doctor.add) for seed, watcher in watchers.items()]
@@ -145,20 +151,22 @@ class Trainer:
     of_seeds = functools.partial(seeds.actions_of, pick)
     return [*of_seeds(sheets), *of_seeds(all_along), figures, save, *of_seeds(at_end)]
 
-  def evaluations(self):
-    """(every how many steps, evaluators) of those that run all along and of those that run at the end."""
+  def evaluations(self) -> tuple[tuple[int, dict[str, Evaluator]], tuple[int, dict[str, Evaluator]]]:
+    """(interval in steps, evaluators) of those that run during training and of those that run at the end."""
     at_end = {name: self.evaluators[name] for name in self.config.evaluators_at_end}
     others = {name: evaluator for name, evaluator in self.evaluators.items() if name not in at_end}
     return (self.config.evaluate_every_steps, others), (0, at_end)
 
-  def loop(self, dispatch, state, first_step, monitor, todo, stop, parts):
-    """The steps after `first_step`; returns the last one done. Tells `parts` where time goes."""
+  def loop(self, dispatch: Callable | None, state: TrainState, first_step: int, monitor: Monitor,
+           todo: Sequence[Action], stop: StopRequest, parts: Parts) -> int:
+    """Runs the steps after `first_step`; returns the last completed step. Records times in `parts`."""
     config, key = self.config, seeds.keys_of(self.seeds)
     step, profiler = first_step, Profiler(tuple(config.profile_steps), str(self.folder / 'tensorboard'))
     profiler.after(step, state)
     for batches in parts.waiting(iter(self.batches(first_step)), 'input'):
       if step == first_step and stop.requested:   # while the step was compiled
         break
+      assert dispatch is not None       # it is compiled wherever steps are left
       state, metrics = dispatch(state, batches, key)
       step += config.steps_per_dispatch
       monitor.add(step, metrics)
@@ -172,27 +180,29 @@ class Trainer:
     profiler.close()
     return step
 
-  def act(self, step, state, todo, stop, stopping, parts):
-    """Does what is due after a step: where a stop is requested meanwhile, only the saving. Returns whether it saved."""
+  def act(self, step: int, state: TrainState, todo: Sequence[Action], stop: StopRequest, stopping: bool,
+          parts: Parts) -> bool:
+    """Runs the actions due after a step, only the save once a stop is requested. Returns whether it saved."""
     scores: dict[str, float] = {}
+    nothing: dict[str, float] = {}
     saved = False
     for action in todo:
       if action.due(step, step == self.config.num_steps, stopping or stop.requested):
         call = functools.partial(action, step, state, scores)
         with parts.of(action.part):
-          scores.update(call() if action.saves else stop.interruptible(call, {}))
+          scores.update(call() if action.saves else stop.interruptible(call, nothing))
         saved |= action.saves
     return saved
 
-  def complete(self, step, state, todo, stop):
-    """Does what was due after the step that a run is continued from, and is not there: it was stopped or killed."""
-    if step and jax.process_count() == 1:   # of several, one alone sees what is there
+  def complete(self, step: int, state: TrainState, todo: Sequence[Action], stop: StopRequest) -> None:
+    """Runs actions that were due after the step of the checkpoint but were interrupted."""
+    if step and jax.process_count() == 1:   # with several processes, only one sees the files
       for action in todo:
         if action.due(step, step >= self.config.num_steps, stopping=False):
           stop.interruptible(functools.partial(action.complete, step, state), None)
 
-  def batches(self, first_step):
-    """The batches of the steps after `first_step`, {name: [D, S, K, B, ...]} a dispatch."""
+  def batches(self, first_step: int) -> Iterator[Any]:
+    """The batches of the steps after `first_step`, {name: [D, S, K, B, ...]} per dispatch."""
     config = self.config
     return feed.batches(
         self.splits.train, on_device=config.data.on_device, seeds=self.seeds, first_step=first_step,

@@ -1,6 +1,6 @@
-"""Follows the metrics of a training, one dispatch behind it, so that the devices never wait for the host."""
+"""Processes training metrics one dispatch late, so that the devices never wait for the host."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -8,21 +8,23 @@ import jax
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.host.progress import Progress
 from jgen.run.metrics import EPOCH, MetricsFile
 from jgen.training.doctor import Doctor
+from jgen.training.speed import Speed
 
 
 @dataclasses.dataclass(frozen=True)
 class Watcher:
-  """Who is shown the metrics of one seed."""
+  """The receivers of the metrics of one seed."""
 
   metrics_file: MetricsFile
   writer: Any                           # a clu metric writer
   doctor: Doctor
-  name: str = ''                        # of the seed, '' where there is no other
+  name: str = ''                        # of the seed; '' for a run of one seed
 
-  def see(self, step, epoch, scalars, speed):
-    """Shows the metrics of a step, which ends `epoch` passes over the images."""
+  def see(self, step: int, epoch: float, scalars: Mapping[str, float], speed: Mapping[str, float]) -> None:
+    """Writes the metrics of a step; `epoch` is the number of passes over the images so far."""
     row = {EPOCH: epoch, **scalars}
     self.metrics_file.write(step, row)
     self.writer.write_scalars(step, {**row, **speed})
@@ -30,18 +32,20 @@ class Watcher:
 
 
 class Monitor:
-  """Checks every step's metrics, writes those that are due and shows them to the doctor, shows the progress."""
+  """Checks the metrics of every step, writes those that are due, passes them to the doctor and shows progress."""
 
-  def __init__(self, log_every_steps, epochs_per_step, watchers, progress, speed):
+  def __init__(self, log_every_steps: int, epochs_per_step: float, watchers: Sequence[Watcher], progress: Progress,
+               speed: Speed) -> None:
     """`watchers` are a Watcher for each of N seeds, `speed` a `Speed` of jgen.training."""
     self._log_every_steps, self._epochs_per_step = log_every_steps, epochs_per_step
     self._watchers, self._progress = watchers, progress
-    self._speed, self._pending, self._begun = speed, None, False
+    self._speed, self._begun = speed, False
+    self._pending: tuple[int, Mapping[str, jax.Array]] | None = None   # (last step, metrics) of the dispatch before
 
-  def add(self, step, metrics):
+  def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
     """Takes the metrics {name: [D, S], of N seeds [D, S, N]} of the dispatch that ends with `step`.
 
-    Deals with those before.
+    Processes those of the previous dispatch.
     """
     if not self._begun:
       jax.block_until_ready(metrics)    # once, so that speed is measured from a step that is done
@@ -50,8 +54,8 @@ class Monitor:
     before, self._pending = self._pending, (step, metrics)
     self._process(before)
 
-  def flush(self):
-    """Deals with all metrics so far, waiting for the devices, and brings them to the disk."""
+  def flush(self) -> None:
+    """Processes all metrics so far, waiting for the devices, and flushes them to disk."""
     before, self._pending = self._pending, None
     self._process(before)
     for watcher in self._watchers:

@@ -1,4 +1,4 @@
-"""A trace of some training steps, for TensorBoard's profiler."""
+"""Traces training steps for TensorBoard's profiler."""
 
 import math
 from typing import Any
@@ -20,14 +20,14 @@ def check(section: Any) -> None:
 
 
 class Profiler:
-  """Writes what the host and the devices do in the steps after the first of `steps` up to the last."""
+  """Traces host and devices from after the first of `steps` to the last."""
 
-  def __init__(self, steps: tuple[int, ...], folder: str):
+  def __init__(self, steps: tuple[int, ...], folder: str) -> None:
     """`steps` is (first, last), or () for no trace; TensorBoard finds it in `folder`, that of its event files."""
     self._first, self._last = steps or (-1, -1)
     self._folder, self._running = folder, False
 
-  def after(self, step: int, metrics) -> None:
+  def after(self, step: int, metrics: Any) -> None:
     """Starts or ends the trace where `step` is the first or the last; waits for `metrics` of that step then."""
     if step == self._first:
       jax.block_until_ready(metrics)
@@ -38,7 +38,7 @@ class Profiler:
       self.close()
 
   def close(self) -> None:
-    """Ends the trace, if one is running: what was traced so far is written."""
+    """Ends a running trace and writes it."""
     if self._running:
       self._running = False
       jax.profiler.stop_trace()

@@ -3,63 +3,64 @@
 A run with one seed has no such axis, neither on the devices nor in its checkpoints.
 """
 
+from collections.abc import Mapping, Sequence
 import dataclasses
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Key
 import numpy as np
 
+from jgen.families.train_state import TrainState
 from jgen.parallel import over_devices
 from jgen.training.actions import Action
 
 
-def keys_of(seeds):
+def keys_of(seeds: Sequence[int]) -> Key[jax.Array, '*N']:
   """The key of a seed; of several seeds their keys [N]."""
   return jax.random.key(seeds[0]) if len(seeds) == 1 else jnp.stack([*map(jax.random.key, seeds)])
 
 
-def stacked(states):
-  """The state of a run of these seeds, arrays [N, ...]; the state itself where there is one."""
+def stacked(states: Sequence[TrainState]) -> TrainState:
+  """The stacked states of N seeds, arrays [N, ...]; the state itself for one seed."""
   return states[0] if len(states) == 1 else jax.tree.map(lambda *x: np.stack(x), *map(jax.device_get, states))
 
 
-def shapes(state, count):
-  """The same for a state of shapes."""
+def shapes(state: TrainState, count: int) -> TrainState:
+  """The state of a run of `count` seeds as shapes [N, ...], from the shapes of one seed."""
   return state if count == 1 else jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), state)
 
 
-def picked(state, index, count):
-  """The state on the host of one seed out of that of `count`."""
+def picked(state: TrainState, index: int, count: int) -> TrainState:
+  """The state of one seed, from the state of `count` seeds on the host."""
   return state if count == 1 else jax.tree.map(lambda x: x[index], state)
 
 
-def step_of(state):
-  """The step, int, of a state on the host, which is that of all seeds."""
+def step_of(state: TrainState) -> int:
+  """The step of a state on the host as an int; all seeds share it."""
   return int(np.ravel(state.step)[0])
 
 
 class Picker:
-  """The replicated state [D, ...] of one seed in that of all [D, N, ...]; the last one is kept for the next action."""
+  """Selects the replicated state [D, ...] of one seed from that of all [D, N, ...]; caches the last selection."""
 
-  def __init__(self, count):
-    """Of a run of `count` seeds; the state of a single one is that of the run."""
+  def __init__(self, count: int) -> None:
+    """`count` is the number of seeds; with one, the state is returned unchanged."""
     self.count = count
     self._pick = over_devices(lambda state, index: jax.tree.map(lambda x: x[index], state), in_axes=(0, None))
-    self._last = None, None, None
+    self._last: tuple[TrainState, int, TrainState] | None = None   # (of all, index, of the one) picked last
 
-  def __call__(self, state, index):
+  def __call__(self, state: TrainState, index: int) -> TrainState:
     if self.count == 1:
       return state
-    of, which, picked = self._last
-    if of is not state or which != index:
-      picked = self._pick(state, index)
-      self._last = state, index, picked
-    return picked
+    if self._last is None or self._last[0] is not state or self._last[1] != index:
+      self._last = state, index, self._pick(state, index)
+    return self._last[2]
 
 
 @dataclasses.dataclass
 class OfSeed(Action):
-  """An action of a run of one seed, on one of several seeds."""
+  """Applies an action for single-seed runs to one of several seeds."""
 
   every_steps: int = dataclasses.field(init=False)
   action: Action
@@ -73,17 +74,17 @@ class OfSeed(Action):
   def part(self) -> str:
     return self.action.part
 
-  def due(self, step, last, stopping):
+  def due(self, step: int, last: bool, stopping: bool) -> bool:
     return self.action.due(step, last, stopping)
 
-  def complete(self, step, state):
+  def complete(self, step: int, state: TrainState) -> None:
     self.action.complete(step, self.pick(state, self.index))
 
-  def __call__(self, step, state, scores):
+  def __call__(self, step: int, state: TrainState, scores: Mapping[str, float]) -> dict[str, float]:
     self.action(step, self.pick(state, self.index), scores)
     return {}                             # the scores of seeds differ
 
 
-def actions_of(pick, actions):
-  """One action a seed, each on the state of its own."""
+def actions_of(pick: Picker, actions: Sequence[Action]) -> Sequence[Action]:
+  """One action per seed, each applied to the state of its seed."""
   return actions if pick.count == 1 else [OfSeed(action, pick, index) for index, action in enumerate(actions)]

@@ -1,4 +1,4 @@
-"""The objects that a config describes: family, evaluators, augmentation, images. Built before anything is trained."""
+"""Builds the objects that a config describes, before training starts: family, evaluators, augmentation, images."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,7 +24,7 @@ def check_devices(config: ConfigDict) -> None:
                     f'devices; use a multiple of {jax.device_count()}')
 
 
-def check_microbatch(config, family):
+def check_microbatch(config: ConfigDict, family: Family) -> None:
   """Raises UserError unless microbatches divide the batch, over all devices, and change nothing of the objective."""
   size, batch = config.microbatch_size, config.batch_size
   if not size:
@@ -61,7 +61,7 @@ def load(config: ConfigDict, family: Family, evaluators: Mapping[str, Evaluator]
 
 
 def identities(splits: Splits) -> dict[str, dict[str, Any]]:
-  """{'train' or 'test': what tells these images from all others}, as `run.images.check_images` takes it."""
+  """{'train' or 'test': count, digest and source of the images}, as taken by `run.images.check_images`."""
   parts = {'train': splits.train, 'test': splits.test}
   return {part: {'count': len(dataset.images), 'sha256': cache.digest(dataset), 'source': dataset.source}
           for part, dataset in parts.items() if dataset is not None}

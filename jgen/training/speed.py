@@ -1,35 +1,40 @@
-"""How fast a training is, and how long it took: speed.csv, beside metrics.csv, which says nothing of time.
+"""Training speed and time, in speed.csv.
 
-metrics.csv is the same for the same seed, on any day; what depends on the machine has a file of its own.
+metrics.csv is reproducible from the seed, so measurements that depend on the machine go to a separate file.
 """
 
+from collections.abc import Callable, Iterator
 import contextlib
+from pathlib import Path
 import time
+from typing import Any, TypeVar
 
 from jgen.run.metrics import MetricsFile, read_rows
 
 FILE = 'speed.csv'
+T = TypeVar('T')
 
 
 class Parts:
-  """Where the time of a start goes, from its first step on: in input, evaluation and so on, and the rest in steps."""
+  """Splits the time since a start of training into parts: input, evaluation and others; the rest is steps."""
 
-  def __init__(self, clock=time.monotonic):
-    """`clock` gives seconds."""
-    self._clock, self._begin, self._spent = clock, clock(), {}
+  def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    """`clock` returns seconds."""
+    self._clock, self._begin = clock, clock()
+    self._spent: dict[str, float] = {}
 
   @contextlib.contextmanager
-  def of(self, name):
-    """Within it, time is that of the part `name`."""
+  def of(self, name: str) -> Iterator[None]:
+    """A context whose time is counted for the part `name`."""
     begin = self._clock()
     try:
       yield
     finally:
       self._spent[name] = self._spent.get(name, 0.) + self._clock() - begin
 
-  def waiting(self, iterator, name):
-    """The same elements; the time until each is there is that of the part `name`."""
-    ended = object()
+  def waiting(self, iterator: Iterator[T], name: str) -> Iterator[T]:
+    """Yields the elements of `iterator`; the time spent waiting for each is counted for the part `name`."""
+    ended: Any = object()
     while True:
       with self.of(name):
         element = next(iterator, ended)
@@ -37,8 +42,8 @@ class Parts:
         return
       yield element
 
-  def line(self, steps, images_per_step, flops):
-    """What is said in the end of `steps` steps; `flops` of a step on each device, 0 where that is not known."""
+  def line(self, steps: int, images_per_step: int, flops: float) -> str:
+    """The summary line of `steps` steps; `flops` are the operations of a step on each device, 0 if unknown."""
     total = self._clock() - self._begin
     in_steps = max(total - sum(self._spent.values()), 1e-9)
     rate = f', {flops * steps / in_steps / 1e9:,.3g} GFLOP/s on each device within steps' if flops else ''
@@ -47,26 +52,28 @@ class Parts:
 
 
 class Speed:
-  """Measures from one logged step to the next, pauses for drawing, measuring and saving included."""
+  """Measures the time between logged steps, including drawing, evaluation and saving."""
 
-  def __init__(self, folder, step, images_per_step, clock=time.monotonic):
-    """Goes on after `step` of the run in `folder`.
+  def __init__(self, folder: Path, step: int, images_per_step: int,
+               clock: Callable[[], float] = time.monotonic) -> None:
+    """Continues the measurement after `step` of the run in `folder`.
 
     Args:
       folder: the run folder.
-      step: of the checkpoint that the run goes on from.
-      images_per_step: training images of a step.
-      clock: gives seconds.
+      step: step of the checkpoint from which the run continues.
+      images_per_step: training images per step.
+      clock: returns seconds.
     """
     path = folder / FILE
     self._file = MetricsFile(path, step)
     self._clock, self._images = clock, images_per_step
     seconds = read_rows(path).series().get('speed/seconds')
     self._before = float(seconds[1][-1]) if seconds else 0.   # of earlier starts
-    self._start, self._last = clock(), None
+    self._start = clock()
+    self._last: tuple[int, float] | None = None   # (step, time) logged last
 
   def add(self, step: int) -> dict[str, float]:
-    """{name: number} of the steps since the one before; {} at the first of a start, which compiles."""
+    """{name: number} for the steps since the last logged one; {} at the first call, whose time includes compilation."""
     now, last = self._clock(), self._last
     self._last = (step, now)
     if last is None or now <= last[1]:

@@ -1,4 +1,4 @@
-"""The compiled training step: what every device computes, for any family."""
+"""The compiled training step that every device runs, for any family."""
 
 from collections.abc import Callable, Sequence
 import functools
@@ -19,8 +19,8 @@ from jgen.parallel import AXIS, over_devices
 from jgen.shapes import PRNGKey
 
 
-def over_seeds(step, count):
-  """A step (key, state, batches) -> (state, metrics) of one seed, for those of `count` seeds."""
+def over_seeds(step: Callable, count: int) -> Callable:
+  """Maps a step (key, state, batches) -> (state, metrics) of one seed over `count` seeds."""
   return step if count == 1 else jax.vmap(step)
 
 
@@ -35,7 +35,7 @@ def step_on_device(family: Family, augment: Callable, key: PRNGKey, state: Train
 
 
 def of_updates(before: TrainState, after: TrainState) -> dict[str, Any]:
-  """{name: []} of each network: how far a step has moved its parameters, and the learning rate where it changes."""
+  """{name: []} of each network: the norm of the parameter update, and the learning rate if it is scheduled."""
   norms = {f'{name}/update_norm': optax.tree.norm(optax.tree.sub(params, before.params[name]))
            for name, params in after.params.items()}
   rates = {f'{name}/learning_rate': rate for name, state in after.opt_state.items()

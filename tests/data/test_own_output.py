@@ -70,7 +70,7 @@ def test_a_sheet_is_not_drawn_among_the_pictures(tmp_path):
   config = SimpleNamespace(data=wanted(tmp_path / 'pics', tmp_path), augmentation=ConfigDict(dict(
       horizontal_flip=0., smallest_crop=1., largest_rotation=0.)), seed=0)
   assert refusal(data_sheet.run, config, tmp_path / 'pics', '').startswith(
-      f'{tmp_path}/pics lies within the images of config.data.dir and holds files; data.png would become an image')
+      f'{tmp_path}/pics is within the images of config.data.dir and holds files; data.png would become an image')
   for workdir in (tmp_path / 'pics/runs/x', tmp_path / 'pics/sheet'):
     for _ in range(2):
       data_sheet.run(config, workdir, '')
@@ -90,7 +90,7 @@ def test_the_images_of_a_run_are_compared_wherever_they_lie(tmp_path):
   grown = moved | {'train': moved['train'] | {'count': 88, 'sha256': 'c'}}
   assert refusal(check_images, tmp_path, grown) == (
       f'the images to train on have changed since the run in {tmp_path} began: 70 from /scratch/1 then, 88 from '
-      '/scratch/2 now; bring them back, or name another --workdir to begin anew with these')
+      '/scratch/2 now; bring them back, or name another --workdir to start a new run with these')
   changed = moved | {'test': moved['test'] | {'sha256': 'c'}}
   assert refusal(check_images, tmp_path, changed).startswith('the images to test with have changed')
   for damage in ('{', '[]', '{"train": 3}', '{"train": {"count": "x", "sha256": 1, "source": 1}}'):

@@ -70,7 +70,7 @@ def test_rows_that_are_missing_doubled_disordered_or_damaged_are_refused(content
   path.write_bytes(content if isinstance(content, bytes) else content.encode())
   before = path.read_bytes()
   line = refusal(write, path, 3, [4])
-  assert message in line and str(path) in line and 'start anew with another --workdir' in line
+  assert message in line and str(path) in line and 'start a new run with another --workdir' in line
   assert path.read_bytes() == before
 
 

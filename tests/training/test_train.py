@@ -113,7 +113,7 @@ def test_continued_to_more_steps_or_epochs_is_the_longer_run(copy, tmp_path, cap
   assert (again.num_steps, again.num_epochs) == (0, 0.39)
   assert 'epoch' not in read_record(copy).series and read_record(copy).epochs_per_step == pytest.approx(48 / 1468)
   before = contents(copy)
-  with pytest.raises(UserError, match='is trained to step 12, and config.num_epochs=0.16 is step 5; ask for more'):
+  with pytest.raises(UserError, match='is trained to step 12, and config.num_epochs=0.16 is step 5; raise it'):
     run(copy, by_epochs(0.16))
   assert contents(copy) == before
 
@@ -181,7 +181,7 @@ def test_the_best_is_not_taken_for_the_worst(tmp_path):
   with config.unlocked():
     config.evaluators.ledger = recipes.evaluator('ledger')
   setup.build(config)
-  for metric, message in (('ledger/msee', "no evaluator gives that runs all along; did you mean 'ledger/mse'"),
+  for metric, message in (('ledger/msee', "no evaluator measures during training; did you mean 'ledger/mse'"),
                           ('ledger/num_images', 'which no evaluator gives'),
                           ('ledger/importance_bound', 'which no evaluator gives')):   # without importance samples
     config.checkpoints.best_metric = metric
@@ -265,7 +265,7 @@ def test_all_checkpoints_damaged_is_an_error_that_changes_nothing(copy):
 
 
 @pytest.mark.parametrize('spoil, message', [
-    (lambda folder: shutil.rmtree(folder / 'checkpoints'), 'its checkpoints are gone; put .* back, or start anew'),
+    (lambda folder: shutil.rmtree(folder / 'checkpoints'), 'its checkpoints are gone; put .* back, or start a new run'),
     (lambda folder: (folder / 'metrics.csv').unlink(), 'metrics.csv, line 2: expected the row of step 2, found none'),
     (lambda folder: (folder / 'evaluation/class_consistency_step_00000004.json').write_text('{'), 'evaluate again')])
 def test_a_run_that_lost_a_part_is_refused_and_nothing_is_changed(spoil, message, copy):
