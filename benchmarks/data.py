@@ -1,4 +1,4 @@
-"""Times the way of the images to the training step: python -m benchmarks.data
+"""Times the input pipeline of training: python -m benchmarks.data
 
 Serving: what the pipeline gathers, at random, out of memory, against plain copies of as many bytes that lie in one
 piece, into new memory, as a batch that is handed out needs it, and to one place, which for a small batch is the

@@ -1,4 +1,4 @@
-"""The time from the command to the first picture, for configs at their own batch sizes, compiled programs not kept.
+"""Times each config from its command to the first picture, without cached compilations.
 
   python -m benchmarks.first_picture --data=DIR [NAME ...]   # the configs NAME, all of them without one
 

@@ -1,4 +1,4 @@
-"""Damages prepared images, lists, archives and published files at random, and looks for tracebacks and silence.
+"""Damages prepared images, lists, archives and published files at random; finds tracebacks and silent errors.
 
   python -m benchmarks.fuzz_data --seed=0 --minutes=3
 

@@ -1,4 +1,4 @@
-"""Damages run folders in random ways and asks every reader of them: each answers, or refuses in one line.
+"""Damages run folders at random and checks that every reader succeeds or refuses in one line.
 
   python -m benchmarks.fuzz_runs                        # 1,500 damages of the folders in tests/fixtures, seed 0
   python -m benchmarks.fuzz_runs --num=300 --seed=1

@@ -1,4 +1,4 @@
-"""Images a second of the Inception's features against the same network in PyTorch: python -m benchmarks.inception
+"""Images per second of the Inception features, against the same network in PyTorch: python -m benchmarks.inception
 
 64x64 images, resized to 299x299 on the device, to 2,048 features; random weights. Each side runs in a process of its
 own, with its usual environment and as many threads as there are cores, PyTorch channels last and without gradients; the

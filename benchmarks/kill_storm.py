@@ -1,4 +1,4 @@
-"""Kills tiny runs at random moments, continues them and compares the results: python -m benchmarks.kill_storm
+"""Kills tiny runs at random moments, resumes them and compares the results: python -m benchmarks.kill_storm
 
 Each round kills a run of one family, of priors or of a study --kills times (SIGKILL), lets it end, and compares every
 file that it leaves behind, byte for byte, with those of the same run without a kill: all but times, process numbers and

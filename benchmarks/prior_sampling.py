@@ -1,4 +1,4 @@
-"""Samples of the autoregressive prior with its key-value cache, and without: the whole row of codes at every place.
+"""Times sampling of the autoregressive prior with its key-value cache and without it.
 
   python -m benchmarks.prior_sampling --images=200   # the prior of configs/vqvae_tiny_imagenet.py, untrained
 """

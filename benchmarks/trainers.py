@@ -1,4 +1,4 @@
-"""The twins that train, by the family that a config names."""
+"""The PyTorch models with their training steps, by the family of a config."""
 
 from benchmarks.twins import GANTrainer, VAETrainer, VQVAETrainer
 from benchmarks.two_headed_twins import ACGANTrainer, InfoGANTrainer

@@ -1,4 +1,4 @@
-"""benchmarks.accelerator, thin: what it measures on a CPU, and its table."""
+"""A short run of benchmarks.accelerator on a CPU, and its table."""
 
 import dataclasses
 

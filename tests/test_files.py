@@ -1,4 +1,4 @@
-"""Paths as users write them: what is meant is found, what cannot be is refused in one line and nothing is made."""
+"""Paths as users write them: resolved, or refused in one line without creating anything."""
 
 import os
 from pathlib import Path

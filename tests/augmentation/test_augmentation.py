@@ -1,4 +1,4 @@
-"""Flips, crops and rotations on the device, against numpy; and that nothing is added where none is asked for."""
+"""Flips, crops and rotations on the device, against numpy; without them the step computes nothing more."""
 
 import functools
 import types

@@ -1,4 +1,4 @@
-"""What the critic is shown of images: each change against numpy, its random numbers, and noise that falls."""
+"""Augmentation and noise of the critic's input: each against numpy, its random numbers, and the decay of the noise."""
 
 import functools
 

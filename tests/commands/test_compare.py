@@ -1,4 +1,4 @@
-"""Runs ranked by scores that are made up, and refused by the field of their receipts that differs."""
+"""Runs ranked by made-up scores, and refused with the field in which their receipts differ."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What README.md, docs/ and the configs tell the reader to type: each key is known, each data set has its splits."""
+"""Commands in README.md, docs/ and the configs: each key is known, each data set has its splits."""
 
 from pathlib import Path
 import re

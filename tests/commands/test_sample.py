@@ -1,4 +1,4 @@
-"""--mode=sample: the files that it writes hold what `Trained` draws, and what cannot be drawn is told in one line."""
+"""--mode=sample: the files that it writes hold what `Trained` draws, and one-line errors for what cannot be drawn."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Scores of whole runs and of two folders: what is stored, drawn and kept, and the ways to ask for it."""
+"""Scores of whole runs and of two folders: what is stored, drawn and cached, and the options that select it."""
 
 import json
 

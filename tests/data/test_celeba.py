@@ -1,4 +1,4 @@
-"""CelebA in every shape in which people have it; the same images and attributes from each."""
+"""CelebA in every layout in which it is distributed; the same images and attributes from each."""
 
 import hashlib
 import json

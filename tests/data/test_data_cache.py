@@ -1,4 +1,4 @@
-"""Images are prepared once, and whole or not at all."""
+"""Images are prepared once, and completely or not at all."""
 
 import errno
 import hashlib

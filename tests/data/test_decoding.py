@@ -1,4 +1,4 @@
-"""Image files of every kind, and files that are none."""
+"""Image files of every kind, and files that are not images."""
 
 import contextlib
 import struct

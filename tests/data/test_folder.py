@@ -1,4 +1,4 @@
-"""Anyone's pictures, in folders and zips, with lists and without."""
+"""Image files of users, in folders and zips, with and without lists of labels."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Folders as classes: what is taken as what, what is left out, and what cannot be meant."""
+"""Folders as classes: which become classes, which are left out, and which are refused."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Lists as people have them: other separators, JSON, empty cells, unnamed columns, and files that are none."""
+"""Lists of labels: other separators, JSON, empty cells, unnamed columns, and files that are no lists."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Lists of what is known of image files, read from their bytes."""
+"""Tables of annotations of image files, parsed from bytes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Disentanglement scores of codes whose right score is known: in closed form, or restated another way."""
+"""Disentanglement scores of codes whose score is known, in closed form or by a second implementation."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Evaluators against images whose right score is known, and descriptors against closed forms."""
+"""Evaluators on images whose score is known, and descriptors against closed forms."""
 
 import dataclasses
 import json

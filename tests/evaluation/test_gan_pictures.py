@@ -1,4 +1,4 @@
-"""What is watched and drawn of a GAN, against numpy, scipy and scikit-learn, and models whose answers are known."""
+"""Evaluators and pictures of GANs against numpy, scipy and scikit-learn, and on models with known outputs."""
 
 import json
 import types

@@ -1,4 +1,4 @@
-"""Pictures and numbers of models with an encoder, against a linear one whose answers can be written down."""
+"""Pictures and numbers of models with an encoder, on a linear model whose results have a closed form."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The ACGAN: networks against PyTorch twins, losses against numpy, what updates move, and how G is told the label."""
+"""The ACGAN: networks against PyTorch twins, losses against numpy, updates, and the label input of G."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""What the loop relies on, shown for every family on four devices: one compiled run each, many facts off it."""
+"""The contract of every family on four devices: many checks on one compiled run each."""
 
 import contextlib
 import dataclasses

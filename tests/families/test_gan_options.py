@@ -1,4 +1,4 @@
-"""Each option of a GAN changes what it says and nothing else, seen on one step of a small one on one device."""
+"""Each option of a GAN changes what it documents and nothing else, on one step of a small GAN on one device."""
 
 import dataclasses
 import functools

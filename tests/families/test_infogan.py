@@ -1,4 +1,4 @@
-"""InfoGAN: its codes and bound against closed forms, losses against numpy, what updates move, and its evaluators."""
+"""InfoGAN: its codes and bound against closed forms, losses against numpy, updates, and evaluators."""
 
 import dataclasses
 import importlib

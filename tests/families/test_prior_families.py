@@ -1,4 +1,4 @@
-"""The families of the priors over latents: what they tell and draw, against closed forms, scikit-learn, PyTorch."""
+"""The families of the priors over latents: metrics and samples against closed forms, scikit-learn, PyTorch."""
 
 import dataclasses
 

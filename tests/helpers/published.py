@@ -1,4 +1,4 @@
-"""Small files in a published layout, ways to spoil them, and what is said of it."""
+"""Small files in published layouts, ways to damage them, and the expected errors."""
 
 import gzip
 import struct

@@ -1,4 +1,4 @@
-"""The progress line on a terminal and elsewhere."""
+"""The progress line, on a terminal and in a file."""
 
 import io
 import sys

@@ -1,4 +1,4 @@
-"""The comparison of a study, drawn from files that are made up, against what these hold."""
+"""The comparison of a study, drawn from made-up files, against their contents."""
 
 import csv
 import json

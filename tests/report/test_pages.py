@@ -1,4 +1,4 @@
-"""Reports and comparisons of runs that are made up, against what their files hold."""
+"""Reports and comparisons of made-up runs, against the contents of their files."""
 
 from html.parser import HTMLParser
 import json

@@ -1,4 +1,4 @@
-"""What the doctor says of made-up numbers, against a numpy restatement, and of trainings that fail or work."""
+"""The doctor on made-up metrics, against a numpy implementation, and on training runs that fail or succeed."""
 
 import csv
 import math

@@ -1,4 +1,4 @@
-"""Batches on their way to the devices are the pipeline's, bit for bit, whichever way they take."""
+"""Batches on the devices equal the pipeline's bit for bit, for both ways of transfer."""
 
 from helpers import tiny
 from helpers.published import refusal

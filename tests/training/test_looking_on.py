@@ -1,4 +1,4 @@
-"""What a training shows on its way: sheets of samples, figures, speed, loggers. No training is needed to see it."""
+"""Output during training: sample grids, figures, speed, loggers; tested without training."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A run within the folder of its own images, continued there and elsewhere: it learns from what it began with."""
+"""A run inside the folder of its training images, resumed there and elsewhere: it keeps its original images."""
 
 import json
 import shutil

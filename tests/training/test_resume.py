@@ -1,4 +1,4 @@
-"""Exact resume, with real processes: killed anywhere and started again, a run is the run that was not."""
+"""Exact resume, with real processes: a run that was killed and resumed equals an uninterrupted one."""
 
 import json
 import random

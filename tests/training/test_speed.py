@@ -1,4 +1,4 @@
-"""Where the time of a training goes, told by a clock that the test moves."""
+"""Where the time of training goes, with a clock that the test controls."""
 
 import pytest
 
