@@ -36,7 +36,8 @@ CHECKED = ('jgen.augmentation', 'jgen.images', 'jgen.losses', 'jgen.networks', '
            'jgen.evaluation.disentanglement.sap', 'jgen.evaluation.disentanglement.sharing',
            'jgen.evaluation.features.frechet', 'jgen.evaluation.features.inception_score',
            'jgen.evaluation.features.kernel_distance', 'jgen.evaluation.features.moments',
-           'jgen.evaluation.features.neighbours', 'jgen.evaluation.features.precision_recall', 'jgen.trained.latents')
+           'jgen.evaluation.features.neighbours', 'jgen.evaluation.features.precision_recall',
+           'jgen.evaluation.latents')
 jaxtyping.install_import_hook(CHECKED, 'helpers.checked.checked')
 
 

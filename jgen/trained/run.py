@@ -13,10 +13,10 @@ from jaxtyping import Num, UInt8
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.evaluation import latents as latents_lib
 from jgen.families.contracts import DecodesCodes
 from jgen.images import to_pixels
 from jgen.shapes import HostLabels, HostLatents, Pixels
-from jgen.trained import latents as latents_lib
 from jgen.trained.restored import Restored
 
 

@@ -17,11 +17,11 @@ from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation import check_data, create
 from jgen.evaluation.features import neighbours
+from jgen.evaluation.latents import on_arcs
 from jgen.images import to_pixels
 from jgen.model import Compiled, Model
 from jgen.report import grids
 from jgen.report.film import draw_film
-from jgen.trained.latents import on_arcs
 
 SHAPE = (4, 4, 3)
 DIGITS = Spec('squares', (8, 8, 1), 10, tuple('0123456789'))

@@ -15,9 +15,9 @@ from scipy import stats
 
 import jgen
 from jgen.errors import UserError
+from jgen.evaluation import latents
 from jgen.losses.information import LatentCodes
 from jgen.run import data_spec
-from jgen.trained import latents
 
 ROOT = Path(__file__).parent.parent.parent
 

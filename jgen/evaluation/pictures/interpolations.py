@@ -7,13 +7,13 @@ import numpy as np
 from jgen.data.spec import Splits
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
+from jgen.evaluation.latents import on_lines
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, spread
 from jgen.families.contracts import Decodes, Encodes
 from jgen.keys import key
 from jgen.model import Model
 from jgen.report.grids import Grid
-from jgen.trained.latents import on_lines
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,13 +6,13 @@ import numpy as np
 
 from jgen.data.spec import Splits
 from jgen.evaluation.base import Evaluator
+from jgen.evaluation.latents import on_arcs
 from jgen.evaluation.measured import Measured
 from jgen.families.contracts import SamplesLatents
 from jgen.keys import key
 from jgen.model import Model
 from jgen.report.fonts import legible
 from jgen.report.grids import Grid
-from jgen.trained.latents import on_arcs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 from jgen.data.spec import Splits
 from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
+from jgen.evaluation.latents import traversed
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import spread
 from jgen.families.contracts import Decodes, Encodes
@@ -14,7 +15,6 @@ from jgen.keys import key
 from jgen.losses.regularizers import kl_per_latent
 from jgen.model import Model
 from jgen.report.grids import Grid
-from jgen.trained.latents import traversed
 
 
 @dataclasses.dataclass(frozen=True)
