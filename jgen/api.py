@@ -185,8 +185,8 @@ def config(name: str | Path, evaluators: str = '', **overrides: Any) -> ConfigDi
 
   Args:
     name: of a file in `configs/`, as 'wgan_svhn', or the path of a config file.
-    evaluators: names, separated by commas, to measure by in the place of the config's own; with a + before the first,
-      beside them.
+    evaluators: names, separated by commas, to measure with instead of the config's own; with a + before the first,
+      in addition to them.
     **overrides: keys and their values, as num_steps=100 or **{'model.latent_size': 32}.
 
   Returns:

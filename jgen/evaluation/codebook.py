@@ -65,7 +65,7 @@ def use(codes: Int[np.ndarray, 'n N'], size: int) -> dict[str, float]:
   Returns:
     perplexity: exp of the entropy of the codes, from 1, one code, to `size`, all of them evenly.
     dead_share: of the codes, those that no image has.
-    entropy_bits_per_image: N times that entropy; what is left of bits_per_image where codes are told apart by how
+    entropy_bits_per_image: N times that entropy; what is left of bits_per_image where codes are distinguished by how
       often they come alone, not by place or neighbours.
     usage: how many times each code occurs.
     num_images: n.

@@ -24,7 +24,7 @@ class CodeKeys:
   num_values: int = key(10, 'values of each categorical code, all as likely', at_least=2,
                         read_with={'categorical': True})
   continuous: int = key(0, 'continuous codes, uniform in [-1, 1]; 0 for none', at_least=0)
-  categorical_weight: float = key(1., 'lambda: factor of the bound of the categorical codes, in nats, beside the '
+  categorical_weight: float = key(1., 'lambda: factor of the bound of the categorical codes, in nats, relative to the '
                                       'losses', at_least=0, read_with={'categorical': True})
   continuous_weight: float = key(0.1, 'the same for the continuous codes, whose bound has no maximum', at_least=0)
   body_learns: bool = key(True, 'whether the body that Q and the critic share also learns from the bound')

@@ -34,7 +34,7 @@ class Steps:
                     names=collections.ChainMap[str, Any]({'': None}, families.FAMILIES))
   num_steps: int = key(10_000, "training steps in all (a GAN's: updates of the critic, or discriminator, then the "
                                "generator's); 0 where num_epochs says how long", at_least=0)
-  num_epochs: float = key(0., 'passes over the training images, in the place of num_steps, as 20 or 0.5; a GAN that '
+  num_epochs: float = key(0., 'passes over the training images, instead of num_steps, as 20 or 0.5; a GAN that '
                               'consumes several batches a step passes as often with fewer steps; 0 for num_steps',
                           at_least=0)
   batch_size: int = key(64, 'images a batch, over all devices and processes', at_least=1)
@@ -83,7 +83,7 @@ class Study:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-  """The keys that --mode=score reads beside those of the images, `data`, and of the evaluators."""
+  """The keys that --mode=score reads in addition to those of the images, `data`, and of the evaluators."""
 
   generated: str = key('', 'folder or zip of generated images; evaluators with num_generated 0 take all')
   real: str = key('', 'folder or zip of real images')
@@ -99,7 +99,7 @@ class Config(Steps):
   samples_per_class: int = key(10, 'samples of each class, a row of the sheet of samples', at_least=1)
   num_samples: int = key(100, 'images on the sheet of samples of a model without classes', at_least=1)
   report: bool = key(True, 'whether the last act of a run is to write its report, report.html')
-  loggers: tuple[str, ...] = key(('tensorboard',), 'where metrics go beside metrics.csv', names=LOGGERS)
+  loggers: tuple[str, ...] = key(('tensorboard',), 'where metrics go in addition to metrics.csv', names=LOGGERS)
   precision: str = key('float32', 'of convolutions and matrix products in training; all else, and evaluation, is '
                                   'float32', names=PRECISIONS)
   matrix_precision: str = key('default', 'of float32 products in training on a GPU: what JAX chooses, 10 bits of each '

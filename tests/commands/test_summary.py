@@ -36,7 +36,7 @@ def test_what_depends_on_the_classes_asks_for_the_data(name, line, tmp_path):
 def test_what_is_wrong_with_the_config_is_said_all_the_same(tmp_path):
   config = vqvae_tiny_imagenet.get_config()
   config.data.splits = ('valid',)
-  assert refusal(summary.run, config, tmp_path, '').startswith("config.data.splits names 'valid', which tiny_imagenet")
+  assert refusal(summary.run, config, tmp_path, '').startswith("config.data.splits: unknown split 'valid'")
   config = dcgan_anime.get_config()
   config.data.dir = str(tmp_path)       # there, and without an image
   assert 'holds no image' in refusal(summary.run, config, tmp_path, '')

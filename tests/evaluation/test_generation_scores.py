@@ -339,7 +339,7 @@ def test_a_file_of_another_receipt_does_not_serve(tmp_path, capsys):
 @pytest.mark.parametrize('name, keys, words', [
     ('random_features', {'num_generated': 1}, 'num_generated is 1'),
     ('random_features', {'further': ('kid',), 'num_generated': 19}, 'kid needs 20'),
-    ('random_features', {'further': ('inception_score',)}, 'knows classes'),
+    ('random_features', {'further': ('inception_score',)}, 'a network that gives class logits'),
     ('classifier_features', {}, "'made' has no labels"),
     ('inception_features', {'weights': '/nowhere/inception.npz'}, 'curl --fail'),
 ])

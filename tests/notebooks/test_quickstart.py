@@ -1,8 +1,10 @@
-"""notebooks/quickstart.ipynb: what it stores."""
+"""notebooks/quickstart.ipynb: executed as a reader executes it, with few steps."""
 
 import json
 from pathlib import Path
 import re
+
+import pytest
 
 NOTEBOOK = Path(__file__).parent.parent.parent / 'notebooks' / 'quickstart.ipynb'
 
@@ -11,6 +13,23 @@ def texts(cell):
   """What a code cell has printed and shown as text."""
   return ' '.join(''.join(output.get('text', '')) + ''.join(output.get('data', {}).get('text/plain', ''))
                   for output in cell['outputs'])
+
+
+def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path, monkeypatch):
+  nbclient = pytest.importorskip('nbclient', reason="needs nbclient and ipykernel: pip install -e '.[test]'")
+  pytest.importorskip('ipykernel', reason="needs nbclient and ipykernel: pip install -e '.[test]'")
+  import nbformat
+  monkeypatch.setenv('JGEN_NOTEBOOK_STEPS', '20')
+  monkeypatch.setenv('JGEN_NOTEBOOK_RUNS', str(tmp_path))
+  monkeypatch.setenv('XLA_FLAGS', '')   # optimised: 100 steps of 64 images are more than in other tests
+  notebook = nbformat.read(NOTEBOOK, as_version=4)
+  nbclient.NotebookClient(notebook, timeout=900, resources={'metadata': {'path': str(NOTEBOOK.parent)}}).execute()
+  shown = [texts(cell) for cell in notebook.cells if cell.cell_type == 'code']
+  assert f'{tmp_path}/digits_gan: gan of digits at 16x16x1, 10 classes' in ' '.join(shown)
+  assert '(100, 16, 16, 1) uint8' in ' '.join(shown) and "'psnr'" in ' '.join(shown)
+  assert (tmp_path / 'digits_comparison/comparison.html').exists() and (tmp_path / 'digits_gan/report.html').exists()
+  origin = json.loads((tmp_path / 'digits_gan/origin.json').read_text())
+  assert origin['command'].startswith('python launch.py --config=jgen/recipes/stored.py:')
 
 
 def test_the_stored_outputs_are_those_of_a_whole_run_and_small():

@@ -182,8 +182,9 @@ def test_the_best_is_not_taken_for_the_worst(tmp_path):
     config.evaluators.ledger = recipes.evaluator('ledger')
   setup.build(config)
   for metric, message in (('ledger/msee', "no evaluator measures during training; did you mean 'ledger/mse'"),
-                          ('ledger/num_images', 'which no evaluator gives'),
-                          ('ledger/importance_bound', 'which no evaluator gives')):   # without importance samples
+                          ('ledger/num_images', 'which no evaluator measures during training'),
+                          # without importance samples
+                          ('ledger/importance_bound', 'which no evaluator measures during training')):
     config.checkpoints.best_metric = metric
     with pytest.raises(UserError, match=message):
       setup.build(config)
@@ -323,7 +324,7 @@ def test_a_batch_that_does_not_divide_over_the_devices_is_refused(tmp_path):
     ({'data.name': 'digit'}, "did you mean 'digits'"),
     ({'model.critic_steps': 0}, 'at least 1'),
     ({'model.generator.features': (8, 8, 8, 8)}, 'do not divide by 16'),
-    ({'checkpoints.best_metric': 'fid/value'}, 'which no evaluator gives'),
+    ({'checkpoints.best_metric': 'fid/value'}, 'which no evaluator measures during training'),
     ({'evaluators_at_end': ('fid',)}, "names 'fid', which is none"),
     ({'model.critic.features': (8, 0)}, r'features is \(8, 0\); expected a tuple of whole numbers, at least 1'),
     ({'model.generator.features': (-8, 8)}, r'features is \(-8, 8\)'),
