@@ -1,7 +1,7 @@
 """jgen: deep generative image models in JAX, trained, drawn and measured.
 
 Letters for shapes, in docstrings and, as texts, in signatures (`jgen.shapes` names the most frequent):
-  D devices of this process         K batches that one training step eats
+  D devices of this process         K batches consumed by one training step
   S steps in one dispatch           B images of one batch on one device
   G images of one batch over all devices and processes
   H W C height, width, channels     Z size of the latent vector

@@ -1,5 +1,4 @@
-"""The pictures and films of --mode=sample: each writes its files into a folder and returns their paths.
-"""
+"""The pictures and films of --mode=sample: each writes its files into a folder and returns their paths."""
 
 from pathlib import Path
 from typing import Any

@@ -130,3 +130,11 @@ def test_looking_at_checkpoints_says_nothing_on_the_terminal(tmp_path, caplog):
   caplog.clear()
   Checkpoints(tmp_path, SECTION, read_only=True).close()
   assert not [record.message for record in caplog.records if record.levelname in ('WARNING', 'ERROR')]
+
+
+def test_an_older_run_without_the_mark_is_known_by_what_it_logged_after_its_second_save(tmp_path):
+  checkpoints = Checkpoints(tmp_path, SECTION)
+  checkpoints.check_not_lost(8, every_steps=4)   # the first save may still have been under way
+  with pytest.raises(UserError, match='its checkpoints are gone'):
+    checkpoints.check_not_lost(9, every_steps=4)
+  checkpoints.close()
