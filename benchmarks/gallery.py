@@ -29,7 +29,7 @@ import time
 from benchmarks import gallery_table
 from benchmarks.gallery_systems import EVALUATORS, LARGE, SMALL, SYSTEMS
 from jgen.errors import UserError
-from jgen.files import write_text
+from jgen.host.files import write_text
 
 ROOT = Path(__file__).parent.parent
 NOTE = gallery_table.NOTE

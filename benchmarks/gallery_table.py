@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.gallery_systems import EVALUATORS, SYSTEMS
 from jgen.errors import UserError
-from jgen.files import replacing, write_text
+from jgen.host.files import replacing, write_text
 from jgen.run import config as config_lib
 from jgen.run.folder import read_config
 from jgen.run.records import read_record

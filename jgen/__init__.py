@@ -15,10 +15,10 @@ _API = ('Run', 'compare', 'config', 'grid', 'load', 'train')
 
 
 def __getattr__(name):
-  """The Python API of `jgen.api`, imported on first use, so that `import jgen` alone is fast."""
+  """The Python API of `jgen.trained.api`, imported on first use, so that `import jgen` alone is fast."""
   if name not in _API:
     raise AttributeError(f"module 'jgen' has no attribute '{name}'")
-  from jgen import api
+  from jgen.trained import api
   return getattr(api, name)
 
 

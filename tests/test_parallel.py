@@ -8,8 +8,8 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
+from jgen.families.model import Compiled
 from jgen.families.train_state import TrainState
-from jgen.model import Compiled
 from jgen.parallel import AXIS, over_devices
 from jgen.training.step import make_dispatch
 

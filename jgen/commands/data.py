@@ -9,15 +9,16 @@ from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 
-from jgen import data, images
+from jgen import data
 from jgen.augmentation import images as augmentation
 from jgen.data.spec import Dataset
 from jgen.errors import UserError
-from jgen.files import OUTPUT_MARK, expanded, mark_output, replacing
 from jgen.host import terminal
+from jgen.host.files import OUTPUT_MARK, expanded, mark_output, replacing
+from jgen.images.fonts import legible
+from jgen.images.grids import compose_grid, headed
+from jgen.images.pixels import to_float, to_pixels
 from jgen.parallel import AXIS
-from jgen.report.fonts import legible
-from jgen.report.grids import compose_grid, headed
 from jgen.shapes import PixelMap, Pixels
 
 SIDE = 8                                # rows and columns of each half
@@ -126,6 +127,6 @@ def _sample(rng, candidates, count):
 def augmented(pixels: Pixels, augment: Callable, seed: int) -> Pixels:
   """What the training step makes of uint8 [n, H, W, C] at step 0, as uint8."""
   def compute(batch):
-    return images.to_pixels(augment(jax.random.key(seed), 0, images.to_float(batch)))
+    return to_pixels(augment(jax.random.key(seed), 0, to_float(batch)))
   mapped = jax.jit(jax.vmap(compute, axis_name=AXIS))
   return np.asarray(mapped(pixels[np.newaxis, np.newaxis]))[0, 0]

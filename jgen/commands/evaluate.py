@@ -9,17 +9,16 @@ from flax import jax_utils
 import jax
 from ml_collections import ConfigDict
 
-from jgen import data, evaluation, families, recipes
+from jgen import data, evaluation, families
 from jgen.errors import UserError
+from jgen.families.model import Compiled
 from jgen.host import terminal
 from jgen.host.runtime import tell_devices
-from jgen.model import Compiled
 from jgen.report.seeds import draw_figures, write_report
 from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
 from jgen.run import scores, seeds
 from jgen.run.checkpoints import Checkpoints, report_passed_over
-from jgen.trained.run import Trained
 from jgen.training import actions
 from jgen.training import seeds as stacked
 from jgen.training.config import completed
@@ -59,35 +58,6 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
         if not scores.is_setting(score):
           terminal.say(f'{of_seed}step {int(state.step):,} ({name})  {score} {value:.4g}')
   (write_report if config.report else draw_figures)(folder)
-
-
-def measure(run: Trained, config: ConfigDict, folder: Path) -> dict[str, float]:
-  """{'<evaluator>/<entry>': number} of the evaluators of a config on a run, stored in a folder.
-
-  Args:
-    run: the trained run.
-    config: the run's config with the evaluators that are to measure, as of `with_evaluator`.
-    folder: where `evaluation/` is written to.
-
-  Raises:
-    UserError: an evaluator cannot serve; the data is missing.
-  """
-  evaluators = evaluation.create(config.evaluators, run.spec, run.family, bool(config.data.test_splits))
-  splits = data.load_splits(config.data)
-  evaluation.check_data(evaluators, splits)
-  evaluate = actions.Evaluate(0, evaluators, run.model.compiled, splits, folder, config.seed,
-                              actions.NoWriter())
-  return evaluate(run.step, run.model.state, {})
-
-
-def with_evaluator(config: ConfigDict, name: str, settings: Mapping[str, Any]) -> ConfigDict:
-  """A config that is measured by the evaluator `name`, with its own keys of it or the defaults, but for `settings`."""
-  section = ConfigDict(config.evaluators.get(name) or recipes.evaluator(name))
-  section.update(settings)
-  config = config.copy_and_resolve_references()
-  with config.unlocked():
-    config.evaluators = ConfigDict({name: section})
-  return config
 
 
 def check_same_model(stored: Mapping[str, Any], config: ConfigDict) -> None:

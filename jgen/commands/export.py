@@ -7,8 +7,8 @@ from jgen.commands import exporting
 from jgen.commands.options import Export
 from jgen.commands.sample import load, output_folder
 from jgen.errors import UserError
-from jgen.files import replacing
 from jgen.host import terminal
+from jgen.host.files import replacing
 
 _EXTRAS = {'onnx': ('jax2onnx', 'onnx')}   # {format: (the package that it needs, the extra of jgen that brings it)}
 

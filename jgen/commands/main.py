@@ -10,10 +10,10 @@ import sys
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from jgen import files, keys
+from jgen import keys
 from jgen.commands import options
 from jgen.errors import UserError, nearest
-from jgen.host import runtime, terminal
+from jgen.host import files, runtime, terminal
 from jgen.run import config as config_lib
 from jgen.run import config_file
 from jgen.run.config_file import taken

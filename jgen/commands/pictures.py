@@ -12,9 +12,9 @@ from jgen.commands.request import Request
 from jgen.errors import UserError
 from jgen.evaluation.pictures.attribute_pairs import change
 from jgen.evaluation.pictures.reconstructions import alternating
-from jgen.files import replacing
+from jgen.host.files import replacing
+from jgen.images.grids import SEPARATOR_COLOR, compose_grid, save_grid
 from jgen.report.film import save_film
-from jgen.report.grids import SEPARATOR_COLOR, compose_grid, save_grid
 from jgen.shapes import Pixels
 
 _MOST = 8                               # latents that a traversal shows where none are named

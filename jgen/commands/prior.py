@@ -22,9 +22,9 @@ from jgen.commands.variations import Variation
 from jgen.errors import UserError, choose
 from jgen.evaluation.shared import spread
 from jgen.families.base import Family
+from jgen.families.model import Compiled, Model
 from jgen.host import terminal
-from jgen.model import Compiled, Model
-from jgen.report.grids import save_grid
+from jgen.images.grids import save_grid
 from jgen.report.report import write_report
 from jgen.run import checkpoints
 from jgen.run import config as config_lib

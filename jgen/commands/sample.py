@@ -14,8 +14,8 @@ from jgen.commands.options import Export, Sample
 from jgen.commands.pictures import interpolation, pairs, reconstruction, sheet, traversal
 from jgen.commands.request import Request
 from jgen.errors import UserError
-from jgen.files import expanded, replacing, write_text
 from jgen.host import terminal
+from jgen.host.files import expanded, replacing, write_text
 from jgen.trained.run import Trained
 
 

@@ -16,8 +16,8 @@ from ml_collections import ConfigDict
 from jgen.commands import train, variations
 from jgen.commands.variations import Variation
 from jgen.errors import UserError
-from jgen.files import write_text
 from jgen.host import terminal
+from jgen.host.files import write_text
 from jgen.report.comparison import INDEX, draw_comparison
 from jgen.run import folder as run_folder
 from jgen.run import outputs

@@ -6,9 +6,9 @@ from ml_collections import ConfigDict
 
 from jgen import data, families
 from jgen.errors import UserError
+from jgen.families import description
 from jgen.host import terminal
 from jgen.networks import listing
-from jgen.run import description
 from jgen.training import length
 
 

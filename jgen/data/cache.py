@@ -38,8 +38,8 @@ from jgen.data.files.resizing import served
 from jgen.data.spec import Dataset, Spec
 from jgen.data.unfinished import Piece, Unfinished
 from jgen.errors import UserError
-from jgen.files import cache_folder, expanded
 from jgen.host import locks, terminal
+from jgen.host.files import cache_folder, expanded
 from jgen.host.progress import duration
 
 _VERSION = 6                            # of resizing and layout

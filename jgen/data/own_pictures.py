@@ -9,7 +9,7 @@ import numpy as np
 from jgen.data.files.decoding import SUFFIXES, BadImageError, decode
 from jgen.data.files.resizing import served
 from jgen.errors import UserError
-from jgen.files import expanded
+from jgen.host.files import expanded
 
 
 def read(paths: Any, image_shape: tuple[int, int, int]) -> tuple[UInt8[np.ndarray, 'n H W C'], list[Path]]:

@@ -65,7 +65,7 @@ class Splits:
   cache_dir: Path | None = None         # where what is computed of them is kept for other runs; None keeps nothing
 
   @property
-  def held_out(self) -> Dataset:
+  def test_set(self) -> Dataset:
     """The test images, for what cannot do without them; raises UserError where there are none."""
     if self.test is None:
       raise UserError('config.data.test_splits names no test images; name some, as '

@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 
 from jgen.errors import UserError
-from jgen.files import write_text
 from jgen.host import terminal
+from jgen.host.files import write_text
 
 FILES = {'images.npy': 'sha256', 'annotations.npy': 'annotations_sha256'}   # {file: its entry in manifest.json}
 _STAMP = 'verified.json'

@@ -6,6 +6,8 @@ The contract is `jgen.evaluation.base.Evaluator`.
 from collections.abc import Mapping
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from jgen import keys
 from jgen.data.spec import Spec, Splits
 from jgen.errors import UserError, choose
@@ -17,7 +19,6 @@ from jgen.evaluation.critic_outputs import CriticOutputs
 from jgen.evaluation.disentanglement import Disentanglement
 from jgen.evaluation.diversity import Diversity
 from jgen.evaluation.features.feature_scores import ClassifierFeatures, InceptionFeatures, RandomFeatures
-from jgen.evaluation.held_out import HeldOut
 from jgen.evaluation.ledger import Ledger
 from jgen.evaluation.pictures.attribute_pairs import AttributePairs
 from jgen.evaluation.pictures.code_grid import CodeGrid
@@ -27,6 +28,7 @@ from jgen.evaluation.pictures.nearest_images import NearestImages
 from jgen.evaluation.pictures.reconstructions import Reconstructions
 from jgen.evaluation.pictures.traversals import Traversals
 from jgen.evaluation.reconstruction_quality import ReconstructionQuality
+from jgen.evaluation.test_loss import TestLoss
 from jgen.evaluation.tsne import Tsne
 from jgen.families import contracts
 from jgen.families.base import Family
@@ -41,7 +43,6 @@ EVALUATORS: dict[str, type[Evaluator]] = {
     'critic_outputs': CriticOutputs,
     'disentanglement': Disentanglement,
     'diversity': Diversity,
-    'held_out': HeldOut,
     'inception_features': InceptionFeatures,
     'interpolations': Interpolations,
     'latent_interpolations': LatentInterpolations,
@@ -50,9 +51,15 @@ EVALUATORS: dict[str, type[Evaluator]] = {
     'random_features': RandomFeatures,
     'reconstruction_quality': ReconstructionQuality,
     'reconstructions': Reconstructions,
+    'test_loss': TestLoss,
     'traversals': Traversals,
     'tsne': Tsne,
 }
+
+
+def default_section(name: str) -> ConfigDict:
+  """The section `config.evaluators.<name>` of an evaluator, with the defaults of its keys."""
+  return keys.default(choose('evaluators', name, EVALUATORS))
 
 
 def create(sections: Mapping[str, Any], spec: Spec, family: Family,

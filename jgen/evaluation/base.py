@@ -5,7 +5,7 @@ import typing
 from jgen.data.spec import Spec, Splits
 from jgen.evaluation.measured import Measured
 from jgen.families.base import Family
-from jgen.model import Model
+from jgen.families.model import Model
 
 
 class Evaluator:

@@ -17,8 +17,8 @@ from jgen.evaluation.base import Evaluator
 from jgen.evaluation.descriptors import describe
 from jgen.evaluation.measured import Measured
 from jgen.families.base import Family
+from jgen.families.model import Model
 from jgen.keys import key
-from jgen.model import Model
 
 DRAW_SEED = 0             # the same real images whatever a run's seed, so that two runs' scores compare
 HELD_OUT = 5              # one in so many real images tests the classifier

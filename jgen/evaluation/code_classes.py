@@ -16,8 +16,8 @@ from jgen.evaluation.pictures.code_grid import random_codes
 from jgen.evaluation.shared import check_at_least
 from jgen.families.base import Family
 from jgen.families.contracts import SamplesCodes
+from jgen.families.model import Model
 from jgen.keys import key
-from jgen.model import Model
 
 
 @dataclasses.dataclass(frozen=True)

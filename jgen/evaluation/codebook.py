@@ -13,8 +13,8 @@ from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import per_image_scores
 from jgen.families.base import Family
 from jgen.families.contracts import HasCodes, MeasuresImages, Reconstructs
+from jgen.families.model import Model
 from jgen.keys import key
-from jgen.model import Model
 
 _SMALLEST_FOR_SSIM = 11                 # pixels of a side
 
@@ -39,7 +39,7 @@ class Codebook(Evaluator):
 
     `mse` is per pixel in [-1, 1]. Of the codes of all these images, and of training images as `train_...`: see `use`.
     """
-    images, labels = splits.held_out.images, splits.held_out.labels
+    images, labels = splits.test_set.images, splits.test_set.labels
     if self.num_images:
       images, labels = images[:self.num_images], labels[:self.num_images]
     table = model.eval_step(images, labels, seed)

@@ -1,4 +1,4 @@
-"""What the critic says of real and of generated images, and which of these it trusts least and most."""
+"""The critic's outputs for real and for generated images, and the samples with the highest and the lowest output."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -12,9 +12,9 @@ from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, check_at_least, spread
 from jgen.families.base import Family
 from jgen.families.contracts import HasCritic
+from jgen.families.model import Model
+from jgen.images.grids import Grid
 from jgen.keys import key
-from jgen.model import Model
-from jgen.report.grids import Grid
 
 _COLUMNS = 10             # images side by side, at most
 
@@ -24,7 +24,8 @@ class CriticOutputs(Evaluator):
   """The critic's outputs as histograms, and the samples at both ends of them; in evaluation, on clean images."""
 
   num_images: int = key(1_000, 'images of each kind: training, test if any, generated', at_least=2)
-  num_shown: int = key(20, 'generated images that are trusted most, and as many that are trusted least', at_least=1)
+  num_shown: int = key(20, 'generated images with the highest output that are shown, and as many with the lowest',
+                       at_least=1)
   num_bins: int = key(40, 'bars of the histograms, over the outputs for all images', at_least=2)
 
   needs = (HasCritic,)
@@ -50,17 +51,17 @@ class CriticOutputs(Evaluator):
         {'auc': auc(outputs['train'], outputs['generated']),
          **{f'mean_{name}': float(values.mean()) for name, values in outputs.items()},
          'edges': edges.tolist(), 'counts': {name: count.tolist() for name, count in counts.items()}},
-        {'trusted_most_and_least': self._grid(samples, outputs['generated'])})
+        {'best_and_worst_samples': self._grid(samples, outputs['generated'])})
 
   def _grid(self, samples, outputs):
-    """The samples that are trusted most, the most of all first, over those trusted least, the least of all last."""
+    """The samples with the highest outputs over those with the lowest, by falling output."""
     order = np.argsort(-outputs, kind='stable')
     columns = min(self.num_shown, _COLUMNS)
     blank = blanks(-self.num_shown % columns, samples.shape[1:])
     gap = blanks(columns, samples.shape[1:])
     images = np.concatenate([samples[order[:self.num_shown]], blank, gap, samples[order[-self.num_shown:]], blank])
     rows = -(-self.num_shown // columns)
-    return Grid(images, columns, ('trusted most',) * rows + ('',) + ('trusted least',) * rows,
+    return Grid(images, columns, ('highest output',) * rows + ('',) + ('lowest output',) * rows,
                 f"critic's output {outputs[order[0]]:.3g} to {outputs[order[-1]]:.3g}, of {len(samples):,} samples")
 
 

@@ -11,8 +11,8 @@ from jgen.evaluation.features.neighbours import distances
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import check_at_least, spread
 from jgen.families.base import Family
+from jgen.families.model import Model
 from jgen.keys import key
-from jgen.model import Model
 from jgen.shapes import Pixels
 
 

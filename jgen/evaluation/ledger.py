@@ -12,9 +12,9 @@ from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import per_image_scores
 from jgen.families.base import Family
 from jgen.families.contracts import BoundsLikelihood, Encodes, MeasuresImages
+from jgen.families.model import Model
 from jgen.keys import key
 from jgen.losses.regularizers import ACTIVE_VARIANCE, kl_per_latent
-from jgen.model import Model
 from jgen.shapes import Pixels
 
 
@@ -41,7 +41,7 @@ class Ledger(Evaluator):
     latents' mean and `mse_sampled` from one sample, as in training; `elbo`, `reconstruction_nats` and `kl` in nats an
     image; `importance_bound` (Burda et al. 2016, eq. 8); standard errors of the means over the images.
     """
-    images, labels = splits.held_out.images, splits.held_out.labels
+    images, labels = splits.test_set.images, splits.test_set.labels
     if self.num_images:
       images, labels = images[:self.num_images], labels[:self.num_images]
     table = model.eval_step(images, labels, seed)

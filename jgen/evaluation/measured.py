@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
-from jgen.report.grids import Grid
+from jgen.images.grids import Grid
 
 
 @dataclasses.dataclass(frozen=True)

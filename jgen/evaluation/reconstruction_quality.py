@@ -14,8 +14,8 @@ from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.families.base import Family
 from jgen.families.contracts import Reconstructs
+from jgen.families.model import Model
 from jgen.keys import key
-from jgen.model import Model
 from jgen.run.receipt import digest_of
 from jgen.shapes import Pixels
 
@@ -42,7 +42,7 @@ class ReconstructionQuality(Evaluator):
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: means over the test images, pixels in [0, 1], and the receipt; no `ssim` of images below 11 pixels."""
-    images = splits.held_out.images[:self.num_images or None]
+    images = splits.test_set.images[:self.num_images or None]
     measures = {'mse': mean_squared_error, 'psnr': psnr} | (
         {'ssim': ssim} if min(images.shape[1:3]) >= _WINDOW else {})
     totals = dict.fromkeys(measures, 0.)
@@ -53,8 +53,8 @@ class ReconstructionQuality(Evaluator):
         totals[name] += float(measure(part, made).sum())
     numbers = {name: total / len(images) for name, total in totals.items()} | {'num_images': len(images)}
     return Measured(numbers, receipt={
-        'reference': splits.held_out.spec.name, 'reference_split': 'test', 'reference_sha256': digest_of(images),
-        'num_reference': len(images), 'image_shape': list(splits.held_out.spec.image_shape)})
+        'reference': splits.test_set.spec.name, 'reference_split': 'test', 'reference_sha256': digest_of(images),
+        'num_reference': len(images), 'image_shape': list(splits.test_set.spec.image_shape)})
 
 
 def mean_squared_error(first: Pixels, second: Pixels) -> Float[np.ndarray, ' n']:

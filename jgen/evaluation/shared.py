@@ -10,8 +10,8 @@ import numpy as np
 
 from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError
+from jgen.images.grids import SEPARATOR_COLOR
 from jgen.parallel import AXIS
-from jgen.report.grids import SEPARATOR_COLOR
 from jgen.run.scores import kind
 from jgen.shapes import Pixels
 

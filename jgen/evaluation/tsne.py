@@ -24,8 +24,8 @@ from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import spread
 from jgen.families.base import Family
 from jgen.families.contracts import Encodes
+from jgen.families.model import Model
 from jgen.keys import key
-from jgen.model import Model
 
 FOLDS = 5
 _SECTION = 'config.evaluators.tsne'
@@ -51,7 +51,7 @@ class Tsne(Evaluator):
 
   def check_data(self, splits: Splits) -> None:
     """Raises UserError where the test images are too few for the perplexity, or those of one value for the folds."""
-    self._codes(splits.held_out)
+    self._codes(splits.test_set)
 
   def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
     """Names of the numbers that rank models."""
@@ -65,13 +65,13 @@ class Tsne(Evaluator):
     `majority_share` is what naming the commonest value would get, 1 / the number of values what it would get balanced.
     Raises UserError as `check_data`.
     """
-    indices, codes = self._codes(splits.held_out)
-    means, _ = model.encode(splits.held_out.images[indices])
+    indices, codes = self._codes(splits.test_set)
+    means, _ = model.encode(splits.test_set.images[indices])
     # One thread: next to a training process, several that wait for each other took three times as long.
     with threadpool_limits(1):
       points, divergence = embed(means, self.perplexity)
       accuracy, balanced = separability(means, codes)
-    annotation = annotation_of(splits.held_out.spec, self.annotation)
+    annotation = annotation_of(splits.test_set.spec, self.annotation)
     return Measured({
         'linear_accuracy': accuracy,
         'linear_balanced_accuracy': balanced,

@@ -19,7 +19,7 @@ from jgen.data.spec import Dataset
 from jgen.errors import UserError
 from jgen.families.base import Family
 from jgen.families.train_state import TrainState
-from jgen.images import to_float
+from jgen.images.pixels import to_float
 from jgen.networks.layers import MOMENTUM
 from jgen.parallel import AXIS, STATISTICS
 from jgen.shapes import Array

@@ -21,7 +21,7 @@ from jgen.families.contracts import MeasuresImages
 from jgen.families.optimizers import Optimizer
 from jgen.families.train_state import TrainState
 from jgen.families.vqvae import Keys as VQVAEKeys
-from jgen.images import to_float
+from jgen.images.pixels import to_float
 from jgen.keys import key, section
 from jgen.losses.likelihoods import LIKELIHOODS, unbounded_mean
 from jgen.networks import sections

@@ -20,7 +20,7 @@ from jgen.families.accumulation import over_microbatches
 from jgen.families.base import Family
 from jgen.families.optimizers import Optimizer
 from jgen.families.train_state import TrainState
-from jgen.images import to_float
+from jgen.images.pixels import to_float
 from jgen.keys import key, section
 from jgen.losses.likelihoods import cross_entropy, sigmoid_mean, sum_over_values
 from jgen.losses.quantization import RECONSTRUCTIONS, codebook_loss, commitment_loss, perplexity

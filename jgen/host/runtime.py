@@ -13,8 +13,8 @@ import platform
 import sys
 
 from jgen.errors import UserError
-from jgen.files import cache_folder
 from jgen.host import terminal
+from jgen.host.files import cache_folder
 
 # XLA frees its temporaries after every step; by default glibc hands them back to the kernel and pays for the
 # pages again. Keeping them makes a step on CPU 10 to 25 % faster. glibc reads these when a process starts.

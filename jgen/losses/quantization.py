@@ -12,11 +12,6 @@ from jgen.losses.likelihoods import cross_entropy, sigmoid_mean, sum_over_values
 from jgen.shapes import Array, Map, PerImage, Scalar, Values
 
 
-def straight_through(latents: Map, quantized: Map) -> Map:
-  """The value of `quantized`, exactly, with a gradient that goes to `latents` unchanged (sec. 3.2)."""
-  return lax.stop_gradient(quantized) + (latents - lax.stop_gradient(latents))
-
-
 def codebook_loss(latents: Map, quantized: Map) -> PerImage:
   """|sg[z_e] - z_q|^2: moves the codebook alone."""
   return sum_over_values(jnp.square(lax.stop_gradient(latents) - quantized))

@@ -45,6 +45,11 @@ GROUPINGS = {
 }
 
 
+def straight_through(latents: Map, quantized: Map) -> Map:
+  """The value of `quantized`, exactly, with a gradient that goes to `latents` unchanged (sec. 3.2)."""
+  return lax.stop_gradient(quantized) + (latents - lax.stop_gradient(latents))
+
+
 class Quantizer(nn.Module):
   """Maps [B, h, w, c] to (the map of the nearest codes, their indices int32 [B, N]).
 

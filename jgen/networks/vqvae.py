@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from flax import linen as nn
 from jaxtyping import Float
 
-from jgen.losses.quantization import straight_through
+from jgen.networks.quantizer import straight_through
 from jgen.shapes import Array, Codes, Images, Map
 
 

@@ -31,7 +31,7 @@ def model(family: str) -> ConfigDict:
 
 def evaluator(name: str) -> ConfigDict:
   """The section of an evaluator, to be set as `config.evaluators.<name>`."""
-  return keys.default(choose('evaluators', name, evaluation.EVALUATORS))
+  return evaluation.default_section(name)
 
 
 def priors() -> ConfigDict:

@@ -30,7 +30,7 @@ PICTURES = {
     'traversals': ('Latent traversals',
                    'In each row one latent, among those with the largest KL divergence, runs through its values while '
                    'the others stay.'),
-    'trusted_*': ('The best and the worst samples, by the critic',
+    'trusted_*': ('The best and the worst samples, by the critic',   # of earlier versions
                   "Samples that the critic (discriminator) is most sure are real, above those it is least sure of: "
                   'the worst samples set apart.'),
     'best_and_worst*': ('The best and the worst samples, by the critic',

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from jgen.errors import UserError
-from jgen.files import read_json, replacing, write_text
+from jgen.host.files import read_json, replacing, write_text
+from jgen.images.grids import headed, side_by_side
 from jgen.report import captions
 from jgen.report.comparison_table import (
   MEAN,
@@ -28,7 +29,6 @@ from jgen.report.comparison_table import (
 )
 from jgen.report.drawing import Curves, number_text
 from jgen.report.figures import FIGURES, save_figure
-from jgen.report.grids import headed, side_by_side
 from jgen.report.overlay import overlay
 from jgen.report.page import Best, Numbering, Table, config_text, write_page
 from jgen.report.stored import last_pictures

@@ -15,7 +15,7 @@ import numpy as np
 
 from jgen.errors import UserError
 from jgen.host import terminal
-from jgen.report.fonts import families_of, legible
+from jgen.images.fonts import families_of, legible
 from jgen.run.records import Record
 from jgen.run.scores import direction_of
 
@@ -28,7 +28,7 @@ _MAX_BARS = 100           # classes that have a bar each; more are shown as a so
 
 # What the numbers of an evaluator or a family are measured on, if several are in one figure.
 _MEASURED_ON = {'vae': 'training batches', 'vqvae': 'training batches', 'prior': 'training batches',
-                'ledger': 'test images', 'codebook': 'test images', 'held_out': 'test images'}
+                'ledger': 'test images', 'codebook': 'test images', 'test_loss': 'test images'}
 _NETWORKS = ('critic', 'generator')
 
 

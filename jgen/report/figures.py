@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from jgen.files import replacing
+from jgen.host.files import replacing
 from jgen.report.drawing import ClassBars, Curves, Histograms, LatentScatter, SortedBars, draw_figure
 from jgen.report.film import draw_film
 from jgen.run.records import read_record
@@ -77,12 +77,12 @@ FIGURES = (
            ('vae/pixel_variance',), log=True,
            caption='The variance of the Gaussian likelihood, which weighs the reconstruction error against the KL.'),
     Curves('codes_nats.png', 'Cost of the codes', 'nats per image',
-           ('prior/autoregressive/nats', 'held_out/nats', 'held_out/train_nats'),
+           ('prior/autoregressive/nats', 'test_loss/nats', 'test_loss/train_nats'),
            caption="The negative log likelihood of an image's codes under the autoregressive prior (lower is "
                    'better). Where the curve of test images rises above that of training images, the prior '
                    'overfits.'),
     Curves('latents_elbo.png', 'Lower bound of latents', 'nats per image, of standardised latents',
-           ('prior/vae/elbo', 'held_out/elbo', 'held_out/train_elbo'),
+           ('prior/vae/elbo', 'test_loss/elbo', 'test_loss/train_elbo'),
            caption='The ELBO of the VAE that is the prior over the latents.'),
     LatentScatter('tsne.png', 't-SNE of the latent means', 't-SNE dimension 1 (no unit)',
                   't-SNE dimension 2 (no unit)',
@@ -130,7 +130,7 @@ FIGURES = (
                (('train', 'training images'), ('generated', 'generated images'), ('test', 'test images')),
                caption="How the critic's outputs are distributed. Overlapping histograms are not separable. A "
                        'shift between training and test images shows that the critic overfits.'),
-    Curves('told_apart.png', 'Does the critic tell real from generated images, in evaluation?',
+    Curves('critic_auc.png', 'Does the critic separate real from generated images, in evaluation?',
            'probability that a real image has the higher output', ('critic_outputs/auc',), limits=(0, 1),
            reference=0.5, reference_label='1/2: it cannot',
            caption="The area under the ROC curve (AUC) of the critic's outputs."),

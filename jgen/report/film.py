@@ -7,8 +7,8 @@ import re
 import numpy as np
 from PIL import Image
 
-from jgen.files import replacing
-from jgen.report.grids import headed, side_by_side
+from jgen.host.files import replacing
+from jgen.images.grids import headed, side_by_side
 from jgen.shapes import PixelMap
 
 MAX_FRAMES = 60           # of the film; of more pictures, evenly spaced ones

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
-from jgen.files import write_text
+from jgen.host.files import write_text
 
 _TEMPLATES = Path(__file__).parent / 'templates'
 MAX_PIXELS = 4_000_000    # of a picture inside a page; a larger one is reduced, and said to be

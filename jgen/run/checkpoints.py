@@ -18,8 +18,8 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from jgen.errors import UserError, choose
-from jgen.files import write_text
 from jgen.host import terminal
+from jgen.host.files import write_text
 from jgen.host.processes import gathered
 from jgen.keys import completed, key
 from jgen.run import folder as run_folder

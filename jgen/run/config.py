@@ -11,6 +11,7 @@ from absl import flags
 
 from jgen.errors import UserError
 from jgen.host import terminal
+from jgen.run import scores
 
 # A run may be continued with other values of these keys: they change its length, the location of files, sampling or
 # what runs alongside training, not what is learned. run/images.py checks that the images are the same in any location.
@@ -56,7 +57,21 @@ def upgraded(stored: Any, path: Path) -> dict[str, Any]:
             for key, value in section.items() if prefix + key not in (*REMOVED, _VERSION_KEY)}
   for key in sorted(REMOVED.keys() & flatten(stored).keys()):
     _warn_once(f"{path}: config key '{key}' was removed ({REMOVED[key]}); the run goes on without it")
-  return cleaned(stored, '')
+  return _with_names_of_today(cleaned(stored, ''))
+
+
+def _with_names_of_today(section):
+  """A stored config, or a section of it, in which evaluators and their scores have the names that they have today."""
+  renamed = {}
+  for key, value in section.items():
+    if key == 'evaluators' and isinstance(value, dict):
+      value = {scores.renamed(name): entry for name, entry in value.items()}
+    elif key == 'evaluators_at_end' and isinstance(value, list):
+      value = [scores.renamed(name) if isinstance(name, str) else name for name in value]
+    elif key == 'best_metric' and isinstance(value, str):
+      value = scores.renamed(value)
+    renamed[key] = _with_names_of_today(value) if isinstance(value, dict) else value
+  return renamed
 
 
 @functools.cache

@@ -11,8 +11,8 @@ from types import ModuleType
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from jgen import files
 from jgen.errors import UserError, nearest
+from jgen.host import files
 from jgen.run import config as config_lib
 
 ROOT = Path(__file__).resolve().parent.parent.parent   # of the project, or of what is installed

@@ -13,8 +13,8 @@ import sys
 import jax
 
 from jgen.errors import UserError
-from jgen.files import read_json, write_text
 from jgen.host import terminal
+from jgen.host.files import read_json, write_text
 
 _FILE = 'environment.json'
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scikit-learn', 'clu')

@@ -11,8 +11,8 @@ import jax
 from ml_collections import ConfigDict
 
 from jgen.errors import UserError
-from jgen.files import OUTPUT_MARK, is_temporary, mark_output, read_json, remove_temporaries, write_text
 from jgen.host import locks
+from jgen.host.files import OUTPUT_MARK, is_temporary, mark_output, read_json, remove_temporaries, write_text
 from jgen.run import config as config_lib
 
 _BEFORE_A_RUN = ('.lock', '.lock.owner', OUTPUT_MARK, 'data.png')   # files allowed in a folder that holds no run yet

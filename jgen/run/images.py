@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from jgen.errors import UserError
-from jgen.files import write_text
+from jgen.host.files import write_text
 
 FILE = 'images.json'
 

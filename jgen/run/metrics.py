@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from jgen.errors import UserError
-from jgen.files import write_text
+from jgen.host.files import write_text
 
 EPOCH = 'epoch'                         # the column of passes over the training images, which older runs lack
 _NUMBER = re.compile(r'-?(\d+(\.\d+)?(e[+-]?\d+)?|inf|nan)')   # as Python writes them; float() takes more, as '1_0'

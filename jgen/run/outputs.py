@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from jgen.errors import UserError
-from jgen.files import is_temporary, read_json, write_text
+from jgen.host.files import is_temporary, read_json, write_text
 
 _FILE = 'outputs.json'
 _FOLDERS = ('samples', 'evaluation', 'figures')

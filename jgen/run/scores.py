@@ -19,15 +19,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jgen.errors import UserError, nearest
-from jgen.files import read_json, write_text
+from jgen.host.files import read_json, write_text
 
 K = TypeVar('K')
 HIGHER, LOWER = 'higher', 'lower'
 _FOLDER = 'evaluation'
 _LARGEST = 2**53                        # whole numbers below it are numbers of floating point, too
 
-# {(evaluator, entry of an earlier version): its name now}: run folders are read under today's names.
-RENAMED = {('critic_outputs', 'told_apart'): 'auc'}
+# Names of earlier versions: run folders are read under today's names.
+RENAMED = {('critic_outputs', 'told_apart'): 'auc'}   # {(evaluator, entry): entry}
+RENAMED_EVALUATORS = {'held_out': 'test_loss'}
 
 # The runs among which a score may be compared.
 RUNS = 'runs'                           # any runs
@@ -80,19 +81,19 @@ KINDS = {
     'disentanglement/dci_disentanglement': Kind(HIGHER),
     'disentanglement/dci_completeness': Kind(HIGHER),
     'disentanglement/dci_informativeness': Kind(HIGHER, 'accuracy'),
-    'held_out/nats': Kind(LOWER, _NATS, STEPS),
-    'held_out/bits_per_code': Kind(LOWER, 'bits per code', STEPS),
-    'held_out/accuracy': Kind(HIGHER, 'share of the codes', STEPS),
-    'held_out/log_likelihood': Kind(HIGHER, _NATS, STEPS),
-    'held_out/elbo': Kind(HIGHER, _NATS, STEPS),
-    'held_out/bits_per_dimension': Kind(LOWER, 'bits per value of a pixel', STEPS),
-    'held_out/mse': Kind(LOWER, 'squared error per value', STEPS),
-    'held_out/mse_of_mean': Kind(LOWER, 'squared error per value', STEPS),
-    'held_out/loss': Kind(LOWER, among=STEPS),
-    'held_out/reconstruction': Kind(LOWER, among=STEPS),
-    'held_out/reconstruction_nats': Kind(LOWER, _NATS, STEPS),
-    'held_out/cross_entropy': Kind(LOWER, _NATS, STEPS),
-    'held_out/quantization_error': Kind(LOWER, "squared error per value of the encoder's output", STEPS),
+    'test_loss/nats': Kind(LOWER, _NATS, STEPS),
+    'test_loss/bits_per_code': Kind(LOWER, 'bits per code', STEPS),
+    'test_loss/accuracy': Kind(HIGHER, 'share of the codes', STEPS),
+    'test_loss/log_likelihood': Kind(HIGHER, _NATS, STEPS),
+    'test_loss/elbo': Kind(HIGHER, _NATS, STEPS),
+    'test_loss/bits_per_dimension': Kind(LOWER, 'bits per value of a pixel', STEPS),
+    'test_loss/mse': Kind(LOWER, 'squared error per value', STEPS),
+    'test_loss/mse_of_mean': Kind(LOWER, 'squared error per value', STEPS),
+    'test_loss/loss': Kind(LOWER, among=STEPS),
+    'test_loss/reconstruction': Kind(LOWER, among=STEPS),
+    'test_loss/reconstruction_nats': Kind(LOWER, _NATS, STEPS),
+    'test_loss/cross_entropy': Kind(LOWER, _NATS, STEPS),
+    'test_loss/quantization_error': Kind(LOWER, "squared error per value of the encoder's output", STEPS),
     'ledger/elbo': Kind(HIGHER, _NATS, LIKELIHOOD),
     'ledger/importance_bound': Kind(HIGHER, _NATS, LIKELIHOOD),
     'ledger/bits_per_dimension': Kind(LOWER, 'bits per value of a pixel', LIKELIHOOD),
@@ -178,9 +179,15 @@ class Evaluation:
     receipt = record.pop('receipt', {})
     if not isinstance(receipt, dict):
       raise UserError(f"{path}: damaged, its 'receipt' is no mapping; delete it and evaluate again")
-    evaluator, results = record.pop('evaluator'), record.pop('results')
+    evaluator, results = renamed(record.pop('evaluator')), record.pop('results')
     results = {RENAMED.get((evaluator, entry), entry): value for entry, value in results.items()}
     return cls(record.pop('step'), evaluator, results, record, receipt)
+
+
+def renamed(name: str) -> str:
+  """Today's name of an evaluator, or of a score '<evaluator>/<entry>', of any version."""
+  evaluator, slash, entry = name.partition('/')
+  return RENAMED_EVALUATORS.get(evaluator, evaluator) + slash + RENAMED.get((evaluator, entry), entry)
 
 
 def read_all(folder: str | Path) -> list[Evaluation]:

@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jgen.errors import UserError
-from jgen.files import write_text
+from jgen.host.files import write_text
 from jgen.run.config import dumps
 from jgen.run.folder import read_config
 

@@ -11,16 +11,17 @@ from jaxtyping import Int
 import numpy as np
 
 from jgen import data, families
+from jgen.data import stored_spec
 from jgen.data.spec import Spec
 from jgen.errors import UserError
 from jgen.families import averaging
 from jgen.families.base import Family
 from jgen.families.contracts import SamplesLatents
+from jgen.families.model import Compiled, Model
 from jgen.families.train_state import TrainState
-from jgen.files import expanded
+from jgen.host.files import expanded
 from jgen.losses.information import LatentCodes
-from jgen.model import Compiled, Model
-from jgen.run import checkpoints, data_spec, seeds
+from jgen.run import checkpoints, seeds
 from jgen.run.checkpoints import NEWEST
 from jgen.trained import labels as labels_lib
 from jgen.training import seeds as stacked
@@ -62,7 +63,7 @@ class Restored:
   @functools.cached_property
   def spec(self) -> Spec:
     """The `jgen.data.spec.Spec` of the images; of older runs, whose folder does not hold it, the data set's own."""
-    stored = data_spec.read(self.folder)
+    stored = stored_spec.read(self.folder)
     with self._of_this_version():
       return stored or data.describe(self.config.data)
 
@@ -97,7 +98,7 @@ class Restored:
 
   @functools.cached_property
   def model(self) -> Model:
-    """The `jgen.model.Model` on all devices of this process."""
+    """The `jgen.families.model.Model` on all devices of this process."""
     needs_images = self.family.statistics_need_images and averaging.needs_statistics(self.state)
     images = data.load_splits(self.config.data).train if needs_images else None
     return Model(Compiled(self.family), jax_utils.replicate(self.state), images)

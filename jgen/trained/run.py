@@ -15,7 +15,7 @@ import numpy as np
 from jgen.errors import UserError
 from jgen.evaluation import latents as latents_lib
 from jgen.families.contracts import DecodesCodes
-from jgen.images import to_pixels
+from jgen.images.pixels import to_pixels
 from jgen.shapes import HostLabels, HostLatents, Pixels
 from jgen.trained.restored import Restored
 

@@ -21,12 +21,12 @@ from jgen.evaluation import scores_of
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.families.base import Family
+from jgen.families.model import Compiled, Model
 from jgen.families.train_state import TrainState
 from jgen.host import terminal
-from jgen.model import Compiled, Model
+from jgen.images.fonts import legible
+from jgen.images.grids import SEPARATOR_COLOR, Grid, rows_that_fit, save_grid, spread
 from jgen.report.figures import draw_figures
-from jgen.report.fonts import legible
-from jgen.report.grids import SEPARATOR_COLOR, Grid, rows_that_fit, save_grid, spread
 from jgen.run import receipt
 from jgen.run import scores as scores_lib
 from jgen.run.checkpoints import Checkpoints

@@ -57,7 +57,7 @@ class PriorSteps(Steps):
 
   batch_size: int = key(100, 'latents a batch, over all devices', at_least=1)
   evaluate_every_steps: int = key(1_000, 'steps between evaluations; 0 evaluates at the end only', at_least=0)
-  evaluators: object = table(evaluation.EVALUATORS, 'what the prior is measured by, a section each', ('held_out',))
+  evaluators: object = table(evaluation.EVALUATORS, 'what the prior is measured by, a section each', ('test_loss',))
   model: object = chosen('family', _PRIORS, 'the section of the family')
 
 

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from jgen import keys
-from jgen.files import write_text
+from jgen.host.files import write_text
 from jgen.keys import key
 from jgen.run.records import read_record
 

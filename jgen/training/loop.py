@@ -14,14 +14,15 @@ from ml_collections import ConfigDict
 from jgen.data.host import importing_tensorflow
 from jgen.data.spec import Splits
 from jgen.evaluation.base import Evaluator
+from jgen.families import description
 from jgen.families.base import Family
+from jgen.families.model import Compiled
 from jgen.families.train_state import TrainState
 from jgen.host.progress import Progress
 from jgen.host.signals import StopRequest
-from jgen.model import Compiled
 from jgen.parallel import INIT
 from jgen.report import seeds as seeds_report
-from jgen.run import description, environment
+from jgen.run import environment
 from jgen.run import seeds as seeds_lib
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.metrics import MetricsFile, last_step

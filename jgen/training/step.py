@@ -8,12 +8,12 @@ import jax
 from jax import lax
 import optax
 
-from jgen import images
 from jgen.augmentation import images as augmentation
 from jgen.families import optimizers, train_state
 from jgen.families.accumulation import microbatches_of
 from jgen.families.base import Family
 from jgen.families.train_state import TrainState
+from jgen.images import pixels
 from jgen.networks.products import products_in
 from jgen.parallel import AXIS, over_devices
 from jgen.shapes import PRNGKey
@@ -27,7 +27,7 @@ def over_seeds(step: Callable, count: int) -> Callable:
 def step_on_device(family: Family, augment: Callable, key: PRNGKey, state: TrainState,
                    batches: dict[str, Any]) -> tuple[TrainState, dict[str, Any]]:
   """One step on one device: (state, {name: [] mean over the devices}). Its key is a function of (seed, step)."""
-  batches = {**batches, 'image': augment(key, state.step, images.to_float(batches['image']))}
+  batches = {**batches, 'image': augment(key, state.step, pixels.to_float(batches['image']))}
   before = state
   state, metrics = family.train_step(state, batches, jax.random.fold_in(key, state.step))
   state = train_state.average(state, family.ema_decay)

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jgen import families, images, recipes
+from jgen import families, recipes
 from jgen.augmentation import images as augmentation
 from jgen.augmentation.images import Augmentation, affine, sample_affine
 from jgen.commands import train
 from jgen.data.spec import Spec
 from jgen.errors import UserError
 from jgen.families import train_state
+from jgen.images import pixels
 from jgen.parallel import AXIS
 from jgen.training import step as step_lib
 
@@ -158,7 +159,7 @@ def test_where_all_is_off_the_step_is_the_plain_one():
   family = families.create(tiny.wgan(), SPEC)
 
   def plain(state, batches):
-    batches, before = {**batches, 'image': images.to_float(batches['image'])}, state
+    batches, before = {**batches, 'image': pixels.to_float(batches['image'])}, state
     state, metrics = family.train_step(state, batches, jax.random.fold_in(KEY, state.step))
     return state.replace(step=state.step + 1), {**jax.lax.pmean(metrics, AXIS), **step_lib.of_updates(before, state)}
 

@@ -18,7 +18,7 @@ from jgen import data, families, recipes
 from jgen.commands import prior as priors
 from jgen.errors import UserError
 from jgen.evaluation import EVALUATORS
-from jgen.model import Compiled, Model
+from jgen.families.model import Compiled, Model
 from jgen.parallel import AXIS
 from jgen.run import checkpoints
 from jgen.run import config as config_lib
@@ -41,7 +41,7 @@ def test_the_priors_of_every_config_fit_its_vqvae(source, tmp_path):
     state = jax.eval_shape(family.init, jax.random.key(0))
     drawn = jax.eval_shape(jax.vmap(family.sample, in_axes=(None, None, 0), axis_name=AXIS), state, jax.random.key(0),
                            jax.ShapeDtypeStruct((1, 4), np.int32))
-    assert drawn.shape == (1, 4, *data.describe(varied.data).image_shape) and 'held_out' in evaluators
+    assert drawn.shape == (1, 4, *data.describe(varied.data).image_shape) and 'test_loss' in evaluators
 
 
 def config_of_all():
@@ -94,14 +94,14 @@ def test_each_prior_is_a_run_and_they_are_laid_side_by_side(folder):
     assert (run / f'samples/step_{steps:08d}.png').exists()
     assert (run / f'checkpoints/{steps}').exists() and (run / 'config.json').exists()
     assert int((run / 'metrics.csv').read_text().splitlines()[-1].split(',')[0]) == steps
-    rows[name] = json.loads((run / f'evaluation/held_out_step_{steps:08d}.json').read_text())['results']
+    rows[name] = json.loads((run / f'evaluation/test_loss_step_{steps:08d}.json').read_text())['results']
     config, family, _ = of_prior(folder, name)
-    declared.check('held_out', EVALUATORS['held_out'](0), rows[name], data.describe(config.data), family)
+    declared.check('test_loss', EVALUATORS['test_loss'](0), rows[name], data.describe(config.data), family)
   assert {'log_likelihood', 'train_log_likelihood', 'log_likelihood_standard_error'} <= set(rows['mixture'])
   assert 'elbo' in rows['vae'] and {'nats', 'bits_per_code'} <= set(rows['autoregressive'])
   assert [line.split(',')[:3] for line in (folder / 'priors/comparison.csv').read_text().splitlines()[1:]] == [
       [name, f'family={name}_prior num_steps={steps}', 'done'] for name, steps in zip(NAMES, (1, 4, 4), strict=True)]
-  assert 'held_out/bits_per_code' in (folder / 'priors/comparison.md').read_text()
+  assert 'test_loss/bits_per_code' in (folder / 'priors/comparison.md').read_text()
   assert Image.open(folder / 'priors/samples.png').size[0] > 10 * 48
 
 

@@ -13,7 +13,7 @@ import jgen
 from jgen.commands import sample
 from jgen.commands.options import Sample
 from jgen.errors import UserError
-from jgen.report.grids import compose_grid
+from jgen.images.grids import compose_grid
 
 
 @pytest.fixture(scope='module')

@@ -17,6 +17,7 @@ from jgen.networks.inception import weights as inception_weights
 from jgen.recipes import measured
 from jgen.recipes import score as score_config
 from jgen.run import config_file
+from jgen.training import runner
 
 FID = 'random_features/proxy_fid[random]@70'
 
@@ -57,7 +58,7 @@ def test_the_best_checkpoint_is_kept_and_both_are_told(finished, capsys):
   folder, config = finished
   values = {step: record_of(folder, step)['results'][FID.split('/')[1]] for step in (4, 8)}
   best = min(values, key=values.get)
-  line, = train.best_line(folder, config.checkpoints)
+  line, = runner.best_line(folder, config.checkpoints)
   assert f'{values[best]:.4g} at step {best}' in line
   kept = {int(path.name) for path in (folder / 'checkpoints').iterdir() if path.name.isdigit()}
   assert kept == {8, best}

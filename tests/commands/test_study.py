@@ -21,6 +21,7 @@ from jgen.commands import study, train, variations
 from jgen.data.spec import Spec
 from jgen.errors import UserError
 from jgen.run import config as config_lib
+from jgen.training import runner
 from jgen.training.config import check as check_config
 from jgen.training.monitor import Monitor
 
@@ -229,11 +230,11 @@ def test_one_that_was_killed_while_it_was_measured_at_the_end_is_not_done(tmp_pa
 
 
 def test_a_signal_after_the_last_step_stops_too(tmp_path, monkeypatch):
-  draw = train.draw_figures
+  draw = runner.draw_figures
   def interrupted(folder):
     os.kill(os.getpid(), signal.SIGINT)
     return draw(folder)
-  monkeypatch.setattr(train, 'draw_figures', interrupted)
+  monkeypatch.setattr(runner, 'draw_figures', interrupted)
   study.run(base(*TWO), tmp_path, COMMAND)
   assert statuses(tmp_path) == {'latent_size=2': 'done', 'other': 'waiting'}
 

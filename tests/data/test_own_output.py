@@ -9,9 +9,10 @@ from helpers.published import refusal, section
 from ml_collections import ConfigDict
 import pytest
 
-from jgen import data, files
+from jgen import data
 from jgen.commands import data as data_sheet
 from jgen.data.files import archive
+from jgen.host import files
 from jgen.run import folder as run_folder
 from jgen.run.images import check_images, store_images
 

@@ -18,9 +18,9 @@ from jgen.errors import UserError
 from jgen.evaluation import check_data, create
 from jgen.evaluation.features import neighbours
 from jgen.evaluation.latents import on_arcs
-from jgen.images import to_pixels
-from jgen.model import Compiled, Model
-from jgen.report import grids
+from jgen.families.model import Compiled, Model
+from jgen.images import grids
+from jgen.images.pixels import to_pixels
 from jgen.report.film import draw_film
 
 SHAPE = (4, 4, 3)
@@ -137,7 +137,7 @@ def test_one_picture_and_a_few_pictures_are_told_from_many():
 # The critic's outputs
 
 
-def test_outputs_are_counted_and_told_apart():
+def test_outputs_are_counted_and_their_auc_is_that_of_all_pairs():
   real, test, drawn = random_images(50), random_images(50, seed=1), random_images(50, seed=2) // 5 * 4
   model, splits = Fake(drawn), Splits(dataset_of(real), dataset_of(test))
   numbers = measured('critic_outputs', model, splits, num_images=50, num_shown=3, num_bins=8).numbers
@@ -159,12 +159,12 @@ def test_outputs_are_counted_and_told_apart():
 def test_the_samples_at_both_ends_are_set_apart():
   drawn = np.stack([np.full(SHAPE, level, np.uint8) for level in np.random.default_rng(0).permutation(40) * 6])
   result = measured('critic_outputs', Fake(drawn), Splits(dataset_of(random_images(40))), num_images=40, num_shown=12)
-  rows = rows_of(result.grids['trusted_most_and_least'])[:, :, 0, 0, 0]
+  rows = rows_of(result.grids['best_and_worst_samples'])[:, :, 0, 0, 0]
   levels = [[6 * (39 - i) for i in range(10)], [6 * 29, 6 * 28], [160] * 10,
             [6 * (11 - i) for i in range(10)], [6, 0]]
   for row, expected in zip(rows, levels, strict=True):
     assert row.tolist() == expected + [160] * (10 - len(expected))   # 160: the separators' colour
-  assert result.grids['trusted_most_and_least'].row_names == (*['trusted most'] * 2, '', *['trusted least'] * 2)
+  assert result.grids['best_and_worst_samples'].row_names == (*['highest output'] * 2, '', *['lowest output'] * 2)
 
 
 # Interpolations

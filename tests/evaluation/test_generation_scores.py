@@ -23,9 +23,9 @@ from jgen.evaluation.features.reference import evenly, reference
 from jgen.evaluation.features.stored import cached
 from jgen.evaluation.shared import spread
 from jgen.families.base import Family
+from jgen.families.model import Compiled, Model
 from jgen.families.train_state import TrainState
-from jgen.images import to_float
-from jgen.model import Compiled, Model
+from jgen.images.pixels import to_float
 from jgen.networks import small_classifier
 from jgen.networks.inception.network import parameter_names, parameter_shapes
 from jgen.networks.inception.weights import Weights

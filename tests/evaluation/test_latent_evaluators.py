@@ -20,7 +20,7 @@ from jgen.errors import UserError
 from jgen.evaluation import check_data, create
 from jgen.evaluation.shared import spread
 from jgen.evaluation.tsne import separability
-from jgen.model import Compiled
+from jgen.families.model import Compiled
 from jgen.report.figures import draw_figures
 from jgen.training import actions
 

@@ -13,7 +13,7 @@ from jgen import families
 from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError
 from jgen.families import averaging, train_state
-from jgen.model import Compiled, Model
+from jgen.families.model import Compiled, Model
 from jgen.parallel import AXIS, STATISTICS
 
 SPEC = Spec('squares', (8, 8, 1), 10, tuple('0123456789'))

@@ -14,9 +14,9 @@ import pytest
 from jgen import families
 from jgen.data.spec import Dataset, Spec
 from jgen.families.gan import GAN
+from jgen.families.model import Compiled, Model
 from jgen.families.vae import VAE
 from jgen.families.vqvae import VQVAE
-from jgen.model import Compiled, Model
 from jgen.run.checkpoints import Checkpoints
 from jgen.training.step import make_dispatch
 

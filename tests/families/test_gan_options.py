@@ -16,9 +16,9 @@ from jgen.augmentation import critic_inputs
 from jgen.data.spec import Spec
 from jgen.errors import UserError
 from jgen.families.gan import GAN
+from jgen.families.model import Compiled, Model
 from jgen.losses.penalties import PENALTIES
 from jgen.losses.targets import Targets
-from jgen.model import Compiled, Model
 from jgen.training.step import make_dispatch
 
 SPEC = Spec('squares', (8, 8, 1), 10)

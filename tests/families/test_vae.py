@@ -17,9 +17,9 @@ from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation import EVALUATORS
 from jgen.families import vae
+from jgen.families.model import Compiled, Model
 from jgen.losses.likelihoods import LIKELIHOODS
 from jgen.losses.regularizers import Regularizer, kl_per_latent
-from jgen.model import Compiled, Model
 from jgen.parallel import AXIS
 
 SPEC = Spec('squares', (8, 8, 1), 10)

@@ -18,9 +18,10 @@ from jgen.errors import UserError
 from jgen.evaluation import create
 from jgen.evaluation.codebook import use
 from jgen.families import vqvae
+from jgen.families.model import Compiled, Model
 from jgen.families.vqvae import codebook_of
-from jgen.losses.quantization import RECONSTRUCTIONS, straight_through
-from jgen.model import Compiled, Model
+from jgen.losses.quantization import RECONSTRUCTIONS
+from jgen.networks.quantizer import straight_through
 from jgen.parallel import AXIS
 from jgen.training.step import make_dispatch
 

@@ -48,7 +48,7 @@ def made(name, config, metrics):
     row, = (row for row in FIGURES if row.file == file)
     return any(column in metrics or column.split('/')[0] in config.evaluators for column in columns(row))
   if folder == 'evaluation':
-    drawn_by = {'trusted_most_and_least': 'critic_outputs'}   # a picture named otherwise than its evaluator
+    drawn_by = {'best_and_worst_samples': 'critic_outputs'}   # a picture named otherwise than its evaluator
     picture = file.removesuffix('.png').split('_step_')[0].removesuffix('_*')
     return drawn_by.get(picture, picture) in config.evaluators
   return folder == 'samples' or folder == 'priors' and 'priors' in config

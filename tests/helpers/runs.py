@@ -7,10 +7,10 @@ import jax
 import numpy as np
 
 from jgen import data, families
+from jgen.data import stored_spec
 from jgen.data.spec import Splits
-from jgen.files import write_text
+from jgen.host.files import write_text
 from jgen.run import config as config_lib
-from jgen.run import data_spec
 from jgen.run.checkpoints import Checkpoints
 
 
@@ -25,7 +25,7 @@ def save(folder, config, family, step, seed=0):
   """Writes a run folder with a new state of the family; the parameters are spread so that images differ."""
   folder.mkdir(parents=True, exist_ok=True)
   write_text(folder / 'config.json', config_lib.dumps(config))
-  data_spec.store(folder, Splits(data.load(config.data)))
+  stored_spec.store(folder, Splits(data.load(config.data)))
   state = jax.jit(family.init)(jax.random.key(seed))
   # The averages differ from the parameters, as after some steps.
   averages = jax.tree.map(lambda x: 1.5 * x, state.ema_params)

@@ -10,9 +10,9 @@ import numpy as np
 import optax
 import pytest
 
-from jgen.losses.quantization import codebook_loss, commitment_loss, perplexity, straight_through
+from jgen.losses.quantization import codebook_loss, commitment_loss, perplexity
 from jgen.networks.codebook_upkeep import Upkeep, draw_vectors, reset_moments
-from jgen.networks.quantizer import GROUPINGS, Quantizer, look_up, nearest
+from jgen.networks.quantizer import GROUPINGS, Quantizer, look_up, nearest, straight_through
 from jgen.parallel import AXIS
 
 SHAPE = (2, 3, 12)                      # (h, w, c) of a map

@@ -11,7 +11,8 @@ import pytest
 
 from jgen import evaluation
 from jgen.errors import UserError
-from jgen.report import comparison, grids
+from jgen.images import grids
+from jgen.report import comparison
 from jgen.report.drawing import Curves
 from jgen.report.overlay import overlay
 from jgen.run import scores

@@ -37,8 +37,8 @@ EVALUATED = ('class_consistency/accuracy', 'critic_outputs/auc', 'diversity/pair
              'codebook/loss', 'codebook/reconstruction', 'codebook/mse',
              'codebook/codebook', 'codebook/commitment', 'codebook/perplexity', 'codebook/train_perplexity',
              'codebook/dead_share', 'codebook/train_dead_share', 'codebook/entropy_bits_per_image',
-             'codebook/bits_per_image', 'held_out/nats', 'held_out/train_nats', 'held_out/elbo',
-             'held_out/train_elbo', 'attribute_pairs/change_by_label', 'attribute_pairs/change_by_latents',
+             'codebook/bits_per_image', 'test_loss/nats', 'test_loss/train_nats', 'test_loss/elbo',
+             'test_loss/train_elbo', 'attribute_pairs/change_by_label', 'attribute_pairs/change_by_latents',
              'code_classes/nmi')
 OUTPUTS = {'edges': [-1., 0., 0.5, 2.], 'counts': {'train': [1, 3, 4], 'generated': [6, 3, 1]}}   # no test images
 TABLE = {row.file: row for row in FIGURES}
@@ -81,7 +81,7 @@ def workdir(tmp_path_factory):
     store(folder, step, 'ledger', {name.removeprefix('ledger/'): accuracy + step for name in EVALUATED
                                    if name.startswith('ledger/')} | {'kl_per_latent': [0.5, 2., accuracy]})
     for evaluator in ('inception_features', 'classifier_features', 'random_features', 'reconstruction_quality',
-                      'held_out', 'attribute_pairs', 'code_classes'):
+                      'test_loss', 'attribute_pairs', 'code_classes'):
       store(folder, step, evaluator, {name.partition('/')[2]: accuracy * random.random() for name in EVALUATED
                                       if name.startswith(evaluator)})
     store(folder, step, 'diversity', {'pair_ratio': accuracy, 'nearest_ratio': accuracy / 2})

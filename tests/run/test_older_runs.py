@@ -12,6 +12,7 @@ import pytest
 from jgen.commands import compare, evaluate, train
 from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
+from jgen.run import scores
 from jgen.run.checkpoints import Checkpoints
 from jgen.run.metrics import read_rows
 from jgen.training.config import check, completed, stored_config
@@ -51,6 +52,24 @@ def test_the_best_of_an_older_run_is_known_by_its_evaluations(tmp_path):
   stored = json.loads((tmp_path / 'run/evaluation/ledger_step_00000004.json').read_text())
   assert checkpoints._metric.values == {4: stored['results']['mse']}
   checkpoints.close()
+
+
+def test_evaluators_and_scores_of_an_older_run_have_the_names_of_today(tmp_path):
+  stored = json.loads(config_lib.dumps(tiny.vqvae()))
+  prior = {'evaluators': {'held_out': {'num_images': 7}}}
+  stored |= {'evaluators': {'held_out': {'num_images': 5}, 'codebook': {}}, 'evaluators_at_end': ['held_out'],
+             'checkpoints': {**stored['checkpoints'], 'best_metric': 'held_out/loss'}, 'priors': {'vae': prior}}
+  (tmp_path / 'config.json').write_text(json.dumps(stored))
+  config = run_folder.read_config(tmp_path)
+  assert config['evaluators'] == {'test_loss': {'num_images': 5}, 'codebook': {}}
+  assert config['evaluators_at_end'] == ['test_loss'] and config['checkpoints']['best_metric'] == 'test_loss/loss'
+  assert config['priors']['vae']['evaluators'] == {'test_loss': {'num_images': 7}}
+  (tmp_path / 'evaluation').mkdir()
+  for evaluator, entry in (('held_out', 'elbo'), ('critic_outputs', 'told_apart')):
+    (tmp_path / f'evaluation/{evaluator}_step_00000004.json').write_text(
+        json.dumps({'step': 4, 'evaluator': evaluator, 'results': {entry: 0.5}}))
+  assert {name for each in scores.read_all(tmp_path) for name in each.numbers()} == {
+      'test_loss/elbo', 'critic_outputs/auc'}
 
 
 def keys_of(section, prefix=()):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from jgen.files import remove_temporaries
+from jgen.host.files import remove_temporaries
 from jgen.run import environment, folder
 from jgen.run.checkpoints import digest
 from jgen.run.metrics import MetricsFile, read_rows

@@ -14,10 +14,10 @@ import pytest
 from scipy import stats
 
 import jgen
+from jgen.data import stored_spec
 from jgen.errors import UserError
 from jgen.evaluation import latents
 from jgen.losses.information import LatentCodes
-from jgen.run import data_spec
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -194,11 +194,11 @@ def test_a_run_is_sampled_without_its_data_set_and_without_tensorflow(made, fold
 
 
 def test_what_describes_the_images_is_stored_and_older_runs_ask_the_data_set(made, folders, tmp_path):
-  stored = data_spec.read(folders['dcgan'])
+  stored = stored_spec.read(folders['dcgan'])
   assert stored.image_shape == (8, 8, 1) and stored.label_names == tuple('0123456789')
-  (folders['vqvae'] / data_spec.FILE).rename(tmp_path / 'gone')
+  (folders['vqvae'] / stored_spec.FILE).rename(tmp_path / 'gone')
   assert jgen.load(folders['vqvae']).spec == stored
-  (folders['vqvae'] / data_spec.FILE).write_text('{"spec": {}}')
+  (folders['vqvae'] / stored_spec.FILE).write_text('{"spec": {}}')
   assert 'spec.json is damaged; delete it' in line_of(lambda: jgen.load(folders['vqvae']).spec)
 
 

@@ -14,7 +14,7 @@ from jgen import recipes
 from jgen.commands import compare, evaluate, report, study, train
 from jgen.commands.options import Sample
 from jgen.commands.sample import run as sample
-from jgen.files import read_json
+from jgen.host.files import read_json
 from jgen.run.metrics import read_rows
 from jgen.training import config as config_lib
 from jgen.training import seeds

@@ -15,7 +15,7 @@ import tarfile
 import zipfile
 
 from jgen.errors import UserError
-from jgen.files import OUTPUT_MARK, expanded
+from jgen.host.files import OUTPUT_MARK, expanded
 
 _DRIVE = re.compile('[A-Za-z]:')        # an absolute path on Windows
 _MAX_BYTES = 1 << 30                    # of one file in an archive; beyond, it is no picture and no list

@@ -11,7 +11,7 @@ from jgen.data import cache
 from jgen.data.cache import Original
 from jgen.data.host import tensorflow
 from jgen.errors import UserError
-from jgen.files import expanded
+from jgen.host.files import expanded
 
 _PROBE = 'https://storage.googleapis.com/tfds-data/'   # tried before tensorflow_datasets, which retries for minutes
 _PART = 4096                            # images that are decoded at one time

@@ -16,8 +16,8 @@ from jgen.data.files.resizing import in_channels, resize
 from jgen.data.files.tables import few
 from jgen.data.unfinished import Piece
 from jgen.errors import UserError
-from jgen.files import expanded
 from jgen.host import terminal
+from jgen.host.files import expanded
 
 _VERSION = 1                            # of decoding and cropping
 _NOT_READ = frozenset((                 # endings of images that are not read

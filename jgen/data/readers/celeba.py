@@ -27,7 +27,7 @@ from jgen.data.files.image_files import (
 from jgen.data.files.tables import empty_splits, few, key, read_table, split_numbers
 from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
-from jgen.files import expanded
+from jgen.host.files import expanded
 
 SPLITS = ('train', 'valid', 'test')
 NEEDS = '--config.data.dir=FOLDER of the aligned faces and their lists: docs/data/celeba.md'

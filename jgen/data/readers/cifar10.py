@@ -16,7 +16,7 @@ from jgen.data import cache
 from jgen.data.files import fetched, pickles
 from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
-from jgen.files import expanded
+from jgen.host.files import expanded
 
 SPLITS = ('train', 'test')
 NEEDS = '--config.data.dir=FOLDER with the published batches, or a download by TensorFlow Datasets'

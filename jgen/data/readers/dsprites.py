@@ -18,7 +18,7 @@ from jgen.data.files import fetched, partition
 from jgen.data.readers import sprites
 from jgen.data.spec import Dataset, Spec, served_shape
 from jgen.errors import UserError
-from jgen.files import expanded
+from jgen.host.files import expanded
 
 SPLITS = partition.SPLITS
 NEEDS = '--config.data.dir=FOLDER with the published .npz, or a download by TensorFlow Datasets'

@@ -16,7 +16,7 @@ from jgen.data import cache
 from jgen.data.files import fetched
 from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
-from jgen.files import expanded
+from jgen.host.files import expanded
 
 _VERSION = 1                            # of what is read out of the same files
 _STEMS = {'train': 'train', 'test': 't10k'}

@@ -11,8 +11,8 @@ from jgen.data import cache
 from jgen.data.files import fetched
 from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
-from jgen.files import expanded
 from jgen.host import terminal
+from jgen.host.files import expanded
 
 SPLITS = ('train', 'test', 'extra')
 NEEDS = '--config.data.dir=FOLDER with {train,test,extra}_32x32.mat, or a download by TensorFlow Datasets'

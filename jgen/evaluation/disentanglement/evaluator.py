@@ -17,8 +17,8 @@ from jgen.evaluation.disentanglement.sap import separated_attribute_predictabili
 from jgen.evaluation.measured import Measured
 from jgen.families.base import Family
 from jgen.families.contracts import Encodes
+from jgen.families.model import Model
 from jgen.keys import key
-from jgen.model import Model
 
 _PART = 8_192                           # images that are gathered at one time
 

@@ -21,10 +21,10 @@ from jgen.evaluation.features.input_protocols import PROTOCOLS
 from jgen.evaluation.features.reference import Reference, evenly, reference
 from jgen.evaluation.measured import Measured
 from jgen.families.base import Family
-from jgen.files import expanded
+from jgen.families.model import Model
 from jgen.host import terminal
+from jgen.host.files import expanded
 from jgen.keys import key
-from jgen.model import Model
 from jgen.networks.inception import weights as inception_weights
 from jgen.shapes import HostLabels
 

@@ -13,7 +13,7 @@ from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError
 from jgen.evaluation.features import proxy_classifier
 from jgen.evaluation.features.extractor import Extractor, inception_extractor
-from jgen.images import to_float
+from jgen.images.pixels import to_float
 from jgen.networks.inception import network as inception
 from jgen.networks.inception import weights as inception_weights
 from jgen.networks.inception.weights import digest

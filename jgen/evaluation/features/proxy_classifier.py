@@ -11,7 +11,7 @@ from jgen.data.spec import Dataset, Spec
 from jgen.errors import UserError
 from jgen.evaluation.features.stored import cached
 from jgen.evaluation.shared import spread
-from jgen.images import to_float
+from jgen.images.pixels import to_float
 from jgen.networks.small_classifier import SmallClassifier, initial
 from jgen.run.receipt import digest_of
 

@@ -9,8 +9,8 @@ import zipfile
 
 import numpy as np
 
-from jgen.files import replacing
 from jgen.host import terminal
+from jgen.host.files import replacing
 
 _FOLDER, _RECEIPT = 'evaluation', 'receipt'
 

@@ -10,10 +10,10 @@ from jgen.errors import UserError
 from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.families.base import Family
+from jgen.families.model import Model
+from jgen.images.fonts import legible
+from jgen.images.grids import Grid, rows_that_fit, spread
 from jgen.keys import key
-from jgen.model import Model
-from jgen.report.fonts import legible
-from jgen.report.grids import Grid, rows_that_fit, spread
 
 
 @dataclasses.dataclass(frozen=True)

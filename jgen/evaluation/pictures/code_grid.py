@@ -12,10 +12,10 @@ from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.pictures.attribute_pairs import change
 from jgen.families.contracts import SamplesCodes
+from jgen.families.model import Model
+from jgen.images.grids import Grid
 from jgen.keys import key
 from jgen.losses.information import LatentCodes
-from jgen.model import Model
-from jgen.report.grids import Grid
 
 _DRAW_SEED = 0            # the same values of the other codes at every step, so that pictures compare
 

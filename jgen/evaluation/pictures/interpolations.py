@@ -11,9 +11,9 @@ from jgen.evaluation.latents import on_lines
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, spread
 from jgen.families.contracts import Decodes, Encodes
+from jgen.families.model import Model
+from jgen.images.grids import Grid
 from jgen.keys import key
-from jgen.model import Model
-from jgen.report.grids import Grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Interpolations(Evaluator):
 
   def check_data(self, splits: Splits) -> None:
     """Raises UserError where there are not two test images for each pair."""
-    count = len(splits.held_out.images)
+    count = len(splits.test_set.images)
     if count < 2 * self.num_pairs:
       raise UserError(f'config.evaluators.interpolations.num_pairs is {self.num_pairs}, of two test images each, but '
                       f'there are {count:,}; set {count // 2} or fewer, or name more config.data.test_splits')
@@ -38,8 +38,8 @@ class Interpolations(Evaluator):
 
     A row is: original, blank, `num_steps` decoded images of which the ends are reconstructions, blank, original.
     """
-    first, last = spread(2 * self.num_pairs, splits.held_out).reshape(2, self.num_pairs)
-    originals = splits.held_out.images[first], splits.held_out.images[last]
+    first, last = spread(2 * self.num_pairs, splits.test_set).reshape(2, self.num_pairs)
+    originals = splits.test_set.images[first], splits.test_set.images[last]
     start, end = (model.encode(images)[0] for images in originals)
     decoded = model.decode(on_lines(start, end, self.num_steps).reshape(-1, start.shape[1]))
     decoded = decoded.reshape(self.num_pairs, self.num_steps, *decoded.shape[1:])

@@ -9,10 +9,10 @@ from jgen.evaluation.base import Evaluator
 from jgen.evaluation.latents import on_arcs
 from jgen.evaluation.measured import Measured
 from jgen.families.contracts import SamplesLatents
+from jgen.families.model import Model
+from jgen.images.fonts import legible
+from jgen.images.grids import Grid
 from jgen.keys import key
-from jgen.model import Model
-from jgen.report.fonts import legible
-from jgen.report.grids import Grid
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,9 +11,9 @@ from jgen.evaluation.features.neighbours import nearest
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, check_at_least, spread
 from jgen.families.base import Family
+from jgen.families.model import Model
+from jgen.images.grids import Grid
 from jgen.keys import key
-from jgen.model import Model
-from jgen.report.grids import Grid
 
 
 @dataclasses.dataclass(frozen=True)

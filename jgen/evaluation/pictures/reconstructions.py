@@ -9,9 +9,9 @@ from jgen.evaluation.base import Evaluator
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import blanks, spread
 from jgen.families.contracts import Reconstructs
+from jgen.families.model import Model
+from jgen.images.grids import Grid
 from jgen.keys import key
-from jgen.model import Model
-from jgen.report.grids import Grid
 from jgen.shapes import Pixels
 
 _COLUMNS = 10             # images side by side, at most
@@ -28,8 +28,8 @@ class Reconstructions(Evaluator):
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: the picture, and the mean squared errors of its images, per pixel and channel in [-1, 1]."""
-    indices = spread(self.num_images, splits.held_out)
-    originals = splits.held_out.images[indices]
+    indices = spread(self.num_images, splits.test_set)
+    originals = splits.test_set.images[indices]
     reconstructions = model.reconstruct(originals)
     errors = np.square((originals.astype(np.float64) - reconstructions) / 127.5).mean(axis=(1, 2, 3))
     return Measured(

@@ -11,10 +11,10 @@ from jgen.evaluation.latents import traversed
 from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import spread
 from jgen.families.contracts import Decodes, Encodes
+from jgen.families.model import Model
+from jgen.images.grids import Grid
 from jgen.keys import key
 from jgen.losses.regularizers import kl_per_latent
-from jgen.model import Model
-from jgen.report.grids import Grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Traversals(Evaluator):
 
   def check_data(self, splits: Splits) -> None:
     """Raises UserError where there is no test image of the number `image`."""
-    count = len(splits.held_out.images)
+    count = len(splits.test_set.images)
     if self.image >= count:
       raise UserError(f'config.evaluators.traversals.image is {self.image}, but there are {count:,} test images, '
                       f'0 to {count - 1}; set one of these, or -1 for latents of 0')
@@ -42,11 +42,11 @@ class Traversals(Evaluator):
 
     Their KL from the prior is in nats, a mean over `num_test_images` images of the test split.
     """
-    indices = spread(self.num_images, splits.held_out)
-    kl = np.asarray(kl_per_latent(*model.encode(splits.held_out.images[indices]))).mean(axis=0, dtype=np.float64)
+    indices = spread(self.num_images, splits.test_set)
+    kl = np.asarray(kl_per_latent(*model.encode(splits.test_set.images[indices]))).mean(axis=0, dtype=np.float64)
     shown = np.argsort(-kl, kind='stable')[:self.num_latents]
     values = np.linspace(-self.span, self.span, self.num_values)
-    latents = traversed(self._start(model, splits.held_out, len(kl)), shown, values)
+    latents = traversed(self._start(model, splits.test_set, len(kl)), shown, values)
     grid = Grid(model.decode(latents), self.num_values, tuple(f'z{latent}  KL {kl[latent]:.3g}' for latent in shown),
                 f'from {-self.span:g} to {self.span:g} standard deviations of the prior; KL in nats')
     return Measured(

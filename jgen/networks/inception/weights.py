@@ -13,7 +13,7 @@ import zipfile
 import numpy as np
 
 from jgen.errors import UserError, choose
-from jgen.files import expanded, replacing
+from jgen.host.files import expanded, replacing
 from jgen.networks.inception import network as inception
 from jgen.networks.inception.torch_file import read_tensors
 

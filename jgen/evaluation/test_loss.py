@@ -12,12 +12,12 @@ from jgen.evaluation.measured import Measured
 from jgen.evaluation.shared import per_image_scores, spread
 from jgen.families.base import Family
 from jgen.families.contracts import MeasuresImages
+from jgen.families.model import Model
 from jgen.keys import key
-from jgen.model import Model
 
 
 @dataclasses.dataclass(frozen=True)
-class HeldOut(Evaluator):
+class TestLoss(Evaluator):
   """Means of the family's `eval_step` over test images and over as many training images."""
 
   num_images: int = key(0, 'test images, evenly spread; 0 for all; and as many training images', at_least=0)
@@ -27,11 +27,11 @@ class HeldOut(Evaluator):
 
   def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
     """Names of the numbers that rank models."""
-    return per_image_scores('held_out', spec, family)
+    return per_image_scores('test_loss', spec, family)
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Numbers: {name: mean over the test images}, each with its standard error; of training images as `train_...`."""
-    test = self.table(model, splits.held_out, self.num_images or len(splits.held_out.images), seed)
+    test = self.table(model, splits.test_set, self.num_images or len(splits.test_set.images), seed)
     count = len(next(iter(test.values())))
     train = self.table(model, splits.train, count, seed)
     mean = lambda values: float(values.mean(dtype=np.float64))

@@ -16,7 +16,7 @@ from jgen.errors import UserError
 from jgen.families import averaging
 from jgen.families.base import Family
 from jgen.families.train_state import TrainState
-from jgen.images import to_float, to_pixels
+from jgen.images.pixels import to_float, to_pixels
 from jgen.parallel import EVALUATION, over_devices
 from jgen.shapes import Array, HostLatents, Images, Pixels, PRNGKey
 

@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jgen.report import fonts, grids
+from jgen.images import fonts, grids
 
 STIX = next(entry.fname for entry in font_manager.fontManager.ttflist if entry.name == 'STIXGeneral')
 

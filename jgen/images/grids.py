@@ -8,8 +8,8 @@ from jaxtyping import Integer, UInt8
 import numpy as np
 from PIL import Image, ImageDraw
 
-from jgen.files import replacing
-from jgen.report.fonts import font_of, one_line, shortened
+from jgen.host.files import replacing
+from jgen.images.fonts import font_of, one_line, shortened
 
 MIN_SIDE = 48             # pixels; smaller images are magnified by the least whole factor that reaches it
 SEPARATOR = 2             # pixels between images and around them

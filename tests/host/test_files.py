@@ -9,10 +9,10 @@ from helpers import tiny
 from helpers.launching import ROOT
 import pytest
 
-from jgen import files
 from jgen.commands import train
 from jgen.data import cache
 from jgen.errors import UserError
+from jgen.host import files
 
 
 @pytest.mark.parametrize('path', [

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jgen.report import grids
+from jgen.images import grids
 
 
 def test_a_title_stands_above(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 
 from jgen.data.spec import Spec, Splits
 from jgen.errors import UserError
-from jgen.files import write_text
+from jgen.host.files import write_text
 
 FILE = 'spec.json'
 

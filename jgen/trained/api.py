@@ -18,9 +18,9 @@ from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 
-from jgen import files
 from jgen.data import own_pictures
 from jgen.errors import UserError, nearest
+from jgen.host import files
 from jgen.run import config as config_lib
 from jgen.run import config_file, records
 from jgen.trained.restored import NEWEST
@@ -107,11 +107,11 @@ class Run(Trained):
     Raises:
       UserError: no such evaluator; it cannot serve this model; its data or weights are missing.
     """
-    from jgen.commands import evaluate  # here, for it imports TensorFlow
+    from jgen.trained import measuring  # here, for it imports TensorFlow
     evaluator = _SCORES.get(name, name)
     with tempfile.TemporaryDirectory() as passing:
       folder = self.folder if self.averaged else Path(passing)
-      numbers = evaluate.measure(self, evaluate.with_evaluator(self.config, evaluator, settings), folder)
+      numbers = measuring.measure(self, measuring.with_evaluator(self.config, evaluator, settings), folder)
     numbers = {entry.partition('/')[2]: value for entry, value in numbers.items()}
     return {entry: value for entry, value in numbers.items() if name == evaluator or entry.startswith(name)}
 
@@ -145,10 +145,10 @@ def train(config: ConfigDict, workdir: str | Path) -> Run:
   Raises:
     UserError: the config cannot work, the folder holds another run, or the training diverged.
   """
-  from jgen.commands import train as command
   from jgen.host import runtime
+  from jgen.training import runner  # here, for it imports TensorFlow
   runtime.start_jax()
-  command.run(config, files.folder(workdir), _command(workdir))
+  runner.run(config, files.folder(workdir), _command(workdir))
   return load(workdir)
 
 
@@ -216,7 +216,7 @@ def grid(images: Any, columns: int = 10, row_names: Sequence[str] = ()) -> Image
     columns: of images [n, H, W, C]; the last row is filled up in grey.
     row_names: one a row, or none.
   """
-  from jgen.report.grids import SEPARATOR_COLOR, compose_grid  # here, for it imports Matplotlib
+  from jgen.images.grids import SEPARATOR_COLOR, compose_grid  # here, for it imports Matplotlib
   images = np.asarray(images)
   if images.ndim == 5:
     columns, images = images.shape[1], images.reshape(-1, *images.shape[2:])

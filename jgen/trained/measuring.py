@@ -1,0 +1,40 @@
+"""Scores of a trained run, measured by the evaluators of its config or by others."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jgen import data, evaluation
+from jgen.trained.run import Trained
+from jgen.training import actions
+
+
+def measure(run: Trained, config: ConfigDict, folder: Path) -> dict[str, float]:
+  """{'<evaluator>/<entry>': number} of the evaluators of a config on a run, stored in a folder.
+
+  Args:
+    run: the trained run.
+    config: the run's config with the evaluators that are to measure, as of `with_evaluator`.
+    folder: where `evaluation/` is written to.
+
+  Raises:
+    UserError: an evaluator cannot serve; the data is missing.
+  """
+  evaluators = evaluation.create(config.evaluators, run.spec, run.family, bool(config.data.test_splits))
+  splits = data.load_splits(config.data)
+  evaluation.check_data(evaluators, splits)
+  evaluate = actions.Evaluate(0, evaluators, run.model.compiled, splits, folder, config.seed,
+                              actions.NoWriter())
+  return evaluate(run.step, run.model.state, {})
+
+
+def with_evaluator(config: ConfigDict, name: str, settings: Mapping[str, Any]) -> ConfigDict:
+  """A config that is measured by the evaluator `name`, with its own keys of it or the defaults, but for `settings`."""
+  section = ConfigDict(config.evaluators.get(name) or evaluation.default_section(name))
+  section.update(settings)
+  config = config.copy_and_resolve_references()
+  with config.unlocked():
+    config.evaluators = ConfigDict({name: section})
+  return config
