@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 import shlex
 
+from jgen.host import terminal
 from jgen.host.progress import epochs_text
 from jgen.networks.listing import HEADER
 from jgen.report import captions, comparison
@@ -27,6 +28,8 @@ def write_report(folder: str | Path) -> Path:
     UserError: the folder holds no run, or a file of it is damaged; names the file.
   """
   stored = Stored.read(folder)
+  if not stored.record.series:
+    terminal.warn(f'{stored.folder} has logged no step yet: its report shows the config alone')
   drawn = draw_figures(stored.folder, ('png', 'pdf'))
   numbers = Numbering()
   return write_page(stored.folder / FILE, 'report.html', **_context(stored, {path.name for path in drawn}, numbers))

@@ -132,6 +132,12 @@ def test_a_run_of_an_earlier_version_has_a_report_too(tmp_path):
   assert 'Networks' not in read.text and 'failing' not in read.text
 
 
+def test_the_report_of_a_run_that_has_logged_nothing_comes_with_a_warning(tmp_path, capsys):
+  (tmp_path / 'config.json').write_text(json.dumps({'family': 'gan', 'num_steps': 100, 'batch_size': 5, 'seed': 0}))
+  assert 'step 0 of 100' in Reader(write_report(tmp_path)).text
+  assert capsys.readouterr().err == f'warning: {tmp_path} has logged no step yet: its report shows the config alone\n'
+
+
 def test_the_report_of_a_vqvae_shows_its_priors(tmp_path):
   folder = make_up(tmp_path / 'run')
   for name, scale in (('mixture', 1.), ('other', 2.)):
