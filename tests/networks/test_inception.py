@@ -154,11 +154,18 @@ def test_what_is_not_the_published_file_is_refused_by_what_it_is(published, tmp_
 def test_a_missing_or_misshapen_or_infinite_tensor_is_named(state, params, tmp_path):
   arrays = {name: tensor.numpy() for name, tensor in state.items() if name != 'Mixed_6c.branch7x7_2.bn.bias'}
   assert 'Mixed_6c.branch7x7_2.bn.bias' in refusal(inception_weights.from_state, arrays, 'a file')
-  for spoil, words in [(lambda kernel: kernel[:2], '[2, 3, 3, 32]'), (lambda kernel: kernel * np.nan, 'all finite')]:
+  for spoil, words in [(lambda kernel: kernel[:2], '[2, 3, 3, 32]'), (lambda kernel: kernel * np.nan, 'all finite'),
+                       (lambda kernel: kernel.astype('U4'), 'is <U4'), (lambda kernel: kernel.astype(int), 'is int64'),
+                       (lambda kernel: kernel.astype(complex), 'is complex128')]:
     broken = {**params, 'Conv2d_1a_3x3': {**params['Conv2d_1a_3x3'],
                                           'kernel': spoil(params['Conv2d_1a_3x3']['kernel'])}}
     inception_weights.save(inception_weights.Weights(broken, '64', ''), tmp_path / 'broken.npz')
     assert words in refusal(inception_weights.load, tmp_path / 'broken.npz')
+  for content, words in [({'Conv2d_1a_3x3': np.ones(3)}, 'not even the first layers'),
+                         ({'a': np.array([None])}, 'not weights that jgen stored'),
+                         ({f'{name}/bias': unit['bias'] for name, unit in params.items()}, 'kernel of')]:
+    np.savez(tmp_path / 'other.npz', **content)
+    assert words in refusal(inception_weights.load, tmp_path / 'other.npz')
 
 
 @pytest.mark.parametrize('is_zip', [True, False])

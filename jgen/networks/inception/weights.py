@@ -65,8 +65,10 @@ def _weights(params, path):
   expected = inception.parameter_shapes()
   for name, unit in params.items():
     for kind, shape in expected[name].items():
-      if unit[kind].shape != shape or not np.isfinite(unit[kind]).all():
-        raise UserError(f'{path}: {kind} of {name} is {list(unit[kind].shape)}; expected {list(shape)}, all finite')
+      array = unit.get(kind, np.empty(0))
+      if array.shape != shape or not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
+        raise UserError(f'{path}: {kind} of {name} is {array.dtype} {list(array.shape)}; expected floating-point '
+                        f'{list(shape)}, all finite')
   return Weights(params, served[-1], digest(params))
 
 
@@ -121,7 +123,7 @@ def _from_npz(path):
   try:
     with np.load(path, allow_pickle=False) as arrays:
       for key in arrays:
-        name, kind = key.split('/')
+        name, _, kind = key.partition('/')
         params.setdefault(name, {})[kind] = arrays[key]
   except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
     raise UserError(f'{path}: not weights that jgen stored ({" ".join(str(error).split())}); convert them again'
