@@ -256,7 +256,7 @@ class GANTrainer:
     """
     critic_optimizer, generator_optimizer = self._optimizers
     for k, (real, label) in enumerate(zip(images, labels, strict=True)):
-      one_hot = functional.one_hot(label, self._num_classes).float()
+      one_hot = functional.one_hot(label, max(1, self._num_classes))[:, :self._num_classes].float()
       planes = one_hot[:, :, None, None].expand(-1, -1, self._image_size, self._image_size)
       judge = lambda x, planes=planes: self.critic(
           torch.cat([x, planes], 1).contiguous(memory_format=torch.channels_last))
