@@ -223,7 +223,7 @@ def check_metric(metric: str, names: Iterable[str]) -> None:
   ranking = [name for name in names if kind(name).better]
   if metric in names and metric not in ranking:
     raise UserError(f"config.checkpoints.best_metric is '{metric}', a number of which neither the highest nor the "
-                    f"lowest is the best; known: {', '.join(ranking) or 'none'}")
+                    f"lowest is the best; available: {', '.join(ranking) or 'none'}")
   if metric not in names:
     raise UserError(f"config.checkpoints.best_metric is '{metric}', which no evaluator measures during training; "
                     f'{nearest(metric, ranking)}')
