@@ -84,19 +84,19 @@ def test_a_section_has_the_declared_defaults_and_is_read_as_its_dataclass():
     ({'first.sizes': (3, 'a')}, "config.first.sizes is (3, 'a'); expected a tuple of whole numbers"),
     ({'first.sizes': 'abc'}, "config.first.sizes is 'abc'; expected a tuple of whole numbers"),
     ({'first.kind': 'sow'}, "config.first.kind: 'sow' is not known; did you mean 'saw'?"),
-    ({'first.kind': 3}, 'config.first.kind is 3; expected a text'),
+    ({'first.kind': 3}, 'config.first.kind is 3; expected a string'),
     ({'first': 3}, 'config.first is 3; expected a section, with the keys kind, teeth, speed, limit, sizes, spare'),
-    ({'first': {'kind': 'saw'}}, "config.first: key 'teeth' is missing; it says: along the blade"),
+    ({'first': {'kind': 'saw'}}, "config.first: key 'teeth' is missing; its meaning: along the blade"),
     ({'first.teth': 3}, "config.first: key 'teth' is not known; did you mean 'teeth'?"),
     ({'first.speed': 3.}, "config.first.speed is 3.0, but config.first.kind is 'saw', which does not read it; leave it "
                           "at 0.0, or set kind to 'drill'"),
     ({'second.teeth': 31}, "config.second.teeth is 31, but config.second.kind is 'drill', which does not read it; "
                            "leave it at 30, or set kind to 'saw'"),
     ({'second.kind': 'saw'}, ''),       # 100 is the default of the second
-    ({'first.spare': True}, 'config.first.spare is True, but is read only where config.first.sizes is set, which is '
-                            '(); leave it at False, or change the other'),
+    ({'first.spare': True}, 'config.first.spare is True, but it is read only if config.first.sizes is set; that is '
+                            '(); leave it at False, or change sizes'),
     ({'first.spare': True, 'first.sizes': (1,)}, ''),
-    ({'first.kind': 'a\x1b[31m\nb'}, "config.first.kind: 'a\\x1b[31m\\nb' is not known; known: saw, drill"),
+    ({'first.kind': 'a\x1b[31m\nb'}, "config.first.kind: 'a\\x1b[31m\\nb' is not known; available: saw, drill"),
 ], ids=str)
 def test_a_section_that_no_run_can_work_with_is_refused_in_one_line(changes, expected):
   assert line_of(changes) == expected

@@ -1,1 +1,1 @@
-"""Random changes of training images, and of what a critic sees."""
+"""Random augmentation of training images and of the critic's inputs."""

@@ -14,28 +14,28 @@ from jgen.shapes import Images, PRNGKey, Scalar, Step
 
 
 def unchanged(key: PRNGKey, step: Step, images: Images) -> Images:
-  """The presentation that does nothing, and adds nothing to the step's program."""
+  """The augmentation that does nothing, and adds nothing to the compiled step."""
   del key, step
   return images
 
 
 @dataclasses.dataclass(frozen=True)
 class InstanceNoise:
-  """Normal noise N(0, sigma^2) on all that the critic sees, sigma falling to 0 (Sonderby et al. 2017)."""
+  """Normal noise N(0, sigma^2) on all inputs of the critic, with sigma falling to 0 (Sonderby et al. 2017)."""
 
   stddev: float = key(0., 'standard deviation at step 0, for pixels in [-1, 1]; 0 for no noise', at_least=0)
-  decay_steps: int = key(0, 'steps over which it falls linearly to 0; 0 keeps it', at_least=0,
+  decay_steps: int = key(0, 'steps over which it falls linearly to 0; 0 for constant noise', at_least=0,
                          read_with={'stddev': True})
 
 
 @dataclasses.dataclass(frozen=True)
-class Presentation(InstanceNoise):
-  """Differentiable augmentation, then the noise."""
+class CriticAugmentation(InstanceNoise):
+  """Differentiable augmentation, then instance noise."""
 
-  policies: tuple[Callable, ...] = ()   # functions (key, image) -> image, one after the other
+  policies: tuple[Callable, ...] = ()   # functions (key, image) -> image, applied in order
 
   def __call__(self, key: PRNGKey, step: Step, images: Images) -> Images:
-    """[B, H, W, C] as shown at a step. Call it inside a function mapped over `AXIS`."""
+    """The critic's inputs [B, H, W, C] at a step. Call it inside a function mapped over `AXIS`."""
     keys = per_image(key, len(images), lambda key: jax.random.split(key, len(self.policies) + 1))
     for i, policy in enumerate(self.policies):
       images = jax.vmap(policy)(keys[:, i], images)
@@ -43,7 +43,7 @@ class Presentation(InstanceNoise):
     return images + self.stddev_at(step) * jax.vmap(noise)(keys[:, -1]) if self.stddev else images
 
   def stddev_at(self, step: Step) -> Scalar | float:
-    """Sigma at a step."""
+    """The standard deviation sigma of the noise at a step."""
     return self.stddev * jnp.maximum(0., 1. - step / self.decay_steps) if self.decay_steps else self.stddev
 
 
@@ -54,5 +54,5 @@ def create(policies: Sequence[str], noise: Values) -> Callable[[PRNGKey, Step, I
     UserError: an unknown policy.
   """
   chosen = tuple(choose('model.diff_augment', name, POLICIES) for name in policies)
-  presentation = Presentation(policies=chosen, **noise)
-  return presentation if presentation.policies or presentation.stddev else unchanged
+  augmentation = CriticAugmentation(policies=chosen, **noise)
+  return augmentation if augmentation.policies or augmentation.stddev else unchanged

@@ -1,7 +1,7 @@
-"""Data sets: one module each, named in one table, served as uint8 arrays at the working size.
+"""Data sets: one module each, registered in one table, returned as uint8 arrays at config.data.image_size.
 
-Each is a `Reader`. Which annotation serves as the label is decided here, for all of them: the reader's own choice,
-unless config.data.label names another.
+Each module is a `Reader`. The label is chosen here, for all readers: the reader's default, unless config.data.label
+names another annotation.
 """
 
 import copy
@@ -19,7 +19,7 @@ from jgen.errors import UserError, choose
 from jgen.keys import key
 from jgen.keys import section as subsection
 
-_TFDS = 'tfds:'                         # begins the name of any other set of tensorflow_datasets
+_TFDS = 'tfds:'                         # prefix of the name of any other tensorflow_datasets data set
 
 
 class Reader(Protocol):
@@ -27,21 +27,21 @@ class Reader(Protocol):
 
   @property
   def SPLITS(self) -> tuple[str, ...]:  # noqa: N802, a constant of a module
-    """The splits that the data set is published in; () where they are known with the data."""
+    """The published splits; () where they are known only once the data is available."""
 
   @property
   def NEEDS(self) -> str:  # noqa: N802
-    """What has to be there before it can be read, for --mode=list."""
+    """What the user has to provide before it can be read, shown by --mode=list."""
 
   def describe(self, section: ConfigDict) -> Spec:
-    """Reads no image, and needs no data unless the files alone say what the classes are."""
+    """The Spec, without reading an image; needs the data only where its files define the classes."""
 
   def load(self, section: ConfigDict) -> Dataset:
-    """Reads, resizes and, where that takes long, keeps the result (cache.py)."""
+    """Reads and resizes the images, and caches the result where that takes long (cache.py)."""
 
 
 class _Readers(dict[str, Reader]):
-  """{name: reader}, and for each name 'tfds:NAME' the reader of that set."""
+  """{name: reader}; a name 'tfds:NAME' gives the reader of that tensorflow_datasets data set."""
 
   def __contains__(self, name):
     return super().__contains__(name) or str(name).startswith(_TFDS)
@@ -53,7 +53,7 @@ class _Readers(dict[str, Reader]):
 
 
 class _OrTfds(tuple):
-  """Names of data sets, and all that begin with 'tfds:'."""
+  """Names of data sets, and every name that begins with 'tfds:'."""
 
   def __contains__(self, name):
     return super().__contains__(name) or str(name).startswith(_TFDS)
@@ -71,7 +71,7 @@ READERS = _Readers({
     'svhn': svhn,
     'tiny_imagenet': tiny_imagenet,
 })
-_OF_FILES = ('celeba', 'folder', 'tiny_imagenet')   # the data sets whose images are files of their own
+_OF_FILES = ('celeba', 'folder', 'tiny_imagenet')   # the data sets that store one file per image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,61 +80,61 @@ class Keys:
 
   name: str = key('', "the data set; 'tfds:NAME' is any image data set of TensorFlow Datasets", names=READERS)
   dir: str = key('', "folder with the published files; '' for the data set's usual place, if it has one")
-  splits: tuple[str, ...] = key(('train',), 'the splits that are trained on, joined')
-  test_splits: tuple[str, ...] = key((), 'the splits that evaluators measure on, joined; () for none')
-  image_size: int = key(64, 'pixels of a side, after resizing; of the height where image_width is set', at_least=1)
-  image_width: int = key(0, 'pixels of the width, after resizing; 0 for as high, a square', at_least=0)
+  splits: tuple[str, ...] = key(('train',), 'splits to train on, concatenated')
+  test_splits: tuple[str, ...] = key((), 'splits to evaluate on, concatenated; () for none')
+  image_size: int = key(64, 'height in pixels after resizing, and width unless image_width is set', at_least=1)
+  image_width: int = key(0, 'width in pixels after resizing; 0 for square images', at_least=0)
   channels: int = key(0, "1 for grey, 3 for colour; 0 for the data set's own ('folder': colour)", at_least=0,
                       at_most=3)
   cache_dir: str = key('', "folder for prepared images; '' for ~/.cache/jgen")
-  label: str = key('', "the annotation that is the label; '' for the data set's own class, if any")
-  crop: float = key(0., 'sides of the centre kept of image files, as a share of the largest centred square or '
-                        'rectangle: 1 for all of it, 0 for the usual one (CelebA 140/178, others 1)', at_least=0,
-                    at_most=1, read_with={'name': _OrTfds(_OF_FILES)})
+  label: str = key('', "the annotation to use as the label; '' for the data set's own class, if any")
+  crop: float = key(0., 'sides of the centre crop, as a share of the largest crop that fits into the image; '
+                        '0 for the default (CelebA 140/178, others 1)', at_least=0, at_most=1,
+                    read_with={'name': _OrTfds(_OF_FILES)})
   label_file: str = key('', "a .csv of annotations, one row per image; '' for none", read_with={'name': ('folder',)})
-  partition_file: str = key('', "a list of each image's split; '' for the usual splits",
+  partition_file: str = key('', "a list with the split of each image; '' for the default splits",
                             read_with={'name': ('celeba', 'folder')})
-  max_bad_share: float = key(0.01, 'share of undecodable image files that are skipped before all is refused',
+  max_bad_share: float = key(0.01, 'largest share of undecodable image files that are skipped; above it, the run stops',
                              at_least=0, at_most=1, read_with={'name': _OF_FILES})
-  on_device: bool = key(False, "whether the images are kept in the devices' memory, as uint8")
+  on_device: bool = key(False, 'whether to keep the images in device memory, as uint8')
   sprites: SpritesKeys = subsection(SpritesKeys, read_with={'name': ('sprites',)})
 
 
 def describe(section: ConfigDict) -> Spec:
-  """What `section` names, without reading an image.
+  """The Spec of the data set that `section`, config.data, names, without reading an image.
 
   Raises:
-    UserError: unknown data set, split or label, no split, image size below 1; lists that cannot be read.
+    UserError: unknown data set, split or label; no split; image size below 1; unreadable lists.
   """
   return with_label(_reader(section).describe(section), section.label)
 
 
 def outline(section: ConfigDict) -> tuple[Spec, UserError | None]:
-  """As `describe`, and where the data is not there its shape without classes, and the error that says so.
+  """(the Spec that `describe` returns, None); where the data is missing, (a Spec without classes, the error).
 
   Raises:
-    UserError: as `describe`, but for data that is missing.
+    UserError: as `describe`, except for missing data.
   """
   try:
     return describe(section), None
   except MissingDataError as error:
-    channels = 1 if section.channels == 1 else 3   # of all data sets whose files say what the classes are
+    channels = 1 if section.channels == 1 else 3   # holds for every data set whose files define its classes
     return Spec(section.name, served_shape(section, channels)), error
 
 
 def load(section: ConfigDict) -> Dataset:
-  """The images and labels that `section` names, at its image size.
+  """The images and labels that `section`, config.data, names, resized to its image size.
 
   Raises:
-    UserError: as `describe`; missing or damaged data; no room for the prepared images.
+    UserError: as `describe`; missing or damaged data; not enough disk space for the prepared images.
   """
   if section.label:
-    describe(section)                   # a wrong name is reported before anything is prepared
+    describe(section)                   # reports a wrong name before any image is prepared
   return checked(relabelled(_reader(section).load(section), section.label))
 
 
 def count(section: ConfigDict) -> int | None:
-  """How many training images `section` names; None where they would have to be prepared or downloaded first."""
+  """The number of training images that `section` names; None if they are not prepared or downloaded yet."""
   if not section.dir and not READERS[section.name].NEEDS.startswith('nothing'):
     return None
   try:
@@ -145,7 +145,7 @@ def count(section: ConfigDict) -> int | None:
 
 
 def load_splits(section: ConfigDict) -> Splits:
-  """The images to train on and, from `section.test_splits`, those to measure on.
+  """The training images and, if `section.test_splits` names any, the test images.
 
   Raises:
     UserError: as `load`.
@@ -153,19 +153,20 @@ def load_splits(section: ConfigDict) -> Splits:
   root = cache.root_of(section.cache_dir)
   if not section.test_splits:
     return Splits(load(section), cache_dir=root)
-  of_test = copy.deepcopy(section)
-  of_test.splits = section.test_splits
+  test_section = copy.deepcopy(section)
+  test_section.splits = section.test_splits
   describe(section)
-  test = load(of_test)                  # the smaller part first: its errors are reported at once
+  test = load(test_section)             # first, because it is smaller: its errors show early
   return Splits(load(section), test, root)
 
 
 def _reader(section):
   reader = choose('data.name', section.name, READERS)
-  known = ', '.join(reader.SPLITS)
+  available = ', '.join(reader.SPLITS)
   if not section.splits:
-    raise UserError(f'config.data.splits is empty; {section.name} has: {known or "its own, as train and test"}')
+    raise UserError(f'config.data.splits is empty; available for {section.name}: '
+                    f'{available or "its own, such as train and test"}')
   for split in section.splits:
     if reader.SPLITS and split not in reader.SPLITS:
-      raise UserError(f"config.data.splits: unknown split '{split}' for {section.name}; available: {known}")
+      raise UserError(f"config.data.splits: unknown split '{split}' for {section.name}; available: {available}")
   return reader

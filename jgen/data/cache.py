@@ -3,13 +3,12 @@
 A prepared data set is a folder NAME-SIZE-DIGEST with
   images.npy      uint8 [N, H, W, C]
   annotations.npy int32 [N, M]
-  manifest.json   all that determines the two, the count, what was left out, and the sha256 of both
-  verified.json   size and time of change of the three when they were last compared with the manifest (verification.py)
-The digest is that of what determines them: another source file, size, choice of splits or version of
-the reader has another folder. The work is done piece by piece, on all cores, in a folder of another
-name that is renamed when it is complete (unfinished.py), so a folder of that name is whole and a
-preparation that was killed goes on where it stopped; of two processes that want the same, the second
-waits for the first.
+  manifest.json   everything that determines the two arrays, the count, the skipped files, and the sha256 of both
+  verified.json   size and modification time of the three files when they were last verified (verification.py)
+The digest covers everything that determines the arrays, so another source file, size, choice of splits or
+reader version gets another folder. Images are prepared in pieces, on all cores, in a temporary folder
+that is renamed when it is complete (unfinished.py). So a folder with the final name is always complete, and an
+interrupted preparation resumes where it stopped. A second process that needs the same folder waits for the first.
 """
 
 import collections
@@ -42,36 +41,36 @@ from jgen.host import locks, terminal
 from jgen.host.files import cache_folder, expanded
 from jgen.host.progress import duration
 
-_VERSION = 6                            # of resizing and layout
-_CHUNK = 4096                           # images of a piece where they come as arrays
-_AHEAD = 2                              # pieces a core that are made, or wait, beyond the one that is written
+_VERSION = 6                            # of the resizing and of the folder's layout
+_CHUNK = 4096                           # images per piece, for data sets read as arrays
+_AHEAD = 2                              # pieces per core that are prepared ahead of the one being written
 _preparing_nothing = contextvars.ContextVar('whether nothing is to be prepared', default=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Original:
-  """The images as published, as arrays: what determines them, and how they are read."""
+  """A published data set that is read as arrays: what determines its images, and how they are read."""
 
-  files: tuple[Path, ...]               # what is read, in order
+  files: tuple[Path, ...]               # the files to read, in order
   count: int                            # N
-  version: int                          # of the reader; another number makes another cache
+  version: int                          # of the reader; changing it invalidates the cache
   parts: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
-  # -> uint8 [n, h, w, C] and annotations [n, M], part by part; raises UserError where one cannot be read
-  settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # what else determines them, for JSON
-  dropped: tuple[tuple[str, str], ...] = ()   # (file, why) that were left out before anything was read
-  max_bad_share: float = 0.             # of the images, that may turn out bad
-  chosen: Callable[[np.ndarray], Any] = lambda annotations: slice(None)   # which of [n, M] the splits hold, an index
+  # -> iterates over (uint8 [n, h, w, C], annotations [n, M]); raises UserError if a file cannot be read
+  settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # what else determines the images, for JSON
+  dropped: tuple[tuple[str, str], ...] = ()   # (file, why) left out before any image is read
+  max_bad_share: float = 0.             # largest share of images that may be bad
+  chosen: Callable[[np.ndarray], Any] = lambda annotations: slice(None)   # [n, M] -> index of the splits' rows
 
   def pieces(self, shape: tuple[int, int, int]) -> Iterator[Callable[[], Piece]]:
-    """The work, in order; each can be done in a thread of its own."""
+    """Functions that each prepare one piece, in order; each can run in its own thread."""
     num_read = 0
     for images, annotations in self.parts():
       num_read += len(images)
       for start in range(0, len(images), _CHUNK):
-        of_chunk = slice(start, start + _CHUNK)
-        yield functools.partial(_resized, images[of_chunk], annotations[of_chunk], shape, self.chosen)
+        chunk = slice(start, start + _CHUNK)
+        yield functools.partial(_resized, images[chunk], annotations[chunk], shape, self.chosen)
     if num_read != self.count:
-      raise UserError(f'read {num_read} images where {self.count} were announced; '
+      raise UserError(f'read {num_read} images, expected {self.count}; '
                       'a source file changed while it was read, so start again')
 
 
@@ -83,7 +82,7 @@ def _resized(images, annotations, shape, chosen):
 
 @contextlib.contextmanager
 def preparing_nothing() -> Iterator[None]:
-  """Within it, images that are not prepared yet raise a UserError instead of being prepared, which takes minutes."""
+  """Context in which unprepared images raise a UserError instead of being prepared, which takes minutes."""
   token = _preparing_nothing.set(True)
   try:
     yield
@@ -93,10 +92,10 @@ def preparing_nothing() -> Iterator[None]:
 
 def prepared(section: ConfigDict, spec: Spec,
              original: Any) -> tuple[UInt8[np.ndarray, 'N H W C'], Int32[np.ndarray, 'N M']]:
-  """The images at `spec.image_shape`, prepared now unless they have been before.
+  """The images at `spec.image_shape`: from the cache, or prepared now.
 
   Args:
-    section: config.data; of it `splits` and `cache_dir` ('' for that of `cache_folder`)
+    section: config.data, of which `splits` and `cache_dir` are read ('' for `cache_folder()`)
     spec: the data set's Spec
     original: an Original, or an image_files.ImageFiles
 
@@ -104,7 +103,7 @@ def prepared(section: ConfigDict, spec: Spec,
     images uint8 [N, H, W, C], memory-mapped and read-only; annotations int32 [N, M]
 
   Raises:
-    UserError: the folder cannot be written, or is damaged; too many bad images; what `original` raises.
+    UserError: the folder cannot be written or is damaged; too many bad images; any UserError of `original`.
   """
   contents = _contents(section, spec, original)
   digest = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
@@ -113,27 +112,27 @@ def prepared(section: ConfigDict, spec: Spec,
   if not folder.exists():
     if _preparing_nothing.get():
       raise UserError(f'the images of {spec.name} are not prepared; prepare them with --mode=prepare')
-    with _told(root, original.count * int(np.prod(spec.image_shape))), _alone(folder):
-      if not folder.exists():           # else another process was first, and its folder is as good
+    with _disk_errors_explained(root, original.count * int(np.prod(spec.image_shape))), _exclusive(folder):
+      if not folder.exists():           # unless another process prepared it meanwhile
         _prepare(folder, contents, spec, original)
   images, annotations, skipped = _open(folder, contents)
   considered = len(images) + len(skipped)
-  _check_share(spec, original, skipped, considered, considered)   # more may have been allowed when it was made
+  _check_share(spec, original, skipped, considered, considered)   # max_bad_share may have been larger back then
   return images, annotations
 
 
 def _size(shape):
-  """'64', or '64x48' of images that are not square."""
+  """'64' for square images, else '64x48'."""
   return 'x'.join(map(str, dict.fromkeys(shape[:2])))
 
 
 def root_of(cache_dir: str = '') -> Path:
-  """The folder of everything prepared: `cache_dir`, a config.data.cache_dir; for '' that of `cache_folder`."""
+  """The folder of all prepared data sets: `cache_dir`, a config.data.cache_dir, or `cache_folder()` for ''."""
   return expanded(cache_dir) if cache_dir else cache_folder()
 
 
 def folder_of(images: np.ndarray) -> Path | None:
-  """The prepared folder in which memory-mapped images lie, None for images that are in memory."""
+  """The prepared folder of memory-mapped images; None for images in memory."""
   return Path(images.filename).parent if isinstance(images, np.memmap) and images.filename else None
 
 
@@ -142,7 +141,7 @@ def _contents(section, spec, original):
     files = [(str(path.resolve()), path.stat()) for path in original.files]
   except OSError as error:
     raise UserError(f'{error.filename}: cannot be read ({error.strerror}); '
-                    f'fetch or prepare {spec.name} again') from error
+                    f'download or prepare {spec.name} again') from error
   contents = {
       'data_set': spec.name,
       'splits': list(section.splits),
@@ -154,23 +153,23 @@ def _contents(section, spec, original):
       'cache_version': _VERSION,
       **original.settings,
   }
-  return json.loads(json.dumps(contents))   # as it will be read: lists, no tuples
+  return json.loads(json.dumps(contents))   # with lists instead of tuples, as the manifest is read back
 
 
 @contextlib.contextmanager
-def _told(root, num_bytes):
+def _disk_errors_explained(root, num_bytes):
   try:
     yield
   except OSError as error:
     raise UserError(
         f'cannot keep the prepared images in {root}: {error.strerror or error}; they take '
-        f'{num_bytes / 1e9:.2f} GB; make room or name another folder with --config.data.cache_dir=FOLDER '
+        f'{num_bytes / 1e9:.2f} GB; free some space or name another folder with --config.data.cache_dir=FOLDER '
         'or the environment variable JGEN_CACHE') from error
 
 
 @contextlib.contextmanager
-def _alone(folder):
-  """Holds the lock on a folder that is to be made; waits for the process that has it."""
+def _exclusive(folder):
+  """Holds the lock on a folder to be prepared; waits for the process that holds it."""
   folder.parent.mkdir(parents=True, exist_ok=True)
   path = folder.with_name(f'{folder.name}.lock')
   with locks.held(path, waiting=f'waiting for the process that prepares {folder}'):
@@ -187,9 +186,9 @@ def _prepare(folder, contents, spec, original):
       skipped = _fill(unfinished, folder, spec, original)
       left_out = [{'file': file, 'why': why} for file, why in (*original.dropped, *skipped)]
       if not unfinished.count:
-        why = _first_few(skipped) or f"none of them is in {', '.join(contents['splits'])}; ask for another split"
+        why = _first_few(skipped) or f"none of them is in {', '.join(contents['splits'])}; choose another split"
         raise UserError(f'{spec.name}: no image is left of {original.count}; {why}')
-      unfinished.finish(contents | {'skipped': left_out, 'bad': len(skipped)})   # those come last
+      unfinished.finish(contents | {'skipped': left_out, 'bad': len(skipped)})   # the bad files are the last entries
   except (OSError, UserError):
     shutil.rmtree(path, ignore_errors=True)
     raise
@@ -199,7 +198,7 @@ def _prepare(folder, contents, spec, original):
 
 
 def _fill(unfinished, folder, spec, original):
-  """Makes the pieces that are not there yet, on all cores; returns the skipped (file, why)."""
+  """Prepares the missing pieces on all cores; returns the (file, why) of skipped images."""
   report = _Progress(f'preparing {spec.name}, once, in {folder}', original.count)
   skipped = []
   for piece in unfinished.kept():
@@ -210,20 +209,21 @@ def _fill(unfinished, folder, spec, original):
     unfinished.add(piece)
     skipped += piece.skipped
     report.add(piece.considered)
-    _check_share(spec, original, skipped, original.count, report.done)   # of all: bytes may say which are of the splits
+    # relative to all images: which of them belong to the splits may depend on their bytes
+    _check_share(spec, original, skipped, original.count, report.done)
   _check_share(spec, original, skipped, unfinished.count + len(skipped), report.done)
   for file, why in skipped[:3]:
     terminal.warn(f'{file}: {why}: skipped')
   if len(skipped) > 3:
-    terminal.warn(f'{len(skipped)} bad images are skipped in all; manifest.json names them')
+    terminal.warn(f'{len(skipped)} bad images are skipped in total; manifest.json lists them')
   return skipped
 
 
 def _check_share(spec, original, skipped, count, done):
   if len(skipped) > int(original.max_bad_share * count):
     raise UserError(
-        f'{spec.name}: {len(skipped)} of the first {done:,} images are bad, more than the share of '
-        f'config.data.max_bad_share allows in {count:,}; {_first_few(skipped)}; fetch the data again, or allow more')
+        f'{spec.name}: {len(skipped)} of the first {done:,} images are bad, more than '
+        f'config.data.max_bad_share allows for {count:,}; {_first_few(skipped)}; download the data again, or raise it')
 
 
 def _first_few(skipped):
@@ -232,7 +232,7 @@ def _first_few(skipped):
 
 
 def _in_order(work):
-  """The results of functions, in their order, made in a thread a core."""
+  """The results of functions, in order, computed with one thread per core."""
   cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
   waiting: collections.deque[Future] = collections.deque()
   with threadpool_limits(1, 'blas'), ThreadPoolExecutor(cores) as pool:
@@ -257,7 +257,7 @@ def _sync_folder(folder):
 
 
 class _Progress:
-  """A line on stderr after 2 seconds, and every 10 from then on."""
+  """Prints a progress line on stderr after 2 seconds, then every 10 seconds."""
 
   def __init__(self, what, total):
     self._what, self._total, self.done = what, total, 0
@@ -266,11 +266,11 @@ class _Progress:
     self._next = time.monotonic() + 2
 
   def add_earlier(self, count: int) -> None:
-    """Counts what an earlier process did."""
+    """Counts images that an earlier process prepared."""
     self.done += count
 
   def add(self, count: int) -> None:
-    """Counts what this process did, and prints the line when it is due."""
+    """Counts images that this process prepared, and prints the line when it is due."""
     self.done += count
     now = time.monotonic()
     first = self._first = self._first or (self.done, now)
@@ -286,23 +286,23 @@ class _Progress:
 
 
 def _open(folder, contents):
-  with _damage_told(folder):
+  with _damage_explained(folder):
     manifest = read_manifest(folder)
     changed = [key for key, value in contents.items() if manifest[key] != value]
     if changed:
-      raise ValueError(f'manifest.json has another {changed[0]} than the folder is named after')
+      raise ValueError(f"{changed[0]} in manifest.json does not match the folder's name")
     verification.verify(folder, manifest)
     count, num_bad = manifest['count'], manifest['bad']
     skipped = [(entry['file'], entry['why']) for entry in manifest['skipped'][-num_bad:]] if num_bad else []
     images = np.load(folder / 'images.npy', mmap_mode='r', allow_pickle=False)
     annotations = np.load(folder / 'annotations.npy', allow_pickle=False)
     if not count == len(images) == len(annotations):
-      raise ValueError(f'{len(images)} images and {len(annotations)} rows of annotations where {count} were to be')
+      raise ValueError(f'{len(images)} images and {len(annotations)} rows of annotations; expected {count} of each')
   return images, annotations, skipped
 
 
 def read_manifest(folder: Path) -> dict:
-  """The contents of a prepared folder's manifest.json; raises OSError or ValueError where it is damaged."""
+  """The contents of a prepared folder's manifest.json; raises OSError or ValueError if it is damaged."""
   manifest = json.loads((folder / 'manifest.json').read_text('utf-8'))
   if not isinstance(manifest, dict):
     raise ValueError('manifest.json holds no object')
@@ -310,17 +310,17 @@ def read_manifest(folder: Path) -> dict:
 
 
 def verify(folder: Path) -> int:
-  """Reads a prepared folder and compares it with its manifest; returns the number of bytes.
+  """Reads a prepared folder and compares it with its manifest; returns the number of bytes read.
 
   Raises:
     UserError: it is damaged.
   """
-  with _damage_told(folder):
+  with _damage_explained(folder):
     return verification.verify(folder, read_manifest(folder), again=True)
 
 
 def digest(dataset: Dataset) -> str:
-  """A sha256, in hexadecimal, of images and annotations, wherever they lie; of a prepared folder without reading it."""
+  """The sha256, in hexadecimal, of images and annotations; for a prepared folder taken from its manifest."""
   folder = folder_of(dataset.images)
   if folder is not None:
     manifest = read_manifest(folder)
@@ -335,10 +335,10 @@ def digest(dataset: Dataset) -> str:
 
 
 @contextlib.contextmanager
-def _damage_told(folder):
+def _damage_explained(folder):
   try:
     yield
   except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError) as error:
     why = f'no {error}' if isinstance(error, KeyError) else str(error)
     raise UserError(f'the prepared images in {folder} are damaged ({why}); '
-                    'delete that folder and start again: it is prepared again') from error
+                    'delete that folder and start again to prepare it again') from error

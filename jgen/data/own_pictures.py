@@ -1,4 +1,4 @@
-"""A person's own pictures, as a trained model takes them."""
+"""Reads the user's own pictures as inputs of a trained model."""
 
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,21 @@ from jgen.host.files import expanded
 
 
 def read(paths: Any, image_shape: tuple[int, int, int]) -> tuple[UInt8[np.ndarray, 'n H W C'], list[Path]]:
-  """Pictures cropped to the middle, of the proportions of the model's images, and resized.
+  """Pictures, centre-cropped to the aspect ratio of the model's images and resized.
 
   Args:
-    paths: an image file, a folder of them (in the order of their names, nothing below it), or a sequence of both.
+    paths: an image file, a folder of them (sorted by name, without its subfolders), or a sequence of both.
     image_shape: (H, W, C), C 1 for grey or 3.
 
   Returns:
     (uint8 [n, H, W, C], [the file of each])
 
   Raises:
-    UserError: no picture is there, or one cannot be decoded.
+    UserError: there is no picture, or one cannot be decoded.
   """
   files = [file for path in ([paths] if isinstance(paths, str | Path) else paths) for file in _files(expanded(path))]
   if not files:
-    raise UserError('no picture is named; name image files or a folder of them')
+    raise UserError('no picture given; name image files or a folder of them')
   return np.stack([_read(file, image_shape) for file in files]), files
 
 
@@ -36,7 +36,7 @@ def _files(path):
     return [path]
   files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
   if not files:
-    raise UserError(f'{path} holds no picture; expected files that end in {", ".join(SUFFIXES)}')
+    raise UserError(f'{path} holds no picture; supported: {", ".join(SUFFIXES)}')
   return files
 
 

@@ -1,9 +1,9 @@
-"""Batches for the devices: a pure function of (seed, step), gathered ahead of the training step.
+"""Batches for the devices: a pure function of (seed, step), prefetched.
 
-The training images form an endless stream, epoch after epoch, each epoch in an order of its own.
-Row i of global batch k of step s is the image at position (s K + k) G + i of it. So a run continues
-at any step at no cost, and neither the devices nor the processes nor the steps in a dispatch change
-what a step is fed with.
+The training images form an endless stream, epoch after epoch, each epoch in a different random order.
+Row i of global batch k of step s is the image at position (s K + k) G + i of the stream. So a run can
+resume at any step at no cost, and the batches of a step do not depend on the number of devices, of
+processes or of steps per dispatch.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from jgen.data.host import tensorflow
 from jgen.data.spec import Dataset
 from jgen.errors import UserError
 
-# tf.random.experimental.index_shuffle stops after 4 rounds of its cipher. Measured with 604,420 images in
-# batches of 100, two images of a batch are then 5 times likelier than chance to meet again in the next
-# epoch, in single epochs 16 times; 12 rounds cost the same and bring it down to chance.
+# tf.random.experimental.index_shuffle uses 4 rounds of its cipher. Measured with 604,420 images in batches of 100,
+# two images of a batch are then 5 times likelier than chance to share a batch in the next epoch (16 times in single
+# epochs); 12 rounds cost the same and reduce this to chance.
 _ROUNDS = 12
-_READY = 2                              # dispatches that are gathered ahead
+_READY = 2                              # dispatches to prefetch
 
 
 def batches(dataset: Dataset, *, seed: int, first_step: int, num_steps: int, steps_per_dispatch: int,
@@ -28,13 +28,13 @@ def batches(dataset: Dataset, *, seed: int, first_step: int, num_steps: int, ste
             indices_only: bool = False) -> Iterator[dict[str, np.ndarray]]:
   """The input of every dispatch from `first_step` on, in order.
 
-  Device d of all devices is fed rows d B to (d + 1) B - 1 of every global batch; process p has devices
+  Device d of all devices gets rows d B to (d + 1) B - 1 of every global batch; process p has devices
   p D to (p + 1) D - 1.
 
   Args:
     dataset: a Dataset
     seed: int; with the step it determines every batch
-    first_step: steps already done; the first dispatch feeds steps first_step to first_step + S - 1
+    first_step: steps already done; the first dispatch covers steps first_step to first_step + S - 1
     num_steps: steps of the whole run; num_steps - first_step is a multiple of S
     steps_per_dispatch: S
     batches_per_step: K
@@ -42,26 +42,26 @@ def batches(dataset: Dataset, *, seed: int, first_step: int, num_steps: int, ste
     num_devices: D, of this process
     process_index: p
     process_count: processes of the run
-    indices_only: yield {'index': int32 [D, S, K, B]}, the places of the images in the data set, instead
+    indices_only: yield {'index': int32 [D, S, K, B]}, the indices of the images in the data set, instead
 
   Returns:
     An iterator of {'image': uint8 [D, S, K, B, H, W, C], 'label': int32 [D, S, K, B]}, read-only.
 
   Raises:
-    UserError: the batch cannot be shared equally.
+    UserError: the batch cannot be divided equally among the devices.
   """
   if batch_size % (num_devices * process_count):
     raise UserError(f'config.batch_size is {batch_size}; expected a multiple of '
                     f'{num_devices * process_count}, the number of devices of all processes')
   if (num_steps - first_step) % steps_per_dispatch:
-    raise ValueError(f'{first_step} to {num_steps} is no multiple of {steps_per_dispatch} steps per dispatch')
+    raise ValueError(f'{first_step} to {num_steps} is not a multiple of {steps_per_dispatch} steps per dispatch')
   tf = tensorflow()
   step_size = batches_per_step * batch_size
   offsets = _offsets((steps_per_dispatch, batches_per_step, process_count, num_devices, -1),
                      steps_per_dispatch * step_size, process_index)
   serve = _as_indices if indices_only else _gatherer(dataset)
 
-  @tf.autograph.experimental.do_not_convert   # nothing to convert, and it would write files into /tmp
+  @tf.autograph.experimental.do_not_convert   # there is nothing to convert, and autograph would write files into /tmp
   def dispatch(step):
     rows = stream_indices(step * step_size + offsets.ravel(), seed=seed, size=len(dataset.images))
     return serve(tf.reshape(rows, offsets.shape))
@@ -83,11 +83,11 @@ def take(dataset: Dataset, count: int, seed: int) -> tuple[UInt8[np.ndarray, 'n 
 
 
 def stream_indices(positions: np.ndarray, *, seed: int, size: int) -> Any:
-  """Which image is at each position of the endless stream.
+  """The index of the image at each position of the endless stream.
 
-  Epoch e has the positions e N to (e + 1) N - 1, and every image once. Its order is a bijection of [0, N)
+  Epoch e covers the positions e N to (e + 1) N - 1, and every image once. Its order is a permutation of [0, N)
   that is computed index by index (a format-preserving block cipher), keyed by Philox numbers of (seed, e):
-  the cipher uses as few as 8 bits of each word of its key, so a bare epoch number would repeat after 256.
+  the cipher may use only 8 bits of each word of its key, so the epoch number as key would repeat after 256.
 
   Args:
     positions: int64 [n]
@@ -103,7 +103,7 @@ def stream_indices(positions: np.ndarray, *, seed: int, size: int) -> Any:
   keys = tf.map_fn(
       lambda epoch: tf.random.stateless_uniform((3,), (seed, epoch), None, None, tf.int64, alg='philox'),
       tf.range(first, tf.reduce_max(epochs) + 1))
-  # the raw operation: tf.random.experimental.index_shuffle fixes the rounds and fails on a key for each index
+  # the raw operation, because tf.random.experimental.index_shuffle fixes the rounds and takes no key per index
   return tf.raw_ops.RandomIndexShuffle(
       index=positions % size, seed=tf.gather(keys, epochs - first),
       max_index=tf.constant(size - 1, tf.int64), rounds=_ROUNDS)
@@ -116,14 +116,14 @@ def _offsets(shape, count, process_index):
 
 
 def _gatherer(dataset):
-  """A function of indices [...] -> {'image': [..., H, W, C], 'label': [...]}, tensors all."""
+  """A function from a tensor of indices [...] to tensors {'image': [..., H, W, C], 'label': [...]}."""
   tf = tensorflow()
-  images = np.ascontiguousarray(dataset.images)   # else np.take would copy all of them at every call
+  images = np.ascontiguousarray(dataset.images)   # else np.take would copy all images at every call
   labels = dataset.labels
 
   def gather(indices):
     out = _aligned_empty((*indices.shape, *images.shape[1:]))
-    np.take(images, indices, axis=0, out=out, mode='clip')   # the default mode would write through a buffer
+    np.take(images, indices, axis=0, out=out, mode='clip')   # the default mode would use a temporary buffer
     return out, labels[indices]
 
   def serve(indices):
@@ -138,7 +138,7 @@ def _as_indices(indices):
 
 
 def _aligned_empty(shape):
-  """uint8 array at a multiple of 64 bytes, which TensorFlow takes over; any other it copies."""
+  """A uint8 array aligned to 64 bytes, which TensorFlow uses without a copy."""
   num_bytes = int(np.prod(shape))
   buffer = np.empty(num_bytes + 64, np.uint8)
   start = -buffer.ctypes.data % 64
@@ -146,7 +146,7 @@ def _aligned_empty(shape):
 
 
 def _options(tf):
-  """One thread that gathers: training needs the same cores."""
+  """Options with a single thread: training needs the same cores."""
   options = tf.data.Options()
   options.threading.private_threadpool_size = 1
   options.threading.max_intra_op_parallelism = 1

@@ -1,4 +1,4 @@
-"""The description of a data set, so that no code compares data set names."""
+"""The description of a data set, so that no code needs to compare data set names."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -13,30 +13,30 @@ from jgen.errors import UserError, nearest
 
 @dataclasses.dataclass(frozen=True)
 class Annotation:
-  """One thing that is known of every image: its class, an attribute, a factor it was drawn from."""
+  """One annotation of every image: its class, an attribute, or a factor it was drawn from."""
 
   name: str
-  values: tuple[str, ...]               # the meanings of the numbers 0, 1, ... of its column
+  values: tuple[str, ...]               # the meanings of the codes 0, 1, ... in its column
 
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-  """What networks and evaluators may know of a data set before an image is read."""
+  """The properties of a data set that networks and evaluators use, known before an image is read."""
 
   name: str
-  image_shape: tuple[int, int, int]     # (H, W, C) as served, after any resizing
-  num_classes: int = 0                  # Y; 0 where the images carry no label
-  label_names: tuple[str, ...] = ()     # one a class, for the figures
-  annotations: tuple[Annotation, ...] = ()   # M of them; the label is one of them, or there is none
-  has_factors: bool = False             # whether the annotations are all the factors that images were made from
+  image_shape: tuple[int, int, int]     # (H, W, C) after cropping and resizing
+  num_classes: int = 0                  # Y; 0 where the images have no labels
+  label_names: tuple[str, ...] = ()     # one per class, for the figures
+  annotations: tuple[Annotation, ...] = ()   # M of them; the label, if any, is one of them
+  has_factors: bool = False             # whether the annotations are all the factors the images were generated from
 
   def to_json(self) -> dict[str, Any]:
-    """A dict that JSON can hold."""
+    """The Spec as a dict of JSON values."""
     return dataclasses.asdict(self)
 
   @classmethod
   def from_json(cls, stored: Mapping[str, Any]) -> 'Spec':
-    """The Spec of which `to_json` gave `stored`; raises TypeError, KeyError or ValueError where that is damaged."""
+    """The inverse of `to_json`; raises TypeError, KeyError or ValueError if `stored` is damaged."""
     annotations = tuple(Annotation(str(entry['name']), tuple(map(str, entry['values'])))
                         for entry in stored['annotations'])
     height, width, channels = map(int, stored['image_shape'])
@@ -46,43 +46,43 @@ class Spec:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-  """Images and labels at the size that is served, in memory or memory-mapped."""
+  """Images and labels at the configured image size, in memory or memory-mapped."""
 
   spec: Spec
   images: np.ndarray                    # uint8 [N, H, W, C]
   labels: np.ndarray                    # int32 [N], 0 <= label < num_classes; zeros where unlabelled
-  source: str                           # where they came from, for the receipts
+  source: str                           # origin of the images, for the receipts
   annotations: np.ndarray | None = None  # int32 [N, M], columns as in spec.annotations
-  notes: tuple[str, ...] = ()           # what was taken as what and what was left out, a line each
+  notes: tuple[str, ...] = ()           # lines about how the files were interpreted and what was left out
 
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-  """The images of a run."""
+  """The training and test images of a run."""
 
   train: Dataset
-  test: Dataset | None = None           # which the model is measured on; None where config.data.test_splits names none
-  cache_dir: Path | None = None         # where what is computed of them is kept for other runs; None keeps nothing
+  test: Dataset | None = None           # for evaluation; None where config.data.test_splits is empty
+  cache_dir: Path | None = None         # folder for results computed from the images, shared by runs; None caches none
 
   @property
   def test_set(self) -> Dataset:
-    """The test images, for what cannot do without them; raises UserError where there are none."""
+    """The test images, for callers that require them; raises UserError if there are none."""
     if self.test is None:
-      raise UserError('config.data.test_splits names no test images; name some, as '
+      raise UserError('config.data.test_splits names no test images; name some, such as '
                       '--config.data.test_splits=\'("test",)\'')
     return self.test
 
 
 def served_shape(section: ConfigDict, channels: int) -> tuple[int, int, int]:
-  """(H, W, C) of the images of `section`, config.data; `channels` are the data set's own.
+  """(H, W, C) of the images of `section`, config.data; `channels` is the data set's own number of channels.
 
   Raises:
-    UserError: no size, or channels that are none.
+    UserError: a size below 1, or a number of channels other than 0, 1 and 3.
   """
   height, width = section.image_size, section.image_width or section.image_size
   for key, side in (('image_size', height), ('image_width', width)):
     if side < 1:
-      raise UserError(f'config.data.{key} is {side}; expected pixels of a side, at least 1')
+      raise UserError(f'config.data.{key} is {side}; expected a number of pixels, at least 1')
   if section.channels not in (0, 1, 3):
     raise UserError(f"config.data.channels is {section.channels}; expected 1 for grey, 3 for colour or 0 for the data "
                     "set's own")
@@ -90,7 +90,7 @@ def served_shape(section: ConfigDict, channels: int) -> tuple[int, int, int]:
 
 
 def with_label(spec: Spec, label: str) -> Spec:
-  """The spec with the annotation of the name `label` as its classes; as it is for ''.
+  """The spec with the annotation named `label` as its classes; unchanged for ''.
 
   Raises:
     UserError: there is no such annotation, or it has a single value.
@@ -99,17 +99,17 @@ def with_label(spec: Spec, label: str) -> Spec:
     return spec
   values = spec.annotations[_column(spec, label)].values
   if len(values) < 2:
-    raise UserError(f"config.data.label names '{label}', of which {spec.name} has the single value "
-                    f"'{''.join(values)}'; a label needs two at least")
+    raise UserError(f"config.data.label names '{label}', which has a single value in {spec.name}, "
+                    f"'{''.join(values)}'; a label needs at least two")
   return dataclasses.replace(spec, num_classes=len(values), label_names=values)
 
 
 def relabelled(dataset: Dataset, label: str) -> Dataset:
-  """The data set with the annotation of the name `label` as its labels; as it is for ''."""
+  """The data set with the annotation named `label` as its labels; unchanged for ''."""
   if not label:
     return dataset
   column = _column(dataset.spec, label)
-  assert dataset.annotations is not None   # they have a column for each of the Spec's
+  assert dataset.annotations is not None   # the array has a column per annotation of the Spec
   return dataclasses.replace(dataset, spec=with_label(dataset.spec, label), labels=dataset.annotations[:, column])
 
 
@@ -121,10 +121,10 @@ def _column(spec, label):
 
 
 def checked(dataset: Dataset) -> Dataset:
-  """The data set itself, if its arrays are what its spec and `Dataset` promise.
+  """The data set itself, if its arrays match its spec and the comments of `Dataset`.
 
   Raises:
-    UserError: wrong dtype or shape, no image, other counts of images and labels, a label out of range.
+    UserError: wrong dtype or shape, no image, different numbers of images and labels, a label out of range.
   """
   spec, images, labels = dataset.spec, dataset.images, dataset.labels
   where = f'{spec.name} from {dataset.source}'
@@ -134,7 +134,7 @@ def checked(dataset: Dataset) -> Dataset:
   if labels.dtype != np.int32 or labels.ndim != 1:
     raise UserError(f'{where}: labels are {labels.dtype} {list(labels.shape)}; expected int32 [N]')
   if len(images) != len(labels):
-    raise UserError(f'{where}: {len(images)} images but {len(labels)} labels; expected one label an image')
+    raise UserError(f'{where}: {len(images)} images but {len(labels)} labels; expected one label per image')
   if not len(images):
     raise UserError(f'{where}: holds no image')
   last = max(spec.num_classes - 1, 0)

@@ -1,4 +1,4 @@
-"""spec.json: the description of the data set in a run folder, so that sampling does not need the data set."""
+"""spec.json: the data set's Spec in a run folder, so that sampling does not need the data set."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ FILE = 'spec.json'
 
 
 def store(folder: str | Path, splits: Splits) -> None:
-  """Writes the Spec of the images of a run, their number, and the number per class.
+  """Writes the Spec of a run's images, the number of images, and the number per class.
 
   Args:
     folder: the run folder.
@@ -27,7 +27,7 @@ def store(folder: str | Path, splits: Splits) -> None:
 
 
 def read(folder: str | Path) -> Spec | None:
-  """The Spec that a run folder holds; None for a run of a version that did not store it.
+  """The Spec stored in a run folder; None for runs of versions that did not store it.
 
   Raises:
     UserError: the file is damaged.

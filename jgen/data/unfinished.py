@@ -1,9 +1,9 @@
-"""A prepared data set while it is made: a folder that grows piece by piece and can be taken up again.
+"""A data set being prepared: a folder that grows piece by piece, so that an interrupted preparation can resume.
 
-  images.npy      room for the header, then the pixels of the pieces
-  annotations.raw the int32 of their annotations
-  journal.jsonl   a line for each piece that is in the two: its numbers and a checksum
-A process that is killed leaves a torn piece at most, which the journal does not name or whose checksum is wrong.
+  images.npy      space for the header, then the pixels of the pieces
+  annotations.raw their annotations, int32
+  journal.jsonl   a line for each complete piece: its counts and a checksum
+A killed process leaves at most one incomplete piece, which is not in the journal or whose checksum is wrong.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,17 +20,17 @@ import numpy as np
 
 from jgen.data import verification
 
-_SYNC_BYTES = 1 << 25                   # that are written between two orders to bring all to the disk
+_SYNC_BYTES = 1 << 25                   # bytes written between two flushes to disk
 
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-  """Some images in a row, ready to be kept."""
+  """Consecutive prepared images."""
 
   images: np.ndarray                    # uint8 [n, H, W, C]
   annotations: np.ndarray               # int32 [n, M]
-  skipped: Iterable[tuple[str, str]]    # (file, why) of those that could not be used
-  others: int = 0                       # that were looked at and belong to another split
+  skipped: Iterable[tuple[str, str]]    # (file, why) of bad images
+  others: int = 0                       # number of images that belong to other splits
 
   @property
   def considered(self) -> int:
@@ -38,14 +38,14 @@ class Piece:
 
 
 class Unfinished:
-  """The folder; within `with`, its files are open for writing."""
+  """The folder of an unfinished data set; a context manager that opens its files for writing."""
 
   def __init__(self, path, image_shape, num_annotations, expected):
-    """`expected` images are to come, as far as is known; the digest is ready at the end if they do."""
+    """`expected` is the likely number of images; if it is right, `finish` need not read the images for the digest."""
     self._path, self._shape, self._num_annotations = path, image_shape, num_annotations
     self._expected, self._digest = expected, hashlib.sha256(self._header(expected))
     self._names = ('images.npy', 'annotations.raw', 'journal.jsonl')
-    self._sync, self._synced_to = None, 0   # the newest order to the disk, and what was written before it
+    self._sync, self._synced_to = None, 0   # the latest flush, and the number of bytes written before it
     self.count = self.num_pieces = 0
 
   def __enter__(self):
@@ -63,7 +63,7 @@ class Unfinished:
     self._close()
 
   def kept(self) -> Iterator[Piece]:
-    """Takes over the sound pieces that an earlier process left, one by one, and drops the rest."""
+    """Yields the intact pieces that an earlier process left, then truncates the files after them."""
     self._images.seek(len(self._header(0)))
     end = 0
     for line in self._journal.readlines():
@@ -80,7 +80,7 @@ class Unfinished:
     self._annotations.truncate()
 
   def _read(self, line):
-    """The piece of a line of the journal; None if it is not whole."""
+    """The piece of a line of the journal; None if it is incomplete or damaged."""
     try:
       record = json.loads(line)
       images = np.frombuffer(self._images.read(record['count'] * int(np.prod(self._shape))), np.uint8)
@@ -93,24 +93,24 @@ class Unfinished:
         return None
     except (ValueError, KeyError, TypeError):
       return None
-    self._counted(piece, digest)
+    self._count(piece, digest)
     return piece
 
   def _sums(self, piece):
-    """(the digest of all images up to this piece's last, a checksum of these and of the piece's annotations)."""
+    """(the digest of all images up to the end of this piece, a checksum of these and of the piece's annotations)."""
     digest = self._digest.copy()
-    digest.update(np.ascontiguousarray(piece.images).data)   # on the way, while other threads make the next pieces
+    digest.update(np.ascontiguousarray(piece.images).data)   # hashed here, while other threads prepare the next pieces
     both = digest.copy()
     both.update(np.ascontiguousarray(piece.annotations).data)
     return digest, both.hexdigest()
 
-  def _counted(self, piece, digest):
+  def _count(self, piece, digest):
     self._digest = digest
     self.count += len(piece.images)
     self.num_pieces += 1
 
   def add(self, piece: Piece) -> None:
-    """Writes a piece, then its line."""
+    """Writes a piece, then its line in the journal."""
     self._images.write(np.ascontiguousarray(piece.images).data)
     self._annotations.write(np.ascontiguousarray(piece.annotations).data)
     self._images.flush()
@@ -119,23 +119,23 @@ class Unfinished:
     record = {'count': len(piece.images), 'skipped': list(piece.skipped), 'others': piece.others, 'checksum': checksum}
     self._journal.write(json.dumps(record).encode() + b'\n')
     self._journal.flush()
-    self._counted(piece, digest)
-    self._sync_at_times()
+    self._count(piece, digest)
+    self._start_sync()
 
-  def _sync_at_times(self):
-    """Flushes to disk in the background, so that little is left for the end and errors show early."""
+  def _start_sync(self):
+    """Flushes to disk in the background now and then, so that little is left for the end and errors show early."""
     written = self._images.tell()
     if written > self._synced_to + _SYNC_BYTES and (self._sync is None or self._sync.done()):
       self._wait_for_sync()
       self._sync, self._synced_to = self._in_background.submit(os.fsync, self._images.fileno()), written
 
   def _wait_for_sync(self):
-    """Raises what went wrong: the system reports it once, so a later flush may succeed."""
+    """Raises the error of the last flush: the system reports it once, so a later flush would succeed."""
     if self._sync is not None:
       self._sync.result()
 
   def finish(self, contents: dict[str, Any]) -> None:
-    """Makes the three published files of it and brings them to the disk."""
+    """Writes the final files, with `contents` in the manifest, and flushes them to disk."""
     self._images.seek(0)
     self._images.write(self._header(self.count))
     self._images.flush()
@@ -158,11 +158,11 @@ class Unfinished:
   def _sha256(self):
     if self.count == self._expected:
       return self._digest.hexdigest()
-    self._images.seek(0)                # the header gives another count than was expected
+    self._images.seek(0)                # the digest began with a header for another count
     return hashlib.file_digest(self._images, 'sha256').hexdigest()
 
   def _header(self, count):
-    """The same number of bytes for every count: numpy leaves room for it to grow."""
+    """The header of images.npy; numpy pads it to the same length for every count."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {'descr': '|u1', 'fortran_order': False, 'shape': (count, *self._shape)})

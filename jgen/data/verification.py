@@ -1,7 +1,7 @@
-"""Whether a prepared folder still holds what its manifest names: the sha256 of images and of annotations.
+"""Verifies the images and annotations of a prepared folder against the sha256 in its manifest.
 
-Reading 10 GB takes long enough to be noticed, so what was read and found right is remembered in verified.json, with
-each file's size and time of change; another size or time, as after a copy or a change, and it is read again.
+Reading 10 GB takes noticeable time, so verified.json records the size and modification time of each verified file. A
+file is read again only if these have changed, as after a copy or an edit.
 """
 
 import contextlib
@@ -15,23 +15,23 @@ from jgen.host.files import write_text
 
 FILES = {'images.npy': 'sha256', 'annotations.npy': 'annotations_sha256'}   # {file: its entry in manifest.json}
 _STAMP = 'verified.json'
-_MANY_BYTES = 1 << 30                   # beyond, a line says what takes long
+_MANY_BYTES = 1 << 30                   # above it, a line says what takes long
 
 
 def verify(folder: Path, manifest: dict, again: bool = False) -> int:
-  """Compares the files of a prepared folder with its manifest, unless that was done since they last changed.
+  """Compares the files of a prepared folder with its manifest, unless they have not changed since the last time.
 
   Args:
-    folder: with images.npy and annotations.npy
+    folder: the prepared folder
     manifest: the contents of its manifest.json
-    again: whether they are read even if they have not changed
+    again: whether to read the files even if they have not changed
 
   Returns:
-    Bytes that were read.
+    The number of bytes read.
 
   Raises:
-    ValueError: one of them holds other bytes than the manifest says.
-    OSError: one of them cannot be read.
+    ValueError: the sha256 of a file differs from the manifest.
+    OSError: a file cannot be read.
   """
   stats = _stats(folder)
   if not again and stats == _stamped(folder):
@@ -41,14 +41,14 @@ def verify(folder: Path, manifest: dict, again: bool = False) -> int:
     terminal.tell(f'verifying the {num_bytes / 1e9:.1f} GB of {folder}')
   for name, entry in FILES.items():
     if sha256(folder / name) != manifest[entry]:
-      raise ValueError(f'{name} is not what was written: its sha256 is not that of manifest.json')
+      raise ValueError(f'{name} has changed: its sha256 differs from manifest.json')
   stamp(folder)
   return num_bytes
 
 
 def stamp(folder: Path) -> None:
-  """Remembers that the files as they are now were verified; where the folder cannot be written, nothing is kept."""
-  with contextlib.suppress(OSError, UserError):   # of a shared, read-only cache: it is read again next time
+  """Records that the files in their current state are verified; does nothing if the folder is read-only."""
+  with contextlib.suppress(OSError, UserError):   # in a shared, read-only cache: the files are read again next time
     write_text(folder / _STAMP, json.dumps(_stats(folder)) + '\n')
 
 

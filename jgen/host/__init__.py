@@ -1,1 +1,1 @@
-"""The process and the machine it runs on: terminal, signals, locks, JAX's start, several processes."""
+"""The process and its machine: terminal, signals, locks, start of JAX, multi-process runs."""

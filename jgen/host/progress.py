@@ -1,4 +1,4 @@
-"""One line about how far the training is: rewritten in place on a terminal, now and then elsewhere."""
+"""A progress line: rewritten in place on a terminal, printed every 15 seconds elsewhere."""
 
 from collections.abc import Mapping
 import time
@@ -22,7 +22,7 @@ def epochs_text(epochs: float) -> str:
 
 
 class Counter:
-  """Shows how many of many images are done, how fast, and the time to go; nothing where it takes a moment."""
+  """Shows the number of images done, the speed and the time to go; shows nothing if all is done at once."""
 
   def __init__(self, total: int, noun: str = 'images') -> None:
     self._total, self._noun = total, noun
@@ -30,7 +30,7 @@ class Counter:
     self._terminal = terminal.is_terminal()
 
   def update(self, done: int) -> None:
-    """`done` of the images are there."""
+    """Shows the line when it is due; `done` is the number of images done."""
     now = time.monotonic()
     if done >= self._total or now - self._shown < (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
       return
@@ -50,23 +50,23 @@ class Counter:
 
 
 class Progress:
-  """Shows step, share, speed, time to go and the losses."""
+  """Shows step, percentage, speed, time to go and the losses."""
 
   def __init__(self, num_steps: int, images_per_step: int, quiet: bool = False) -> None:
     self._quiet = quiet
     self._num_steps, self._images_per_step = num_steps, images_per_step
     self._terminal = terminal.is_terminal()
-    self._start: tuple[int, float] | None = None   # (step, time) when the first dispatch was done
+    self._start: tuple[int, float] | None = None   # (step, time) at the end of the first dispatch
     self._shown = time.monotonic()
     if not quiet:
       self.write('compiling the training step, once', keep=False)
 
   def begin(self, step: int) -> None:
-    """`step`, the last of the first dispatch, is done: speed is measured from now on."""
+    """Measures the speed from now on; `step` is the last step of the first dispatch."""
     self._start = (step, time.monotonic())
 
   def update(self, step: int, scalars: Mapping[str, float]) -> None:
-    """`scalars` are this step's metrics; those named `*/loss` are shown."""
+    """Shows the line when it is due; of this step's metrics `scalars`, those named `*/loss` are shown."""
     now = time.monotonic()
     start = self._start or (step, now)
     last = step >= self._num_steps
@@ -86,12 +86,12 @@ class Progress:
     return '  '.join(parts)
 
   def say(self, line: str) -> None:
-    """Writes a line that stays, unless quiet."""
+    """Writes a permanent line, unless quiet."""
     if not self._quiet:
       self.write(line)
 
   def write(self, line: str, keep: bool = True) -> None:
-    """Writes a line; on a terminal one that is not kept is overwritten by the next."""
+    """Writes a line; on a terminal, a line without `keep` is overwritten by the next."""
     if self._terminal:
       terminal.rewrite(line, keep)
     else:

@@ -1,4 +1,4 @@
-"""The process: its environment before the heavy imports, how it ends, and the other processes of a run."""
+"""The process: its environment before the heavy imports, the start of JAX, and its exit status."""
 
 import collections
 from collections.abc import Iterator
@@ -16,33 +16,33 @@ from jgen.errors import UserError
 from jgen.host import terminal
 from jgen.host.files import cache_folder
 
-# XLA frees its temporaries after every step; by default glibc hands them back to the kernel and pays for the
-# pages again. Keeping them makes a step on CPU 10 to 25 % faster. glibc reads these when a process starts.
+# XLA frees its temporaries after every step; by default glibc returns them to the kernel and has to allocate the
+# pages again. Keeping them makes a step on CPU 10 to 25 % faster. glibc reads these variables when a process starts.
 _MALLOC = {
     'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1', 'MALLOC_MMAP_THRESHOLD_': '4000000000',
     'MALLOC_TRIM_THRESHOLD_': '8000000000', 'MALLOC_TOP_PAD_': '268435456'}
-# Level 1 leaves warnings and errors: that a GPU is there but unused, for one.
+# Level 1 keeps warnings and errors, for example that a GPU is unused.
 _QUIET = {'TF_CPP_MIN_LOG_LEVEL': '1', 'GRPC_VERBOSITY': 'ERROR', 'TF_ENABLE_ONEDNN_OPTS': '0',
           'ABSL_MIN_LOG_LEVEL': '1', 'TPU_MIN_LOG_LEVEL': '1'}
 
-# On a CPU, XLA's newer library (YNNPACK) is the faster at sums, the older (Eigen) at convolutions, up to three times.
-# XLA ends a process over a flag that it does not know, so only versions that are known to have it are given this one.
+# On a CPU, XLA's newer library (YNNPACK) is faster at sums, the older one (Eigen) at convolutions, up to three times.
+# XLA ends the process at an unknown flag, so it is set only for versions that have it.
 _CPU_FLAG, _FLAG_VERSIONS = '--xla_cpu_experimental_ynn_fusion_type', ('0.10.', '0.11.', '0.12.')
 _CPU_FLAG_VALUE = '-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'
 _DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
 
-_COMPILED_BYTES = 2**30                 # of compiled programs that are kept; those of a run take a few megabytes
+_COMPILED_BYTES = 2**30                 # size limit of the compilation cache; a run takes a few megabytes
 
-# What the person at the terminal can mend: no room, no permission, a disk that takes no writing, a path that cannot be.
+# Errors that the user can fix: no disk space, no permission, a read-only or failing disk, an invalid path.
 _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR,
                  errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.ESTALE)
 
 
 def prepare() -> None:
-  """Silences TensorFlow and XLA below warnings, sets XLA flags that are fast on a CPU, and lets glibc keep memory.
+  """Hides log messages below warnings, sets XLA flags that are fast on a CPU, and makes glibc keep freed memory.
 
-  That last, on Linux with glibc, starts the process again. Call it before jax is imported. Variables that are set
-  already are left alone; JGEN_MALLOC=0 in the environment keeps the process as it is.
+  The last one restarts the process, on Linux with glibc. Call it before jax is imported. Environment variables that
+  are already set are left unchanged; JGEN_MALLOC=0 prevents the restart.
   """
   terminal.prepare()
   sys.unraisablehook = functools.partial(_show_unraisable, sys.unraisablehook)
@@ -57,14 +57,14 @@ def prepare() -> None:
   os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _show_unraisable(usual, unraisable):
-  """Shows an error where Python can raise none, but for one that is none.
+def _show_unraisable(hook, unraisable):
+  """Calls the original unraisable hook, except for a message of Orbax that is not an error.
 
-  Orbax ends its event loop as soon as one of several reads has failed; the library that reads then finds it closed, in
-  its own thread, and prints so. What failed was raised in the main thread.
+  Orbax closes its event loop as soon as one of several reads has failed, and then prints from another thread that the
+  loop is closed. The failure itself is raised in the main thread.
   """
   if str(unraisable.exc_value) != 'Event loop is closed':
-    usual(unraisable)
+    hook(unraisable)
 
 
 def _set_xla_flag():
@@ -75,59 +75,59 @@ def _set_xla_flag():
 
 @contextlib.contextmanager
 def exit_status() -> Iterator[None]:
-  """Within it, an error that the user can mend ends the process with one line and status 2, Ctrl-C with 130."""
+  """Context in which an error that the user can fix ends the process with one line and status 2, Ctrl-C with 130."""
   try:
     yield
   except (UserError, OSError, MemoryError, RuntimeError) as error:
-    line = _mendable(error)
+    line = _fixable(error)
     if not line:
       raise
     terminal.tell(f'error: {line}')
     sys.exit(2)
   except KeyboardInterrupt:
-    terminal.tell('interrupted; what was saved before is kept')
+    terminal.tell('interrupted; everything saved before is kept')
     sys.exit(130)
   finally:
     terminal.finish()
 
 
-def _mendable(error):
+def _fixable(error):
   """The message of an error that the user can fix; '' for any other."""
-  if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error):   # by type as many as there are layers
+  if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error):   # each layer raises its own type
     return (f'no memory left on the {"host" if isinstance(error, MemoryError) else "device"} ({str(error)[:200]}); '
-            'lower config.batch_size or config.data.image_size, or stop what else uses that memory; what was saved '
-            'before is kept')
+            'lower config.batch_size or config.data.image_size, or stop other programs that use the memory; '
+            'everything saved before is kept')
   return str(error) if isinstance(error, UserError) or getattr(error, 'errno', None) in _DISK_TROUBLE else ''
 
 
 def start_jax(coordinator: str = '', num_processes: int = 1, process_id: int = 0,
               deterministic: bool = False) -> None:
-  """Has JAX run steps where they are fast, and connects this process to the others of a run over several hosts.
+  """Configures JAX for fast steps, and connects this process to the others of a multi-process run.
 
-  On a CPU a step runs in the thread that asks for it: of all threads only the main one's memory can keep what is
-  larger than 64 MB from step to step. The threads that help it have memory of their own, for a convolution takes
-  scratch thousands of times a step. Together 7 to 11 % faster than one memory for all threads. Call it before JAX
-  looks for devices.
+  On a CPU a step runs in the thread that calls it, because only the main thread's malloc arena can keep blocks larger
+  than 64 MB from step to step. XLA's worker threads have their own arenas, since a convolution allocates scratch memory
+  thousands of times per step. Together this is 7 to 11 % faster than a single arena. Call it before JAX initialises its
+  devices.
 
   Args:
     coordinator: HOST:PORT of process 0, or 'auto' under SLURM, on a TPU pod or on Kubernetes; '' for a single process.
-    num_processes, process_id: how many there are and which this is; read only with HOST:PORT.
-    deterministic: whether XLA is to choose, on a GPU, only what gives the same numbers at every start.
+    num_processes, process_id: the number of processes and the id of this one; read only with HOST:PORT.
+    deterministic: whether XLA uses only GPU operations that give the same numbers in every run.
 
   Raises:
-    UserError: the others are not found; JAX_PLATFORMS names devices that are not there.
+    UserError: the other processes are not found; JAX_PLATFORMS names missing devices.
   """
   if deterministic:
     os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_DETERMINISTIC}'.strip()
   import jax
   jax.config.update('jax_cpu_enable_async_dispatch', False)
-  _keep_compiled_programs(jax.config)
+  _enable_compilation_cache(jax.config)
   try:
     if coordinator == 'auto':
       jax.distributed.initialize()
     elif coordinator:
       jax.distributed.initialize(coordinator, num_processes=num_processes, process_id=process_id)
-  except (RuntimeError, ValueError, IndexError) as error:   # the last of an address without a port
+  except (RuntimeError, ValueError, IndexError) as error:   # IndexError for an address without a port
     raise UserError(f'--coordinator={coordinator}: the other processes are not found ({error}); start all of them with '
                     'the same --coordinator and --num_processes, and each with its own --process_id') from error
   if os.environ.get('JAX_PLATFORMS'):
@@ -137,14 +137,14 @@ def start_jax(coordinator: str = '', num_processes: int = 1, process_id: int = 0
 def _check_platforms(jax, wanted):
   try:
     jax.devices()
-  except (RuntimeError, AssertionError) as error:   # the latter where no plugin has the platform's name
-    raise UserError(f'JAX_PLATFORMS={wanted}: there are no such devices ({error}); unset it, or install what drives '
-                    "them: pip install -e '.[cuda]' for NVIDIA GPUs, '.[tpu]' for TPUs") from error
+  except (RuntimeError, AssertionError) as error:   # AssertionError if no plugin has the platform's name
+    raise UserError(f'JAX_PLATFORMS={wanted}: there are no such devices ({error}); unset it, or install the JAX plugin '
+                    "for them: pip install -e '.[cuda]' for NVIDIA GPUs, '.[tpu]' for TPUs") from error
 
 
 @functools.cache
 def tell_devices() -> None:
-  """Says once, on the first process, what the run computes on."""
+  """Prints the devices of the run, once, in process 0."""
   import jax
   names = collections.Counter(device.device_kind for device in jax.devices())
   kinds = ', '.join(f'{count} x {name}' if count > 1 else name for name, count in names.items())
@@ -154,16 +154,16 @@ def tell_devices() -> None:
     terminal.say(f'devices: {kinds}{cores}{processes}; JAX {jax.__version__}')
 
 
-def _keep_compiled_programs(config):
-  """Has JAX find again what this machine compiled before: half a minute at the start of a run becomes a second.
+def _enable_compilation_cache(config):
+  """Enables JAX's persistent compilation cache, which shortens half a minute at the start of a run to a second.
 
-  They lie in jgen's cache folder, where those that were read longest ago are deleted beyond a size. JAX's own variables
-  win: JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=0 keeps nothing.
+  The cache is in jgen's cache folder; above a size limit, the least recently used programs are deleted. JAX's own
+  variables take precedence: JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=0 disables it.
   """
   if os.environ.get('JAX_COMPILATION_CACHE_DIR') or not config.jax_enable_compilation_cache:
     return
   folder = cache_folder() / 'compiled' / _processor()
-  with contextlib.suppress(OSError):    # a home without room, or that may not be written, is no reason not to train
+  with contextlib.suppress(OSError):    # training works without the cache, if the home folder is full or read-only
     folder.mkdir(parents=True, exist_ok=True)
     delete_beyond(folder.parent, _COMPILED_BYTES)
     config.update('jax_compilation_cache_dir', str(folder))
@@ -172,7 +172,7 @@ def _keep_compiled_programs(config):
 
 
 def _processor():
-  """A digest of the instructions that the processor has: a home may be shared by machines of several kinds."""
+  """A digest of the processor's instruction sets: different machines may share a home folder."""
   try:
     lines = Path('/proc/cpuinfo').read_text().splitlines()
     features = sorted({line for line in lines if line.startswith(('flags', 'Features', 'model name'))})
@@ -182,7 +182,7 @@ def _processor():
 
 
 def delete_beyond(folder: Path, limit: int) -> None:
-  """Deletes the files below `folder` that were read longest ago, until those that are left take `limit` bytes."""
+  """Deletes the least recently used files below `folder` until the rest takes at most `limit` bytes."""
   stats = sorted(((path.stat(), path) for path in folder.rglob('*') if path.is_file()),
                  key=lambda entry: max(entry[0].st_atime, entry[0].st_mtime))
   excess = sum(stat.st_size for stat, _ in stats) - limit

@@ -1,4 +1,4 @@
-"""Signals that ask a training to stop: it saves first, promptly, and can be continued."""
+"""Signals that stop the training: it saves a checkpoint first and can be resumed."""
 
 from collections.abc import Callable
 import os
@@ -11,26 +11,26 @@ from jgen.host import terminal
 
 T = TypeVar('T')
 
-# Ctrl-C; kill, `timeout`, Kubernetes and schedulers; a terminal or connection that is closed; what schedulers send some
-# time before they kill (SLURM's --signal, Grid Engine, LSF); the limit of processor time.
+# Ctrl-C; kill, `timeout`, Kubernetes and schedulers; a closed terminal or connection; warnings that schedulers send
+# before they kill (SLURM's --signal, Grid Engine, LSF); the CPU time limit.
 _NAMES = ('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGXCPU')
 
-_ONE_PRESS = 0.5                        # seconds; a terminal and a wrapper may both pass on the same Ctrl-C
+_ONE_PRESS = 0.5                        # seconds; a terminal and a wrapper may both forward the same Ctrl-C
 
 
 class _Interrupted(BaseException):
-  """Ends what `StopRequest.interruptible` runs; no `except Exception` may catch it."""
+  """Interrupts the call of `StopRequest.interruptible`; not an Exception, so that `except Exception` lets it pass."""
 
 
 class StopRequest:
-  """Within it, signals ask for a stop, and `requested` is True from then on.
+  """Context in which a signal requests a stop; `requested` is True from then on.
 
-  The same signal again, or another one, changes nothing: a scheduler that warns by SIGUSR1 sends SIGTERM later, and
-  `timeout` sends SIGTERM twice. Only Ctrl-C pressed again ends more: the second time as soon as the state is saved, the
-  third time at once. A signal that the process was started to ignore, as by nohup, stays ignored.
+  Further signals change nothing: a scheduler that warns with SIGUSR1 sends SIGTERM later, and `timeout` sends SIGTERM
+  twice. Only further Ctrl-C does more: the second ends the process as soon as the state is saved, the third at once. A
+  signal that the process ignores from its start, as under nohup, stays ignored.
 
-  Of several processes, a signal to any one stops all: there JAX's preemption service listens for SIGTERM, and the other
-  signals are turned into it.
+  In a multi-process run, a signal to any process stops all: JAX's preemption service listens for SIGTERM, and the other
+  signals are converted to SIGTERM.
   """
 
   def __enter__(self):
@@ -43,7 +43,7 @@ class StopRequest:
     return self
 
   def _numbers(self):
-    """The signals to listen for; none in a thread, where Python has none."""
+    """The signals to handle; none outside the main thread, where Python allows no handlers."""
     if threading.current_thread() is not threading.main_thread():
       return []
     numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
@@ -51,17 +51,17 @@ class StopRequest:
             and (self._alone or number != signal.SIGTERM)]
 
   def requested_at(self, dispatch: int) -> bool:
-    """Whether to stop after the dispatch of this number, which rises by one at each call.
+    """Whether to stop after the dispatch with this number, which increases by one at each call.
 
-    All processes of a run agree: they stop at a number just ahead of all of them, so none may be left out.
+    All processes of a run stop after the same dispatch, so every process has to call this.
     """
     from jax.experimental import multihost_utils
     return self.requested if self._alone else multihost_utils.reached_preemption_sync_point(dispatch)
 
   def interruptible(self, call: Callable[[], T], otherwise: T) -> T:
-    """`call()`, or `otherwise` if a stop is requested before or during it: slow calls must not delay the checkpoint.
+    """`call()`, or `otherwise` if a stop is requested before or during it: slow calls must not delay a checkpoint.
 
-    Of several processes, which have to agree, none is interrupted.
+    In a multi-process run nothing is interrupted, because the processes have to stay in step.
     """
     try:
       self._interruptible = True
@@ -73,7 +73,7 @@ class StopRequest:
       return otherwise
 
   def saved(self) -> None:
-    """To be called once the state is saved; raises KeyboardInterrupt if Ctrl-C was pressed again."""
+    """Call it once the state is saved; raises KeyboardInterrupt if Ctrl-C was pressed twice."""
     self._saved = True
     if self._presses > 1:
       raise KeyboardInterrupt
@@ -96,7 +96,7 @@ class StopRequest:
   def _press_again(self):
     if self._saved or self._presses > 2 or not self._alone:
       raise KeyboardInterrupt
-    terminal.tell_from_signal('ending as soon as it is saved; Ctrl-C once more ends at once, unsaved')
+    terminal.tell_from_signal('exiting after the checkpoint is saved; Ctrl-C again exits at once, without saving')
 
   def __exit__(self, *exception):
     for number, handler in self._previous.items():

@@ -1,6 +1,6 @@
-"""The one writer to the terminal: it falls silent where nobody listens, and shows names of any characters safely.
+"""All output to the terminal: tolerates closed streams, and escapes control characters.
 
-A run must not end because a pipe was closed (`| head`), a terminal hung up, or a disk that takes the output is full.
+A run must not end because a pipe was closed (`| head`), a terminal was closed, or the disk with the output is full.
 """
 
 import contextlib
@@ -10,18 +10,18 @@ import re
 import shutil
 import sys
 
-# Control characters (C0 without the newline, DEL, C1), line separators and marks that reverse the direction of text.
-# Names of files, classes and config keys may hold them; a terminal would obey them.
+# Control characters (C0 without the newline, DEL, C1), line separators and marks that change the direction of text.
+# Names of files, classes and config keys may contain them; a terminal would interpret them.
 _CONTROL = re.compile('[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]')
 
 
 def escaped(text: object) -> str:
-  """The text with control characters other than the newline replaced by their escapes, as `\\x1b`."""
+  """The text with control characters other than the newline replaced by their escapes, such as `\\x1b`."""
   return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], str(text))
 
 
 def one_line(text: object) -> str:
-  """The text on one line, control characters escaped: line breaks and runs of spaces become a space."""
+  """The text on one line: runs of whitespace become one space, control characters are escaped."""
   return escaped(' '.join(str(text).split()))
 
 
@@ -36,7 +36,7 @@ def tell(text: str) -> None:
 
 
 def warn(text: str) -> None:
-  """Writes one line to standard error that begins with 'warning: '."""
+  """Writes one line to standard error, prefixed with 'warning: '."""
   tell(f'warning: {text}')
 
 
@@ -44,33 +44,33 @@ def is_terminal() -> bool:
   """Whether standard output is a terminal."""
   try:
     return sys.stdout.isatty()
-  except (AttributeError, ValueError):  # there is none, or it is closed
+  except (AttributeError, ValueError):  # missing or closed
     return False
 
 
 def rewrite(line: str, keep: bool) -> None:
-  """Writes over the line that was last rewritten, on a terminal; one that is not kept is cut to the width."""
+  """Overwrites the last rewritten line on a terminal; a line without `keep` is cut to the terminal's width."""
   width = shutil.get_terminal_size().columns - 1
   line = one_line(line)
   _write('stdout', f'\r\033[K{line if keep else line[:width]}' + ('\n' if keep else ''))
 
 
 def tell_from_signal(text: str) -> None:
-  """Writes one line to standard error from a signal handler, which must not enter a stream that is being written."""
+  """Writes one line to standard error from a signal handler, which must not use Python's buffered streams."""
   with contextlib.suppress(OSError):
     os.write(2, f'{one_line(text)}\n'.encode(errors='backslashreplace'))
 
 
 def prepare() -> None:
-  """Gives the process its three standard streams where some are closed, and shows what no encoding has as escapes.
+  """Opens closed standard streams to /dev/null, and escapes characters that the streams cannot encode.
 
-  A file that is opened later would else take the number of a closed stream, and what a library prints would go there.
+  Otherwise a file opened later would get the descriptor of a closed stream, and library output would go into it.
   """
   for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
     try:
       os.fstat(number)
     except OSError:
-      _point_at_nothing(number, mode)
+      _redirect_to_null(number, mode)
   for number, name in ((1, 'stdout'), (2, 'stderr')):
     if getattr(sys, name) is None:
       setattr(sys, name, open(number, 'w', closefd=False))   # noqa: SIM115, for as long as the process lives
@@ -79,7 +79,7 @@ def prepare() -> None:
 
 
 def finish() -> None:
-  """Writes out what libraries left in the streams, so that Python's own attempt at exit cannot fail."""
+  """Flushes the streams, so that Python's own flush at exit cannot fail."""
   for name in ('stdout', 'stderr'):
     _write(name, '')
 
@@ -89,27 +89,27 @@ def _write(name, text):
   try:
     stream.write(text)
     stream.flush()
-  except BlockingIOError:               # another program has made the pipe answer at once, even if it is full
+  except BlockingIOError:               # another program has made the pipe non-blocking, and it is full
     with contextlib.suppress(Exception):
       os.set_blocking(stream.fileno(), True)
       stream.flush()
   except RuntimeError:
-    pass                                # called while the stream is being written to, which stays as it is
+    pass                                # reentrant call while the stream is being written to
   except (OSError, ValueError, AttributeError) as error:
-    _fall_silent(name, error)
+    _silence(name, error)
 
 
-def _fall_silent(name, error):
-  """Points the stream at nothing, so that what is still in its buffer cannot fail either."""
+def _silence(name, error):
+  """Redirects the stream to /dev/null, so that flushing its buffer cannot fail either."""
   with contextlib.suppress(OSError, ValueError, AttributeError):
-    _point_at_nothing(getattr(sys, name).fileno(), os.O_WRONLY)
-  hung_up = isinstance(error, BrokenPipeError) or getattr(error, 'errno', None) in (None, errno.EIO)
-  if name == 'stdout' and not hung_up:
-    warn(f'standard output takes no more ({error}); the work goes on')
+    _redirect_to_null(getattr(sys, name).fileno(), os.O_WRONLY)
+  closed = isinstance(error, BrokenPipeError) or getattr(error, 'errno', None) in (None, errno.EIO)
+  if name == 'stdout' and not closed:
+    warn(f'standard output cannot be written ({error}); the run continues')
 
 
-def _point_at_nothing(number, mode):
-  nothing = os.open(os.devnull, mode)
-  if nothing != number:
-    os.dup2(nothing, number)
-    os.close(nothing)
+def _redirect_to_null(descriptor, mode):
+  null = os.open(os.devnull, mode)
+  if null != descriptor:
+    os.dup2(null, descriptor)
+    os.close(null)

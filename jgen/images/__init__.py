@@ -1,1 +1,1 @@
-"""Images: pixels and floats, grids of images, and the fonts of their names."""
+"""Conversion between pixels and floats, grids of images, and fonts for their names."""

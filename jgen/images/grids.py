@@ -1,4 +1,4 @@
-"""Images in rows and columns, as one PNG."""
+"""Grids of images in one PNG."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -11,43 +11,44 @@ from PIL import Image, ImageDraw
 from jgen.host.files import replacing
 from jgen.images.fonts import font_of, one_line, shortened
 
-MIN_SIDE = 48             # pixels; smaller images are magnified by the least whole factor that reaches it
+MIN_SIDE = 48             # pixels; smaller images are magnified by the smallest integer factor that reaches it
 SEPARATOR = 2             # pixels between images and around them
 SEPARATOR_COLOR = 160     # grey, distinct from black and white backgrounds
 FONT_SIZE = 16            # pixels
 NAME_MARGIN = 8           # pixels on both sides of a row's name
-NAME_WIDTH = 240          # pixels of a row's name, whose middle is left out where it is longer
-MAX_SIDE = 4_096          # pixels of a sheet's side; where rows or columns would take more, some are left out
-MAX_WIDTH = 2_400         # pixels of a row of pictures; further ones go below
-GAP = 24                  # white pixels between them
+NAME_WIDTH = 240          # pixels; longer row names are shortened
+MAX_SIDE = 4_096          # largest side of a grid in pixels; rows and columns beyond it are left out
+MAX_WIDTH = 2_400         # largest width of pictures side by side in pixels; further pictures go below
+GAP = 24                  # white pixels between pictures
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-  """Images, row by row."""
+  """A grid of images, row by row."""
 
   images: np.ndarray                    # uint8 [rows * columns, H, W, C], C 1 or 3
   columns: int
-  row_names: tuple[str, ...] = ()       # none, or one a row
-  title: str = ''                       # a line above, if any
-  column_names: tuple[str, ...] = ()    # none, or one a column
+  row_names: tuple[str, ...] = ()       # empty, or one per row
+  title: str = ''                       # a line above the grid, if any
+  column_names: tuple[str, ...] = ()    # empty, or one per column
 
 
 def rows_that_fit(height: int, width: int) -> int:
-  """Rows, or columns where `width` comes first, of images of that size on a sheet of MAX_SIDE pixels."""
+  """The number of rows of images of this size in MAX_SIDE pixels; with `width` first, the number of columns."""
   return max(2, MAX_SIDE // (height * _magnification(height, width) + SEPARATOR))
 
 
 def spread(count: int, most: int) -> Integer[np.ndarray, ' n']:
-  """At most `most` of the numbers 0 to count - 1, evenly spread: an int array."""
+  """At most `most` of the indices 0 to count - 1, evenly spread, int [n]."""
   return np.arange(min(count, most)) * count // min(count, most)
 
 
 def save_grid(path: Path, images: UInt8[np.ndarray, 'n H W C'], columns: int, row_names: Sequence[str] = (),
               title: str = '', column_names: Sequence[str] = ()) -> None:
-  """Writes `compose_grid` of the same arguments, below a title if any, as a PNG to `path`, whole or not at all.
+  """Writes the picture of `compose_grid`, below a title if given, as a PNG to `path`, atomically.
 
-  Of rows and columns that would make it larger than MAX_SIDE, those evenly spread are shown, and the title says so.
+  If the picture would be larger than MAX_SIDE, only some rows or columns are shown, evenly spread, and the title says
+  how many.
   """
   column_names = tuple(column_names[column] for column in spread(
       len(column_names), rows_that_fit(*images.shape[2:0:-1]))) if column_names else ()
@@ -61,8 +62,8 @@ def compose_grid(images: UInt8[np.ndarray, 'n H W C'], columns: int, row_names: 
                  column_names: Sequence[str] = ()) -> UInt8[np.ndarray, 'height width 3']:
   """A picture, uint8 [height, width, 3], of uint8 images [rows * columns, H, W, C], C 1 or 3, row by row.
 
-  Each pixel of an image becomes a square of pixels; `row_names`, none or one a row, are to the left, `column_names`,
-  none or one a column, above.
+  Small images are magnified by an integer factor. `row_names`, empty or one per row, are on the left; `column_names`,
+  empty or one per column, above.
   """
   images = np.broadcast_to(images, (*images.shape[:3], 3))
   factor = _magnification(*images.shape[1:3])
@@ -81,32 +82,33 @@ def _magnification(height, width):
 
 
 def _bounded(images, columns, row_names, title):
-  """The arguments of save_grid with no more rows and columns than fit."""
+  """The arguments of save_grid, reduced to the rows and columns that fit."""
   height, width = images.shape[1:3]
   rows = len(images) // columns
-  of_rows, of_columns = spread(rows, rows_that_fit(height, width)), spread(columns, rows_that_fit(width, height))
-  if len(of_rows) == rows and len(of_columns) == columns:
+  row_indices = spread(rows, rows_that_fit(height, width))
+  column_indices = spread(columns, rows_that_fit(width, height))
+  if len(row_indices) == rows and len(column_indices) == columns:
     return images, columns, row_names, title
-  notes = [f'{len(kept)} of {count} {noun}' for kept, count, noun in (
-      (of_rows, rows, 'rows'), (of_columns, columns, 'columns')) if len(kept) < count]
-  images = images.reshape(rows, columns, *images.shape[1:])[of_rows][:, of_columns]
-  names = tuple(row_names[row] for row in of_rows) if row_names else ()
-  return images.reshape(-1, *images.shape[2:]), len(of_columns), names, ', '.join(filter(None, [title, *notes]))
+  notes = [f'{len(indices)} of {count} {noun}' for indices, count, noun in (
+      (row_indices, rows, 'rows'), (column_indices, columns, 'columns')) if len(indices) < count]
+  images = images.reshape(rows, columns, *images.shape[1:])[row_indices][:, column_indices]
+  names = tuple(row_names[row] for row in row_indices) if row_names else ()
+  return images.reshape(-1, *images.shape[2:]), len(column_indices), names, ', '.join(filter(None, [title, *notes]))
 
 
 def headed(picture: UInt8[np.ndarray, 'height width 3'], text: str) -> UInt8[np.ndarray, 'h w 3']:
-  """The picture, uint8 [height, width, 3], below a line of text; it grows to the right where the text is wider."""
+  """The picture, uint8 [height, width, 3], below a line of text; widened on the right if the text is wider."""
   text = one_line(text)
   font = font_of(text, FONT_SIZE)
   width = max(picture.shape[1], int(font.getlength(text)) + 1 + 2 * NAME_MARGIN)
-  line = Image.new('RGB', (width, sum(font.getmetrics()) + NAME_MARGIN), 'white')   # as high for every text
+  line = Image.new('RGB', (width, sum(font.getmetrics()) + NAME_MARGIN), 'white')   # the same height for every text
   ImageDraw.Draw(line).text((width / 2, line.height / 2), text, 'black', font, anchor='mm')
   wider = np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)), constant_values=255)
   return np.concatenate([np.asarray(line), wider])
 
 
 def side_by_side(pictures: Sequence[np.ndarray]) -> UInt8[np.ndarray, 'height width 3']:
-  """One picture, uint8 [height, width, 3], of several; in rows where they are wider than MAX_WIDTH together."""
+  """Several pictures in one, uint8 [height, width, 3], side by side; in several rows if wider than MAX_WIDTH."""
   rows: list[list[np.ndarray]] = [[]]
   width = 0
   for picture in pictures:
@@ -140,7 +142,7 @@ def _name_column(names, rows, height, header):
 
 
 def _name_row(names, columns, width):
-  """A line of text with a name above each column; smaller where the longest would not fit."""
+  """A line with a name above each column, in a smaller font if the longest name would not fit."""
   pitch = (width - SEPARATOR) / columns
   longest = max(font_of(name, FONT_SIZE).getlength(name) for name in names)
   size = max(1, int(FONT_SIZE * min(1, (pitch - 2) / longest)))
@@ -153,7 +155,7 @@ def _name_row(names, columns, width):
 
 
 def _join(pictures, axis):
-  """The pictures along an axis, white between them, and filled up with white along the other one."""
+  """Concatenates pictures along an axis with white gaps, padded with white along the other axis."""
   longest = max(picture.shape[1 - axis] for picture in pictures)
   padded = []
   for picture in pictures:

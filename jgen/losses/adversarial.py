@@ -17,20 +17,21 @@ Monitor = Callable[[PerImage, PerImage], dict[str, PerImage]]
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialLoss:
-  """What both networks minimise for logits of real and of generated images, [B] each, and what is logged of them."""
+  """The losses of critic and generator, functions of the logits of real and generated images, [B] each."""
 
   critic: Callable[[PerImage, PerImage], Pair]   # (real logits, fake logits) -> losses whose sum the critic minimises
-  generator: Callable[[Any, PerImage], PerImage]   # of (real logits, None unless it is relativistic; fake logits)
-  monitor: Monitor                      # what is logged of (real logits, fake logits)
-  towards: Callable[[PerImage, PerImage], PerImage] | None = None   # of (logits, target), see `critic_towards`
+  generator: Callable[[Any, PerImage], PerImage]   # (real logits, None unless relativistic; fake logits) -> loss
+  monitor: Monitor                      # (real logits, fake logits) -> metrics to log
+  towards: Callable[[PerImage, PerImage], PerImage] | None = None   # (logits, target) -> loss, see `critic_towards`
   relativistic: bool = False            # whether the generator's loss depends on the logits of real images
   couples_batch: bool = False           # whether an image's loss depends on more than its own pair of logits
 
   def critic_towards(self, real_logits: PerImage, fake_logits: PerImage, real_target: PerImage,
                      fake_target: PerImage) -> Pair:
-    """The critic's losses where an image counts as real with weight `target` [B], 0 to 1, and as generated else.
+    """The critic's losses with soft labels: an image counts as real with weight `target` [B], in [0, 1].
 
-    This is the cross-entropy with soft labels and, but for target (1 - target), the square of D(x) - target.
+    With the weight 1 - target it counts as generated. For the cross-entropy these are the usual soft labels; for least
+    squares the loss is (D(x) - target)^2 plus the constant target (1 - target).
 
     Raises:
       ValueError: the loss has no targets.
@@ -41,7 +42,7 @@ class AdversarialLoss:
 
 
 def image_by_image(real: Callable, generated: Callable, generator: Callable, monitor: Callable) -> AdversarialLoss:
-  """A loss in which each image counts by itself, of functions [B] -> [B] of its logit."""
+  """An adversarial loss of functions [B] -> [B] of the logits, each image independent of the others."""
   return AdversarialLoss(
       critic=lambda real_logits, fake_logits: (real(real_logits), generated(fake_logits)),
       generator=lambda real_logits, fake_logits: generator(fake_logits), monitor=monitor,
@@ -59,7 +60,7 @@ def cross_entropy_generated(logits: PerImage) -> PerImage:
 
 
 def saturating_generator(fake_logits: PerImage) -> PerImage:
-  """log(1 - D(G(z))) in nats; Goodfellow et al. 2014, eq. 1. Flat where the critic is sure."""
+  """log(1 - D(G(z))) in nats; Goodfellow et al. 2014, eq. 1. Saturates where the critic is confident."""
   return -nn.softplus(fake_logits)
 
 
@@ -74,7 +75,7 @@ def least_squares_real(logits: PerImage) -> PerImage:
 
 
 def least_squares_generated(logits: PerImage) -> PerImage:
-  """D(x)^2; as `least_squares_real`, which also is what the generator minimises."""
+  """D(x)^2; Mao et al. 2017, eq. 2 without its factor 1/2. The generator minimises `least_squares_real`."""
   return jnp.square(logits)
 
 
@@ -84,22 +85,22 @@ def hinge_real(logits: PerImage) -> PerImage:
 
 
 def hinge_generated(logits: PerImage) -> PerImage:
-  """max(0, 1 + D(x)); as `hinge_real`."""
+  """max(0, 1 + D(x)); Lim & Ye 2017, Miyato et al. 2018, eq. 16."""
   return nn.relu(1. + logits)
 
 
 def negative(logits: PerImage) -> PerImage:
-  """-D(x): the Wasserstein critic's of real images (Arjovsky et al. 2017, eq. 3), its generator's and the hinge's."""
+  """-D(x): the Wasserstein critic's loss of real images (Arjovsky et al. 2017, eq. 3), and the generator's loss."""
   return -logits
 
 
 def identity(logits: PerImage) -> PerImage:
-  """D(x): the Wasserstein critic's of generated images."""
+  """D(x): the Wasserstein critic's loss of generated images."""
   return logits
 
 
 def relative_to_average(real_logits: PerImage, fake_logits: PerImage) -> Pair:
-  """Logits less the mean logit of the images of the other kind, over the batch of all devices.
+  """Real logits minus the mean fake logit, and vice versa, with means over the batch of all devices.
 
   Jolicoeur-Martineau 2019, sec. 4.2. Call it inside a function that is mapped over `AXIS`.
   """
@@ -108,22 +109,23 @@ def relative_to_average(real_logits: PerImage, fake_logits: PerImage) -> Pair:
 
 
 def relativistic_average_critic(real_logits: PerImage, fake_logits: PerImage) -> Pair:
-  """-log of the probability that real images are more real than generated ones on average, and the reverse.
+  """Cross-entropy of the logits relative to the other images' average, in nats; RaSGAN.
 
-  RaSGAN, Jolicoeur-Martineau 2019, eq. 10, in nats.
+  -log of the probability that a real image is more realistic than generated images on average, and of the opposite for
+  generated images; Jolicoeur-Martineau 2019, eq. 10.
   """
   real, fake = relative_to_average(real_logits, fake_logits)
   return cross_entropy_real(real), cross_entropy_generated(fake)
 
 
 def relativistic_average_generator(real_logits: PerImage, fake_logits: PerImage) -> PerImage:
-  """The critic's loss with the kinds exchanged; Jolicoeur-Martineau 2019, eq. 11."""
+  """The critic's RaSGAN loss with real and generated images exchanged; Jolicoeur-Martineau 2019, eq. 11."""
   real, fake = relative_to_average(real_logits, fake_logits)
   return cross_entropy_generated(real) + cross_entropy_real(fake)
 
 
 def relativistic_pairing_critic(real_logits: PerImage, fake_logits: PerImage) -> Pair:
-  """-log sigmoid(D(x) - D(G(z))) of each pair of a real and a generated image, half of it for each.
+  """-log sigmoid(D(x) - D(G(z))) of each pair of a real and a generated image; each of the two gets half.
 
   RpGAN, Jolicoeur-Martineau 2019, eq. 7; Huang et al. 2024, eq. 2.
   """
@@ -132,12 +134,12 @@ def relativistic_pairing_critic(real_logits: PerImage, fake_logits: PerImage) ->
 
 
 def relativistic_pairing_generator(real_logits: PerImage, fake_logits: PerImage) -> PerImage:
-  """-log sigmoid(D(G(z)) - D(x)); as `relativistic_pairing_critic`."""
+  """-log sigmoid(D(G(z)) - D(x)) of each pair; RpGAN, Jolicoeur-Martineau 2019; Huang et al. 2024, eq. 2."""
   return nn.softplus(real_logits - fake_logits)
 
 
 def accuracies(boundary: float) -> Monitor:
-  """Of each answer, 1 where the critic, cut at the logit `boundary`, is right, else 0."""
+  """The critic's accuracy per image: 1 where its logit is on the right side of `boundary`, else 0."""
   def monitor(real_logits, fake_logits):
     return {'real_accuracy': (real_logits > boundary).astype(jnp.float32),
             'fake_accuracy': (fake_logits < boundary).astype(jnp.float32)}
@@ -145,7 +147,7 @@ def accuracies(boundary: float) -> Monitor:
 
 
 def relative_accuracies(relative: Callable[[PerImage, PerImage], Pair]) -> Monitor:
-  """The same of logits that are compared with the other kind's by `relative`."""
+  """The critic's accuracy per image, of logits relative to those of the other images as `relative` computes them."""
   return lambda real_logits, fake_logits: accuracies(0.)(*relative(real_logits, fake_logits))
 
 
@@ -155,11 +157,11 @@ def paired(real_logits: PerImage, fake_logits: PerImage) -> Pair:
 
 
 def wasserstein_estimate(real_logits: PerImage, fake_logits: PerImage) -> dict[str, PerImage]:
-  """D(x) - D(G(z)): its mean estimates the Wasserstein-1 distance as far as the critic is 1-Lipschitz."""
+  """D(x) - D(G(z)), whose mean estimates the Wasserstein-1 distance if the critic is 1-Lipschitz."""
   return {'wasserstein_estimate': real_logits - fake_logits}
 
 
-# The logit 0 is the probability 1/2.
+# A logit of 0 is a probability of 1/2.
 ADVERSARIAL_LOSSES = {
     'saturating': image_by_image(
         cross_entropy_real, cross_entropy_generated, saturating_generator, accuracies(0.)),

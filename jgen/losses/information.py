@@ -1,4 +1,4 @@
-"""Latent codes of InfoGAN and the bound on their mutual information with images (Chen et al. 2016)."""
+"""Latent codes of InfoGAN, and the lower bound on their mutual information with images (Chen et al. 2016)."""
 
 import dataclasses
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from jgen.shapes import Array, PerImage, PRNGKey
 
-# Below it Q's log variance of a continuous code is taken for it: a standard deviation of 0.05 of a code in [-1, 1]. A
-# generator that shows the code exactly would raise the bound, and Q's gradients, without end.
+# Lower limit of Q's log variance of a continuous code: a standard deviation of 0.05 for codes in [-1, 1]. Without it, a
+# generator whose images show the code exactly would increase the bound, and Q's gradients, without limit.
 MIN_LOG_VARIANCE = -6.
 
 
 @dataclasses.dataclass(frozen=True)
 class LatentCodes:
-  """Codes of an image, [M + N] float32: M whole numbers below V, each as likely, then N uniform numbers in [-1, 1]."""
+  """Codes of an image, [M + N] float32: M uniform integers in [0, V), then N uniform numbers in [-1, 1]."""
 
   categorical: int                      # M
   values: int                           # V
@@ -28,12 +28,12 @@ class LatentCodes:
 
   @property
   def num_outputs(self) -> int:
-    """Numbers that Q gives: logits [M, V], means [N] and log variances [N], in this order."""
+    """The number of Q's outputs: logits [M, V], means [N] and log variances [N], in this order."""
     return self.categorical * self.values + 2 * self.continuous
 
   @property
   def entropy(self) -> float:
-    """The entropy of all categorical codes together, in nats: the maximum of the mutual information."""
+    """The joint entropy of the categorical codes in nats, the maximum of their mutual information."""
     return self.categorical * float(np.log(self.values))
 
   def draw(self, key: PRNGKey) -> Float[Array, ' codes']:
@@ -44,26 +44,29 @@ class LatentCodes:
         jax.random.uniform(continuous_key, (self.continuous,), minval=-1., maxval=1.)])
 
   def as_input(self, codes: Float[Array, 'B codes']) -> Float[Array, 'B inputs']:
-    """What a generator is given for codes [B, M + N]: [B, M V + N], the categorical ones as one-hot."""
+    """The generator's input [B, M V + N] for codes [B, M + N]: categorical codes one-hot, then continuous codes."""
     numbers, continuous = self.split(codes)
     return jnp.concatenate([jax.nn.one_hot(numbers, self.values).reshape(codes.shape[0], -1), continuous], axis=-1)
 
   def split(self, codes: Float[Array, 'B codes']) -> tuple[Int[Array, 'B M'], Float[Array, 'B N']]:
-    """(int32 [B, M], float32 [B, N])."""
+    """Codes split into (categorical int32 [B, M], continuous float32 [B, N])."""
     return codes[:, :self.categorical].astype(jnp.int32), codes[:, self.categorical:]
 
   def logits(self, outputs: Float[Array, 'B outputs']) -> Float[Array, 'B M V']:
-    """[B, M, V] of Q's outputs."""
+    """The logits [B, M, V] of the categorical codes among Q's outputs."""
     return outputs[:, :self.categorical * self.values].reshape(len(outputs), self.categorical, self.values)
 
   def categorical_information(self, outputs: Float[Array, 'B outputs'], codes: Float[Array, 'B codes']) -> PerImage:
-    """H(c) + log q(c | x) in nats, [B], over all categorical codes together; eq. 5 is its expectation."""
+    """H(c) + log q(c | x) in nats, [B], summed over the categorical codes; eq. 5 is its expectation."""
     numbers, _ = self.split(codes)
     log_q = jnp.take_along_axis(jax.nn.log_softmax(self.logits(outputs)), numbers[..., None], axis=-1)
     return self.entropy + log_q.sum((1, 2))
 
   def continuous_information(self, outputs: Float[Array, 'B outputs'], codes: Float[Array, 'B codes']) -> PerImage:
-    """The same over all continuous codes, [B], with the differential entropy log 2 of each; q is a Gaussian."""
+    """H(c) + log q(c | x) in nats, [B], summed over the continuous codes.
+
+    The differential entropy of each is log 2; q is a Gaussian.
+    """
     _, continuous = self.split(codes)
     mean, log_variance = jnp.split(outputs[:, self.categorical * self.values:], 2, axis=1)
     log_variance = jnp.maximum(log_variance, MIN_LOG_VARIANCE)
@@ -71,6 +74,6 @@ class LatentCodes:
     return (jnp.log(2.) + log_q).sum(1)
 
   def accuracy(self, outputs: Float[Array, 'B outputs'], codes: Float[Array, 'B codes']) -> PerImage:
-    """The share [B] of an image's categorical codes that are Q's likeliest."""
+    """The share [B] of an image's categorical codes that Q predicts correctly."""
     numbers, _ = self.split(codes)
     return (self.logits(outputs).argmax(-1) == numbers).mean(1, dtype=jnp.float32)

@@ -1,10 +1,10 @@
-"""Penalties on the critic's slope: plain functions, [B] out.
+"""Penalties on the norm of the critic's gradient: plain functions that return [B].
 
-Of each, the arguments are
-  score: images [B, H, W, C] -> logits [B], one image's logit depending on that image alone;
+The arguments of each penalty are
+  score: images [B, H, W, C] -> logits [B], where the logit of an image depends on that image alone;
   real, fake: images [B, H, W, C];
-  drawn: the random numbers of each image, as the penalty's `draw` makes them;
-and the results the penalty [B], unweighted, and the slopes |grad D(x)| [B] by a name.
+  drawn: the random numbers of each image, drawn by the penalty's `draw`.
+It returns the unweighted penalty [B] and {name: gradient norms |grad D(x)| [B]}.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def r1(score: Score, real: Images, fake: Images, drawn: object) -> tuple[PerImag
 def dragan(score: Score, real: Images, fake: Images, drawn: Images) -> tuple[PerImage, dict[str, PerImage]]:
   """(|grad D(x)| - 1)^2 at x near a real image; Kodali et al. 2017, sec. 3.2.
 
-  drawn: [B, H, W, C], uniform in [0, 1); half the standard deviation of each image's own values is its unit.
+  drawn: [B, H, W, C], uniform in [0, 1), in units of half the standard deviation of each image's values.
   """
   del fake
   unit = 0.5 * jnp.std(real, axis=(1, 2, 3), keepdims=True)
@@ -46,15 +46,15 @@ def dragan(score: Score, real: Images, fake: Images, drawn: Images) -> tuple[Per
 
 
 def slopes(score: Score, points: Images) -> PerImage:
-  """|grad D(x)| [B] at points [B, H, W, C]."""
+  """The gradient norms |grad D(x)| [B] at points [B, H, W, C]."""
   gradient = jax.grad(lambda x: jnp.sum(score(x)))(points)
-  # The root's derivative is infinite at 0, where a dead critic starts: 1e-12 keeps it finite there.
+  # The derivative of the square root is infinite at 0, where a dead critic starts: 1e-12 keeps it finite.
   return jnp.sqrt(jnp.sum(jnp.square(gradient), axis=(1, 2, 3)) + 1e-12)
 
 
 @dataclasses.dataclass(frozen=True)
 class Penalty:
-  """A penalty and the random numbers that it needs."""
+  """A penalty and the function that draws its random numbers."""
 
   draw: Callable      # (key, shape (H, W, C)) -> the numbers of one image
   function: Callable   # (score, real, fake, drawn) -> (penalty [B], {name: [B]})

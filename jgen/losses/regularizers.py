@@ -1,7 +1,7 @@
-"""What a VAE pays for its latents' divergence from the prior, before the weight.
+"""The KL term of a VAE's objective, and its variants.
 
-Each is a function of the divergence of every latent [Z] in nats, the mean over the batch of all devices, of the step
-and of a `Regularizer`.
+Each variant is a function of the KL divergence [Z] of each latent in nats, averaged over the batch of all devices, of
+the step and of a `Regularizer`; it returns the term without its weight.
 """
 
 import dataclasses
@@ -23,19 +23,19 @@ def kl_per_latent(mean: Float[Array | np.ndarray, '*B'],
 
 
 def total(kl: Float[Array, ' Z'], step: Step, settings: 'Regularizer') -> Scalar:
-  """Their sum: the ELBO's term, and with a weight beta the beta-VAE's (Higgins et al. 2017, eq. 4)."""
+  """The sum over the latents: the ELBO's KL term; with a weight beta, the beta-VAE's (Higgins et al. 2017, eq. 4)."""
   del step, settings
   return kl.sum()
 
 
 def free_bits(kl: Float[Array, ' Z'], step: Step, settings: 'Regularizer') -> Scalar:
-  """A latent pays for `free_nats` even where it carries less (Kingma et al. 2016, eq. 15, one latent a group)."""
+  """Each latent costs at least `free_nats` (free bits; Kingma et al. 2016, eq. 15, with one latent per group)."""
   del step
   return jnp.maximum(kl, settings.free_nats).sum()
 
 
 def capacity(kl: Float[Array, ' Z'], step: Step, settings: 'Regularizer') -> Scalar:
-  """The distance of the sum from a capacity that grows to `capacity_nats` (Burgess et al. 2018, eq. 8)."""
+  """The distance of the total KL from a capacity that grows to `capacity_nats` (Burgess et al. 2018, eq. 8)."""
   return jnp.abs(kl.sum() - settings.capacity_nats * ramp(step, settings.capacity_steps))
 
 
@@ -43,7 +43,7 @@ REGULARIZERS = {'kl': total, 'free_bits': free_bits, 'capacity': capacity}
 
 
 def ramp(step: Step, steps: int) -> Scalar | float:
-  """From 0 at step 0 evenly to 1 after `steps`; 1 where `steps` is 0."""
+  """A linear ramp from 0 at step 0 to 1 after `steps`; 1 if `steps` is 0."""
   return jnp.minimum(1., step / max(steps, 1)) if steps else 1.
 
 
@@ -51,21 +51,21 @@ def ramp(step: Step, steps: int) -> Scalar | float:
 class Regularizer:
   """A function of REGULARIZERS and its weight."""
 
-  name: str = key('kl', "what is made of the latents' divergence from the prior", names=REGULARIZERS)
-  weight: float = key(1., "its factor in the likelihood's objective, at the end of the warm-up: per pixel for "
+  name: str = key('kl', "the function of the latents' KL divergence from the prior", names=REGULARIZERS)
+  weight: float = key(1., "weight of the KL term after the warm-up: relative to the error per pixel for "
                           "'squared_error', else per image (beta)", at_least=0)
   warmup_steps: int = key(0, 'steps over which the weight rises from 0', at_least=0)
-  free_nats: float = key(0., 'nats of each latent that are not paid for', at_least=0,
+  free_nats: float = key(0., 'free bits: the KL of each latent is penalised only above this number of nats', at_least=0,
                          read_with={'name': ('free_bits',)})
-  capacity_nats: float = key(25., 'nats of all latents that are aimed at', at_least=0,
+  capacity_nats: float = key(25., 'target of the total KL in nats', at_least=0,
                              read_with={'name': ('capacity',)})
   capacity_steps: int = key(100_000, 'steps over which the capacity rises from 0', at_least=0,
                             read_with={'name': ('capacity',)})
 
   def weight_at(self, step: Step) -> Scalar | float:
-    """The weight rises evenly from 0 over the warm-up (Sonderby et al. 2016, sec. 2.3)."""
+    """The weight, which rises linearly from 0 over the warm-up (Sonderby et al. 2016, sec. 2.3)."""
     return self.weight * ramp(step, self.warmup_steps)
 
   def __call__(self, kl: Float[Array, ' Z'], step: Step) -> Scalar:
-    """The weighted term of the objective, [], for kl [Z]."""
+    """The weighted KL term of the objective, [], for kl [Z]."""
     return self.weight_at(step) * REGULARIZERS[self.name](kl, step, self)

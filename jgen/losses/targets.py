@@ -1,4 +1,4 @@
-"""What the critic is to answer: smoothed, noisy and flipped labels."""
+"""The critic's targets: smoothed, noisy and flipped labels."""
 
 import dataclasses
 
@@ -12,20 +12,19 @@ from jgen.shapes import Array, PRNGKey
 
 @dataclasses.dataclass(frozen=True)
 class Targets:
-  """The weight with which an image is called real; the defaults are those of the losses as they are written.
+  """Targets of real and generated images, in [0, 1]; the defaults leave the losses unchanged.
 
-  Smoothing: Salimans et al. 2016, sec. 3.4.
+  Label smoothing: Salimans et al. 2016, sec. 3.4.
   """
 
-  real: float = key(1., 'target for real images; below 1 the labels are smoothed on this side', at_least=0, at_most=1)
-  generated: float = key(0., 'target for generated images; above 0 the labels are smoothed on this side', at_least=0,
-                         at_most=1)
-  noise: float = key(0., "half-width of the uniform noise on each image's target, which stays in [0, 1]", at_least=0,
+  real: float = key(1., 'target for real images; below 1 for label smoothing', at_least=0, at_most=1)
+  generated: float = key(0., 'target for generated images; above 0 for label smoothing', at_least=0, at_most=1)
+  noise: float = key(0., "half-width of the uniform noise on each image's target, clipped to [0, 1]", at_least=0,
                      at_most=1)
   flip_probability: float = key(0., "probability with which an image's target t becomes 1 - t", at_least=0, at_most=1)
 
   def draw(self, key: PRNGKey) -> Float[Array, ' 2']:
-    """[2], in [0, 1]: the targets of one real and one generated image."""
+    """Targets [2], in [0, 1], of one real and one generated image."""
     noise, flip = jax.random.split(key)
     shifts = self.noise * jax.random.uniform(noise, (2,), minval=-1., maxval=1.)
     targets = jnp.clip(jnp.array([self.real, self.generated]) + shifts, 0., 1.)

@@ -81,7 +81,7 @@ def _row(path, member, kind, default):
   """A line of the table of one Key."""
   kind = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
   values = 'one of ' + ', '.join(f'`{name or repr(name)}`' for name in member.names) if member.names else member.range()
-  values = values or ('True or False' if kind is bool else 'any text' if kind is str else 'any')
+  values = values or ('True or False' if kind is bool else 'any string' if kind is str else 'any')
   return f'| `{path}` | `{default!r}` | {values} | {member.meaning}{_read_with(member)} |'
 
 

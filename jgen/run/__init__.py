@@ -1,1 +1,1 @@
-"""A run on disk: its folder, config, checkpoints, metrics and receipts."""
+"""The files of a run: its folder, config, checkpoints, metrics and receipts."""

@@ -1,4 +1,4 @@
-"""Checkpoints in Orbax, each with a digest: the last few are kept, and the best."""
+"""Orbax checkpoints, each with a digest; the latest ones and the best one are kept."""
 
 from collections.abc import Mapping, Sequence
 import contextlib
@@ -26,8 +26,8 @@ from jgen.run import folder as run_folder
 from jgen.run import scores as scores_lib
 
 State = Any                             # a TrainState, of arrays or of their shapes
-_MARK = 'saved.json'                    # the last step that is surely saved
-_OTHER_ARRAYS = 'its arrays are not those of this model: another version of jgen wrote it, or config.json was changed'
+_MARK = 'saved.json'                    # the last step whose checkpoint is certainly complete
+_OTHER_ARRAYS = 'its arrays do not match this model: another version of jgen wrote it, or config.json was changed'
 
 
 def digest(state: Any) -> str:
@@ -35,37 +35,37 @@ def digest(state: Any) -> str:
 
   Orbax restores flipped bytes silently as wrong numbers; the digest detects them.
   """
-  total = hashlib.sha256()
+  hashed = hashlib.sha256()
   for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-    total.update(f'{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}'.encode())
-    total.update(np.ascontiguousarray(leaf).data)
-  return total.hexdigest()
+    hashed.update(f'{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}'.encode())
+    hashed.update(np.ascontiguousarray(leaf).data)
+  return hashed.hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
 class BestMetric:
-  """The score by which the best checkpoint is kept; stored with each checkpoint, so that a restart knows it.
+  """The score that selects the best checkpoint; stored with each checkpoint, so that it survives a restart.
 
   Orbax's own metrics are not used: they rank NaN, and checkpoints of older versions lack them.
   """
 
-  name: str                             # '' keeps no best
-  folder: Path                          # of the run
-  values: dict[int, float] = dataclasses.field(default_factory=dict)   # {step: value} of the checkpoints that have one
+  name: str                             # '' for no best checkpoint
+  folder: Path                          # the run folder
+  values: dict[int, float] = dataclasses.field(default_factory=dict)   # {step: value} of checkpoints with a value
 
   def best(self, steps: Sequence[int]) -> int | None:
-    """The best of the steps, None where none of them has a value."""
+    """The best of the steps; None if none of them has a value."""
     return scores_lib.best({step: self.values[step] for step in steps if step in self.values},
                            scores_lib.kind(self.name).better)
 
   def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
-    """Orbax's PreservationPolicy: one bool a checkpoint."""
+    """Implements Orbax's PreservationPolicy: one bool per checkpoint."""
     del context
     best = self.best([checkpoint.step for checkpoint in checkpoints])
     return [checkpoint.step == best for checkpoint in checkpoints]
 
   def sealed(self, step: int) -> dict[str, Any]:
-    """The metadata stored with the checkpoint of a step, ready for JSON; {} if it has no value."""
+    """The metadata to store with the checkpoint of a step, JSON values; {} if the step has no value."""
     if step not in self.values:
       return {}
     return {'best_metric': self.name, 'value': self.values[step], 'sha256': _seal(self.name, self.values[step])}
@@ -90,8 +90,8 @@ def _seal(name, value):
 class Keys:
   """The keys of config.checkpoints."""
 
-  keep_last: int = key(3, 'newest checkpoints that are kept', at_least=1)
-  best_metric: str = key('', "score by which one more, the best, is kept: `<evaluator>/<entry>`, one of "
+  keep_last: int = key(3, 'number of newest checkpoints to keep', at_least=1)
+  best_metric: str = key('', "score whose best checkpoint is kept in addition: `<evaluator>/<entry>`, one of "
                              "jgen.run.scores.KINDS; '' for none")
 
 
@@ -105,18 +105,18 @@ class Checkpoints:
     self._metric = BestMetric(section.best_metric, folder)
     policies = [checkpoint_managers.LatestN(section.keep_last), *([self._metric] if section.best_metric else [])]
     self._manager = _opened(self._folder, read_only, checkpoint_managers.AnyPreservationPolicy(policies))
-    if not read_only:                   # killed after the last save, before the mark
+    if not read_only:                   # an earlier process may have been killed between save and mark
       self._unmarked = self._manager.latest_step()
     for step in self._manager.all_steps():
       self.recall(step)
 
   def recall(self, step: int) -> None:
-    """Reads the stored score of a step's checkpoint, which may have been measured after the checkpoint was saved."""
+    """Reads the score of a step's checkpoint, which may have been measured after the checkpoint was saved."""
     if self._metric.name:
       self._metric.recall(step, self._meta(step))
 
   def _meta(self, step):
-    """What is stored with the checkpoint of a step; {} where that is damaged."""
+    """The metadata stored with the checkpoint of a step; {} if it is damaged."""
     try:
       meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))['meta']
       return meta if isinstance(meta, dict) else {}
@@ -124,12 +124,12 @@ class Checkpoints:
       return {}
 
   def save(self, step: int, state: State, scores: Mapping[str, float]) -> None:
-    """Starts writing `state`, numpy arrays that nobody changes, unless this step is there already.
+    """Starts writing a checkpoint of `state`, numpy arrays that must not change, unless this step is saved already.
 
     `scores` is {name: number} of this step's evaluation, empty if there was none.
 
     Raises:
-      UserError: no room; the evaluation did not measure the number by which the best is kept.
+      UserError: not enough disk space; `scores` lacks config.checkpoints.best_metric.
     """
     if scores and self._metric.name:
       value = choose('checkpoints.best_metric', self._metric.name, scores)
@@ -141,8 +141,8 @@ class Checkpoints:
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     free = shutil.disk_usage(self._folder).free
     if free < 1.1 * size + 2**20:
-      raise UserError(f'no room for the checkpoint of step {step}: {size / 1e6:.1f} MB are needed and '
-                      f'{free / 1e6:.1f} MB free at {self._folder}; the earlier checkpoints are kept, free some space '
+      raise UserError(f'not enough disk space for the checkpoint of step {step}: {size / 1e6:.1f} MB are needed and '
+                      f'{free / 1e6:.1f} MB free in {self._folder}; the earlier checkpoints are kept, free some space '
                       'and run the same command again')
     self._unmarked = step
     self._manager.save(step, args=ocp.args.Composite(
@@ -150,7 +150,7 @@ class Checkpoints:
         meta=ocp.args.JsonSave({'digest': digest(state), **self._metric.sealed(step)})))
 
   def restore(self, like: State) -> tuple[State | None, list[tuple[int, str]]]:
-    """The newest sound checkpoint as numpy arrays, or None where there is none at all.
+    """The newest undamaged checkpoint as numpy arrays, or None if there is no checkpoint.
 
     Args:
       like: a TrainState of shapes.
@@ -178,9 +178,9 @@ class Checkpoints:
     return None, damaged
 
   def newest_and_best(self, like: State) -> tuple[dict[str, State], list[tuple[int, str]]]:
-    """({'newest': state, 'best': state}, [(step, why) of damaged checkpoints that were passed over]).
+    """({'newest': state, 'best': state}, [(step, why) of damaged checkpoints that were skipped]).
 
-    Without the best where it is the newest or none is known; {} where there is no checkpoint at all.
+    'best' is missing if it is the newest checkpoint or no score is known; without any checkpoint the dict is empty.
 
     Raises:
       UserError: there are checkpoints, but none can be read.
@@ -195,7 +195,7 @@ class Checkpoints:
     return states, damaged + damaged_best
 
   def best(self, like: State, passed_over: Sequence[int] = ()) -> tuple[State | None, list[tuple[int, str]]]:
-    """(state of the best sound checkpoint, None where none is known; [(step, why) of better ones that are damaged])."""
+    """(state of the best undamaged checkpoint, None if no score is known; [(step, why) of damaged better ones])."""
     damaged: list[tuple[int, str]] = []
     while True:
       bad = (*passed_over, *(step for step, _ in damaged))
@@ -213,7 +213,7 @@ class Checkpoints:
     restored = self._manager.restore(step, args=ocp.args.Composite(
         state=ocp.args.StandardRestore(empty), meta=ocp.args.JsonRestore()))
     if digest(restored['state']) != restored['meta']['digest']:
-      raise ValueError('its numbers do not match their digest')
+      raise ValueError('its arrays do not match their digest')
     # Orbax restores arrays in their stored shapes.
     if [leaf.shape for leaf in jax.tree.leaves(restored['state'])] != [leaf.shape for leaf in jax.tree.leaves(empty)]:
       raise ValueError(_OTHER_ARRAYS)
@@ -228,11 +228,11 @@ class Checkpoints:
     try:
       return self.read(step, like)
     except Exception as error:  # Orbax raises bare Exceptions for damaged files
-      raise UserError(f'the checkpoint of step {step} in {self._folder} cannot be read: {_why(error)}; take another '
-                      f'of: {", ".join(map(str, steps))}') from error
+      raise UserError(f'the checkpoint of step {step} in {self._folder} cannot be read: {_why(error)}; choose '
+                      f'another of: {", ".join(map(str, steps))}') from error
 
   def set_aside(self, damaged: Sequence[tuple[int, str]]) -> None:
-    """Moves damaged checkpoints to `checkpoints_damaged/`, and says so; of several processes, one does."""
+    """Moves damaged checkpoints to `checkpoints_damaged/`, with a warning; only process 0 does it."""
     for step, why in damaged if jax.process_index() == 0 else ():
       aside = self._folder.with_name('checkpoints_damaged') / str(step)
       aside.parent.mkdir(exist_ok=True)
@@ -240,13 +240,13 @@ class Checkpoints:
       shutil.move(self._folder / str(step), aside)
       terminal.warn(f'the checkpoint of step {step} is damaged ({why}); it was moved to {aside} and another is used')
     if damaged:
-      gathered('')                      # so that none reads the folder before
+      gathered('')                      # a barrier, so that no process reads the folder before
       self._manager.reload()
 
   def _wait(self):
     try:
       self._manager.wait_until_finished()
-    except Exception as error:   # of the disk, in as many kinds as there are layers
+    except Exception as error:   # disk errors, of a different type in each layer
       raise UserError(
           f'a checkpoint could not be written to {self._folder}: {error}; the earlier ones are kept') from error
     if self._unmarked is not None and jax.process_index() == 0:
@@ -254,11 +254,11 @@ class Checkpoints:
     self._unmarked = None
 
   def check_not_lost(self, last_logged: int, every_steps: int) -> None:
-    """Raises UserError where checkpoints were saved, but none is there: training would restart at step 0 over it.
+    """Raises UserError if checkpoints were saved but none is left, since training would restart at step 0.
 
     Args:
-      last_logged: the last step in metrics.csv, which shows it for runs that older versions began: the second save
-        waits until the first one is complete, so steps after it are logged only where there was a checkpoint.
+      last_logged: the last step in metrics.csv, which detects this for runs of older versions: the second save waits
+        until the first is complete, so later steps are logged only if there was a checkpoint.
       every_steps: steps between checkpoints.
     """
     if not self._manager.all_steps() and (self._mark.exists() or last_logged > 2 * every_steps):
@@ -272,18 +272,18 @@ class Checkpoints:
 
 
 def _opened(folder, read_only, policy):
-  """Orbax's manager of a folder; raises UserError if it cannot read its metadata."""
-  before = logging.get_verbosity()
-  if read_only:                         # Orbax warns that it is, which is intended
+  """Orbax's manager of a folder; raises UserError if its metadata cannot be read."""
+  verbosity = logging.get_verbosity()
+  if read_only:                         # hides Orbax's warning that it is read-only, which is intended
     logging.set_verbosity(logging.ERROR)
   try:
     return ocp.CheckpointManager(folder, options=ocp.CheckpointManagerOptions(
         create=not read_only, read_only=read_only, cleanup_tmp_directories=not read_only, preservation_policy=policy))
   except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
     raise UserError(f'{folder} cannot be read ({_why(error)}): a file _CHECKPOINT_METADATA in it is damaged; delete '
-                    'that file, checkpoints are read without it') from error
+                    'that file, checkpoints can be read without it') from error
   finally:
-    logging.set_verbosity(before)
+    logging.set_verbosity(verbosity)
 
 
 def _why(error):
@@ -296,7 +296,7 @@ NEWEST, BEST = 'newest', 'best'
 
 
 def newest(folder: str | Path, like: State) -> State:
-  """The newest sound checkpoint of a run folder, for a TrainState of shapes; changes nothing there.
+  """The newest undamaged checkpoint of a run folder, for a TrainState of shapes; does not change the folder.
 
   Raises:
     UserError: the folder holds no run, or no checkpoint, or none that can be read.
@@ -305,15 +305,15 @@ def newest(folder: str | Path, like: State) -> State:
 
 
 def chosen(folder: str | Path, like: State, which: str | int) -> State:
-  """A checkpoint of a run folder as numpy arrays; changes nothing there.
+  """A checkpoint of a run folder as numpy arrays; does not change the folder.
 
   Args:
     folder: the run folder.
     like: a TrainState of shapes.
-    which: NEWEST for the newest sound one, BEST for the one that `config.checkpoints.best_metric` kept, or a step.
+    which: NEWEST for the newest undamaged one, BEST for the best by `config.checkpoints.best_metric`, or a step.
 
   Raises:
-    UserError: the folder holds no run, or no checkpoint, or not this one, or it cannot be read.
+    UserError: the folder holds no run or no checkpoint; the checkpoint is missing or cannot be read.
   """
   folder = Path(folder).absolute()
   section = ConfigDict(completed(Keys, run_folder.read_config(folder).get('checkpoints', {})))
@@ -334,6 +334,6 @@ def chosen(folder: str | Path, like: State, which: str | int) -> State:
 
 
 def report_passed_over(folder: str | Path, damaged: Sequence[tuple[int, str]]) -> None:
-  """Warns for each damaged checkpoint [(step, why)] that another one of the folder is used instead."""
+  """Warns about each damaged checkpoint, [(step, why)], that another one is used instead."""
   for step, why in damaged:
     terminal.warn(f'the checkpoint of step {step} in {folder} is damaged ({why}); another is used')

@@ -13,12 +13,12 @@ from jgen.errors import UserError
 from jgen.host import terminal
 from jgen.run import scores
 
-# A run may be continued with other values of these keys: they change its length, the location of files, sampling or
-# what runs alongside training, not what is learned. run/images.py checks that the images are the same in any location.
+# A run may be resumed with other values of these keys: they change its length, the location of files, sampling or
+# monitoring, but not the trained model. run/images.py checks that the images are the same at a new location.
 MAY_CHANGE = ('num_steps', 'num_epochs', 'report', 'loggers', 'data.dir', 'data.label_file', 'data.partition_file',
               'data.cache_dir', 'data.on_device', 'checkpoints.keep_last', 'checkpoints.best_metric',
               'model.vqvae_dir', 'model.prior.temperature', 'study.variations')
-_LOOKING_ON = ('doctor.',)             # sections of monitoring
+_MONITORING = ('doctor.',)             # sections of monitoring
 _OTHER_RUNS = ('priors.',)             # sections that describe other runs, each in its own folder
 
 # Exceptions raised by unreadable flags and config files; see explain().
@@ -28,7 +28,7 @@ UNREADABLE = (flags.Error, ArithmeticError, AttributeError, ImportError, LookupE
 VERSION = 1                             # format of config.json; a file without a version has format 0
 _VERSION_KEY = 'config_version'
 # {key of an earlier version: why it was removed}. Stored runs continue without these keys.
-REMOVED = {'checkpoints.best_is_highest': 'which direction of a score is better is known by its name'}
+REMOVED = {'checkpoints.best_is_highest': "a score's name determines which direction is better"}
 
 
 def flatten(config: Any, prefix: str = '') -> dict[str, Any]:
@@ -50,18 +50,18 @@ def upgraded(stored: Any, path: Path) -> dict[str, Any]:
   """
   version = stored.get(_VERSION_KEY, 0)
   if not isinstance(version, int) or version > VERSION:
-    raise UserError(f'{path} is of the form {version!r}, this version of jgen reads forms up to {VERSION}; '
-                    'go on with the version that environment.json names')
+    raise UserError(f'{path} has format {version!r}, but this version of jgen reads formats up to {VERSION}; '
+                    'use the version of jgen that environment.json names')
   def cleaned(section, prefix):
     return {key: cleaned(value, f'{prefix}{key}.') if isinstance(value, dict) else value
             for key, value in section.items() if prefix + key not in (*REMOVED, _VERSION_KEY)}
   for key in sorted(REMOVED.keys() & flatten(stored).keys()):
-    _warn_once(f"{path}: config key '{key}' was removed ({REMOVED[key]}); the run goes on without it")
-  return _with_names_of_today(cleaned(stored, ''))
+    _warn_once(f"{path}: config key '{key}' was removed ({REMOVED[key]}); the run continues without it")
+  return _with_current_names(cleaned(stored, ''))
 
 
-def _with_names_of_today(section):
-  """A stored config, or a section of it, in which evaluators and their scores have the names that they have today."""
+def _with_current_names(section):
+  """A stored config, or a section of it, with the current names of evaluators and scores."""
   renamed = {}
   for key, value in section.items():
     if key == 'evaluators' and isinstance(value, dict):
@@ -70,7 +70,7 @@ def _with_names_of_today(section):
       value = [scores.renamed(name) if isinstance(name, str) else name for name in value]
     elif key == 'best_metric' and isinstance(value, str):
       value = scores.renamed(value)
-    renamed[key] = _with_names_of_today(value) if isinstance(value, dict) else value
+    renamed[key] = _with_current_names(value) if isinstance(value, dict) else value
   return renamed
 
 
@@ -82,7 +82,7 @@ def _warn_once(text):
 def differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
   """One 'key: was X, is Y' for each key in which two flat configs differ beyond MAY_CHANGE."""
   keys = [key for key in sorted({*saved, *config})
-          if key not in MAY_CHANGE and not key.startswith(_OTHER_RUNS + _LOOKING_ON)
+          if key not in MAY_CHANGE and not key.startswith(_OTHER_RUNS + _MONITORING)
           and saved.get(key) != config.get(key)]
   return [f'{key}: was {saved.get(key)!r}, is {config.get(key)!r}' for key in keys]
 
@@ -93,7 +93,7 @@ def dumps(config: Any) -> str:
 
 
 def explain(error: Exception) -> UserError:
-  """The UserError for what absl or ml_collections raised while flags and config were read."""
+  """The UserError for an error of absl or ml_collections while flags and config were read."""
   text = ' '.join(re.sub(r'\\n|\\', ' ', str(error)).split())
   key = re.search(r'Key "(\w+)" does not exist', text) or (
       isinstance(error, (AttributeError, LookupError))

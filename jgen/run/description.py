@@ -1,4 +1,4 @@
-"""The files that describe what was trained: model.json and networks.txt by name, origin.json with its content."""
+"""Names of the files that describe the trained model, model.json and networks.txt; writes origin.json."""
 
 import json
 from pathlib import Path
@@ -14,10 +14,10 @@ MODEL, NETWORKS, ORIGIN = 'model.json', 'networks.txt', 'origin.json'
 
 
 def store_origin(folder: str | Path, config: ConfigDict, command: str) -> None:
-  """Writes the name of the config file in the command, and the keys in which the run differs from it.
+  """Writes origin.json: the config file in the command, and the keys in which the run's config differs from it.
 
-  A command without --config goes on with the run that is there, and what was written for it stays; for a new run it
-  means configs/quickstart.py.
+  A command without --config resumes an existing run, whose origin.json is left unchanged; for a new run it means
+  configs/quickstart.py.
 
   Args:
     folder: the run folder.
@@ -26,7 +26,7 @@ def store_origin(folder: str | Path, config: ConfigDict, command: str) -> None:
   """
   path = Path(folder) / ORIGIN
   file = _config_file(command)
-  if not file and (Path(folder) / 'environment.json').exists():   # of an earlier start
+  if not file and (Path(folder) / 'environment.json').exists():   # written by an earlier start
     return
   file = file or _default_file(command)
   changes = _changes(file, config) if file else None
@@ -34,7 +34,7 @@ def store_origin(folder: str | Path, config: ConfigDict, command: str) -> None:
 
 
 def _config_file(command):
-  """The file that --config=FILE or --config FILE names, '' for none."""
+  """The file of the flag --config=FILE or --config FILE; '' if there is none."""
   words = shlex.split(command)
   for index, word in enumerate(words):
     if word.startswith('--config='):
@@ -52,7 +52,7 @@ def _default_file(command):
 
 
 def _changes(file, config):
-  """{key: [the file's value, the run's value]} where they differ, None where the file cannot be read."""
+  """{key: [the file's value, the run's value]} where they differ; None if the file cannot be read."""
   try:
     before, after = flatten(config_file.load(file)), flatten(config)
   except Exception:                     # user code may raise anything; the report then omits the changes

@@ -1,4 +1,4 @@
-"""environment.json: versions, devices and command of each start of a run. Errors here never stop a run."""
+"""environment.json: versions, devices and command of each start of a run. Errors here do not stop a run."""
 
 import datetime
 import importlib.metadata
@@ -18,7 +18,7 @@ from jgen.host.files import read_json, write_text
 
 _FILE = 'environment.json'
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scikit-learn', 'clu')
-UNKNOWN = 'unknown'                     # what is recorded where git is missing, or fails
+UNKNOWN = 'unknown'                     # recorded if git is missing or fails
 
 
 def record_start(folder: Path, step: int, source: str, matrix_precision: str = 'default') -> None:
@@ -50,13 +50,13 @@ def _start(step, source, matrix_precision):
 
 
 def cpu() -> str:
-  """The processor's name and the number of its cores that this process may use."""
+  """The processor's name and the number of cores that this process may use."""
   try:
-    found = re.search(r'^model name\s*:\s*(.+)$', Path('/proc/cpuinfo').read_text('utf-8', 'replace'), re.MULTILINE)
-  except OSError:                       # elsewhere than on Linux
-    found = None
+    model = re.search(r'^model name\s*:\s*(.+)$', Path('/proc/cpuinfo').read_text('utf-8', 'replace'), re.MULTILINE)
+  except OSError:                       # not on Linux
+    model = None
   count = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-  return f'{found[1] if found else platform.processor() or platform.machine()}, {count} cores'
+  return f'{model[1] if model else platform.processor() or platform.machine()}, {count} cores'
 
 
 def _version(package):

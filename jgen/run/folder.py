@@ -1,4 +1,4 @@
-"""The run folder: its lock and its files, from which everything is drawn later."""
+"""The run folder: its creation, its lock and its stored config."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -15,7 +15,7 @@ from jgen.host import locks
 from jgen.host.files import OUTPUT_MARK, is_temporary, mark_output, read_json, remove_temporaries, write_text
 from jgen.run import config as config_lib
 
-_BEFORE_A_RUN = ('.lock', '.lock.owner', OUTPUT_MARK, 'data.png')   # files allowed in a folder that holds no run yet
+_BEFORE_A_RUN = ('.lock', '.lock.owner', OUTPUT_MARK, 'data.png')   # files allowed in a folder without a run
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def opened(workdir: str | Path, config: ConfigDict, completed: Callable[[Any], A
     completed: adds to a stored config, a nested dict, the defaults of keys that later versions introduced.
 
   Raises:
-    UserError: the folder holds a run of another config, or files but no run, or is in use.
+    UserError: the folder holds a run of another config, holds other files, or is in use.
   """
   folder = Path(workdir).absolute()
   check(folder, config, completed)
@@ -42,7 +42,7 @@ def opened(workdir: str | Path, config: ConfigDict, completed: Callable[[Any], A
 
 @contextlib.contextmanager
 def own_folder(workdir: str | Path, config: ConfigDict, completed: Callable[[Any], Any] = dict) -> Iterator[Path]:
-  """The folder this process writes to: the run folder (see `opened`) for process 0, a temporary one for others."""
+  """The folder of this process: the run folder (see `opened`) for process 0, a temporary one for the others."""
   if jax.process_index() == 0:
     with opened(workdir, config, completed) as folder:
       yield folder
@@ -65,7 +65,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def check(folder: Path, config: ConfigDict, completed: Callable[[Any], Any] = dict) -> None:
-  """Raises UserError if `folder` cannot take a run of this config, see `opened`. Writes nothing."""
+  """Raises UserError if `folder` cannot hold a run of this config (see `opened`). Writes nothing."""
   if folder.exists() and not folder.is_dir():
     raise UserError(f'{folder} is a file; name a folder with --workdir')
   if (folder / 'config.json').exists():
@@ -84,14 +84,14 @@ def is_free(folder: Path) -> bool:
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-  """The stored config as a nested dict; removed keys are dropped, with a warning that names them.
+  """The stored config as a nested dict, without keys that were removed since, which are named in a warning.
 
   It may lack keys that later versions added.
 
   Raises:
-    UserError: there is none, it is damaged, or a later version wrote it.
+    UserError: there is no stored config, it is damaged, or a later version wrote it.
   """
   path = Path(folder) / 'config.json'
   if not path.exists():
-    raise UserError(f'{folder} holds no run (no config.json); name the folder of one with --workdir')
+    raise UserError(f'{folder} holds no run (no config.json); name a run folder with --workdir')
   return config_lib.upgraded(read_json(path, 'restore it, or name another --workdir', family=str), path)

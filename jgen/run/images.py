@@ -1,4 +1,4 @@
-"""Checks that a continued run uses the images it started with, wherever they are stored now.
+"""Checks that a resumed run uses the same images as before, even if they are stored elsewhere.
 
 images.json in the run folder holds {'train' or 'test': {'count', 'sha256' of images and annotations, 'source'}}.
 """
@@ -14,24 +14,24 @@ FILE = 'images.json'
 
 
 def check_images(folder: Path, images: Mapping[str, Mapping]) -> None:
-  """Compares the images with those that the run in `folder`, if there is one, started with. Writes nothing.
+  """Compares the images with those of the run's first start, if images.json exists. Writes nothing.
 
   Args:
-    folder: of the run
-    images: {'train' or 'test': {'count': int, 'sha256': text, 'source': text}}
+    folder: the run folder
+    images: {'train' or 'test': {'count': int, 'sha256': str, 'source': str}}
 
   Raises:
-    UserError: they have changed, or the stored file is damaged.
+    UserError: the images have changed, or images.json is damaged.
   """
   path = Path(folder) / FILE
   stored = _read(path) if path.exists() else {}
-  for part, now in images.items():
-    before = stored.get(part, now)
-    if before['sha256'] != now['sha256']:
+  for part, current in images.items():
+    before = stored.get(part, current)
+    if before['sha256'] != current['sha256']:
       raise UserError(
-          f"the images to {part} {'on' if part == 'train' else 'with'} have changed since the run in {folder} began: "
-          f"{before['count']:,} from {before['source']} then, {now['count']:,} from {now['source']} now; bring them "
-          'back, or name another --workdir to start a new run with these')
+          f"the {'training' if part == 'train' else part} images have changed since the run in {folder} began: "
+          f"{before['count']:,} from {before['source']} then, {current['count']:,} from {current['source']} now; "
+          'restore them, or name another --workdir to start a new run with these')
 
 
 def store_images(folder: Path, images: Mapping[str, Mapping]) -> None:
@@ -47,5 +47,5 @@ def _read(path):
     return {part: {'count': int(entry['count']), 'sha256': str(entry['sha256']), 'source': str(entry['source'])}
             for part, entry in stored.items()}
   except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-    raise UserError(f'{path} is damaged; restore it, or delete it if the images are those that the run began '
-                    'with') from error
+    raise UserError(f'{path} is damaged; restore it, or delete it if the images have not changed since the run '
+                    'began') from error

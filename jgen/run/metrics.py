@@ -1,4 +1,4 @@
-"""Writes and reads metrics.csv: one row per logged step, each step once, also after interruptions."""
+"""Writes and reads metrics.csv: one row per logged step, each step once, even after interruptions."""
 
 from collections.abc import Mapping
 import csv
@@ -13,33 +13,33 @@ import numpy as np
 from jgen.errors import UserError
 from jgen.host.files import write_text
 
-EPOCH = 'epoch'                         # the column of passes over the training images, which older runs lack
-_NUMBER = re.compile(r'-?(\d+(\.\d+)?(e[+-]?\d+)?|inf|nan)')   # as Python writes them; float() takes more, as '1_0'
+EPOCH = 'epoch'                         # column with the number of passes over the training images; older runs lack it
+_NUMBER = re.compile(r'-?(\d+(\.\d+)?(e[+-]?\d+)?|inf|nan)')   # as Python writes them; float() accepts more, like '1_0'
 _REMEDY = 'restore the file from a copy, or start a new run with another --workdir'
 
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-  """The contents of a file of logged numbers."""
+  """The contents of a csv file of metrics."""
 
   names: tuple[str, ...]                # of the columns after 'step'
-  steps: np.ndarray                     # int64 [R], rising
+  steps: np.ndarray                     # int64 [R], increasing
   values: np.ndarray                    # float64 [R, number of names]
-  cut_short: bool = False               # whether a last line without its end was left out
+  cut_short: bool = False               # whether the last line was truncated and left out
 
   def series(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """{name: (steps, values)}; {} where nothing is logged yet."""
+    """{name: (steps, values)}; {} if nothing is logged yet."""
     return {name: (self.steps.astype(float), self.values[:, column])
             for column, name in enumerate(self.names)} if len(self.steps) else {}
 
 
 def read_rows(path: Path) -> Rows:
-  """The Rows of a csv file of numbers, 'step' first; none where it does not exist.
+  """The Rows of a csv file of metrics, with 'step' as the first column; no rows if the file does not exist.
 
-  A last line without its end was cut short, and is left out.
+  A last line without a newline is truncated, and left out.
 
   Raises:
-    UserError: the file is damaged, or its steps do not rise; the line is named.
+    UserError: the file is damaged, or its steps do not increase; the message names the line.
   """
   names, lines, cut_short = _lines(path)
   rows = [_row(line, len(names), f'{path}, line {number}') for number, line in enumerate(lines, start=2)]
@@ -51,14 +51,14 @@ def read_rows(path: Path) -> Rows:
 
 
 def _lines(path):
-  """(columns after 'step', the other whole lines, whether a last one is cut short) of a file that may be missing."""
+  """(columns after 'step', the complete lines after the header, whether the last line is truncated) of a file."""
   path = Path(path)
   try:
     text = path.read_bytes().decode('utf-8') if path.exists() else ''
   except OSError as error:
     raise UserError(f'{path}: {error.strerror or error}; {_REMEDY}') from error
   except UnicodeDecodeError as error:
-    raise UserError(f'{path}: damaged, it is no UTF-8 text; {_REMEDY}') from error
+    raise UserError(f'{path}: damaged, it is not UTF-8 text; {_REMEDY}') from error
   *lines, rest = text.split('\n')
   header = next(csv.reader(lines[:1], strict=True), None) if '\0' not in (lines or [''])[0] else ['']
   if lines and (not header or header[0] != 'step' or len(set(header)) < len(header) or '' in header):
@@ -74,7 +74,7 @@ def _row(line, columns, where):
 
 
 def last_step(path: Path) -> int:
-  """The largest step in a file of logged numbers; 0 if it has none or does not exist."""
+  """The largest step in a csv file of metrics; 0 if it has no rows or does not exist."""
   content = path.read_bytes() if path.is_file() else b''
   return max((int(cell) for cell in re.findall(rb'^(\d{1,18}),', content, re.MULTILINE)), default=0)
 
@@ -83,26 +83,26 @@ class MetricsFile:
   """metrics.csv, open for writing."""
 
   def __init__(self, path: Path, step: int, every: int = 0) -> None:
-    """Opens the file and drops rows that an interrupted run wrote after `step`; they will be written again.
+    """Opens the file and drops rows after `step`, which an interrupted run wrote; they will be written again.
 
     Args:
       path: the file.
-      step: step of the checkpoint from which the run continues.
+      step: step of the checkpoint from which the run resumes.
       every: steps between rows; every row up to `step` must be present. 0 keeps the existing rows.
 
     Raises:
-      UserError: a row up to `step` is missing, doubled, out of order or damaged.
+      UserError: a row up to `step` is missing, duplicated, out of order or damaged.
     """
     self._names, lines, _ = _lines(path)
-    kept = lines[:step // every] if every else [line for line in lines if int(line.split(',')[0]) <= step]
-    steps = [int(_row(line, len(self._names), f'{path}, line {number}')[0]) for number, line in enumerate(kept, 2)]
+    rows = lines[:step // every] if every else [line for line in lines if int(line.split(',')[0]) <= step]
+    steps = [int(_row(line, len(self._names), f'{path}, line {number}')[0]) for number, line in enumerate(rows, 2)]
     for number, expected in enumerate(range(every, step + 1, every) if every else (), start=2):
-      found = steps[number - 2] if number - 2 < len(steps) else 'none'
-      if found != expected:
-        raise UserError(f'{path}, line {number}: expected the row of step {expected}, found {found}, but the '
+      row_step = steps[number - 2] if number - 2 < len(steps) else 'none'
+      if row_step != expected:
+        raise UserError(f'{path}, line {number}: expected the row of step {expected}, found {row_step}, but the '
                         f'checkpoint is of step {step}; {_REMEDY}')
-    self._names = list(self._names) if kept else None
-    write_text(path, ''.join(f'{line}\n' for line in ([','.join(['step', *self._names]), *kept] if kept else [])))
+    self._names = list(self._names) if rows else None
+    write_text(path, ''.join(f'{line}\n' for line in ([','.join(['step', *self._names]), *rows] if rows else [])))
     self._file = path.open('a', newline='', encoding='utf-8')
 
   def write(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -114,7 +114,7 @@ class MetricsFile:
       writer.writerow(['step', *self._names])
     writer.writerow([step, *(repr(float(scalars[name])) for name in self._names)])
     self._file.write(rows.getvalue())
-    self._file.flush()                  # visible to readers of the file at once; sync() flushes to disk
+    self._file.flush()                  # makes the row visible to readers at once; sync() flushes to disk
 
   def sync(self) -> None:
     """Flushes all rows to disk, so that no checkpoint is ever ahead of its rows."""

@@ -1,4 +1,4 @@
-"""outputs.json: the files of a finished run, to check later whether all of them are present."""
+"""outputs.json: a list of the files of a finished run, to check later that none is missing."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ _SERIES = ('metrics.csv', 'doctor.csv')
 
 
 def store(folder: str | Path, step: int) -> None:
-  """Lists the files of a finished run; call it after all of them are written."""
+  """Writes the list of files of a finished run; call it after all of them are written."""
   folder = Path(folder)
   files = [path for name in _FOLDERS for path in (folder / name).rglob('*')
            if path.is_file() and not is_temporary(path.name)]
@@ -22,13 +22,13 @@ def store(folder: str | Path, step: int) -> None:
 
 
 def are_complete(folder: str | Path, step: int) -> bool:
-  """Whether a run folder holds the checkpoint of `step` and all files listed when the run finished at it."""
+  """Whether a run folder holds the checkpoint of `step` and all files that were listed when the run finished at it."""
   folder = Path(folder)
   if not (folder / _FILE).exists():
     return False
   try:
-    listed = read_json(folder / _FILE, 'it is made again', step=int, files=list)
+    listed = read_json(folder / _FILE, 'it will be written again', step=int, files=list)
   except UserError:
-    return False                        # the run starts, has no step left, and lists its files again
+    return False                        # then the run starts, has no steps left, and writes the list again
   return listed['step'] == step and (folder / 'checkpoints' / str(step)).is_dir() and all(
       isinstance(name, str) and (folder / name).is_file() for name in listed['files'])

@@ -1,4 +1,4 @@
-"""What a run has stored: the scalars of `metrics.csv`, `speed.csv` and `evaluation/*.json`, and the config."""
+"""Reads the stored numbers of a run, `metrics.csv`, `speed.csv` and `evaluation/*.json`, and its config."""
 
 import dataclasses
 from pathlib import Path
@@ -15,25 +15,25 @@ from jgen.run.scores import read_all
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-  """The numbers of one run."""
+  """Metrics, evaluations and config of one run."""
 
-  series: dict[str, tuple[np.ndarray, np.ndarray]]   # name: (rising training steps [R], values [R])
-  latest: dict[str, Any]                             # entries of each evaluator's last evaluation, lists too
+  series: dict[str, tuple[np.ndarray, np.ndarray]]   # name: (increasing training steps [R], values [R])
+  latest: dict[str, Any]                             # entries of each evaluator's last evaluation, including lists
   config: dict[str, object] = dataclasses.field(default_factory=dict)   # {dotted key: value} of config.json
-  epochs_per_step: float | None = None               # passes over the training images; None where not stored
+  epochs_per_step: float | None = None               # passes over the training images; None if not stored
 
 
 def read_record(workdir: str | Path) -> Record:
   """The Record of a run folder; evaluations are named as in TensorBoard, `<evaluator>/<entry>`.
 
-  Warns where the last line of one is cut short; raises UserError, naming the file, where one is damaged.
+  Warns if the last line of a csv file is truncated; raises a UserError that names the file if a file is damaged.
   """
   workdir = Path(workdir)
   series, latest = _read_evaluations(workdir)
   for name in ('metrics.csv', 'speed.csv'):
     rows = read_rows(workdir / name)
     if rows.cut_short:
-      terminal.warn(f'{workdir / name}: the last line is cut short and was left out, as after a kill or on a full disk')
+      terminal.warn(f'{workdir / name}: the last line is truncated and was left out, as after a kill or on a full disk')
     series |= rows.series()
   config = flatten(read_config(workdir)) if (workdir / 'config.json').exists() else {}
   steps, epochs = series.pop(EPOCH, ((), ()))
@@ -41,7 +41,7 @@ def read_record(workdir: str | Path) -> Record:
 
 
 def read_metrics(workdir: str | Path) -> dict[str, np.ndarray]:
-  """{column: float64 [R]} of a run's metrics.csv, 'step' among them; {} where it has not logged yet.
+  """{column: float64 [R]} of a run's metrics.csv, including 'step'; {} if nothing is logged yet.
 
   Raises:
     UserError: the file is damaged.
@@ -52,7 +52,7 @@ def read_metrics(workdir: str | Path) -> dict[str, np.ndarray]:
 
 
 def _read_evaluations(folder):
-  """The series and the latest entries of a Record, from all evaluations in the order of their steps."""
+  """The series and the latest entries of a Record, from all evaluations in order of their steps."""
   scalars: dict[str, list[tuple[int, float]]] = {}
   latest: dict[str, Any] = {}
   for evaluation in read_all(folder):

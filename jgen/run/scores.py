@@ -1,9 +1,9 @@
-"""Scores of a run: their names and units, which direction is better, and the files `evaluation/*.json` they live in.
+"""Scores of a run: their names, units and directions, and their files `evaluation/*.json`.
 
-This is the only place that reads or writes these files, and `KINDS` is the only table of directions. A score is named
+Only this module reads or writes these files, and `KINDS` is the only table of directions. A score is named
 `<evaluator>/<entry>`, as in TensorBoard: 'ledger/elbo', 'inception_features/fid@10000'.
 
-  for evaluation in read_all(folder):              # all evaluations of a run, by rising steps
+  for evaluation in read_all(folder):              # all evaluations of a run, sorted by step
     for name, score in evaluation.scores().items():
       print(evaluation.step, name, score.value, score.better, score.unit, score.standard_error)
   direction_of(['codebook/mse'])                     # 'lower is better', for a figure's label
@@ -24,16 +24,16 @@ from jgen.host.files import read_json, write_text
 K = TypeVar('K')
 HIGHER, LOWER = 'higher', 'lower'
 _FOLDER = 'evaluation'
-_LARGEST = 2**53                        # whole numbers below it are numbers of floating point, too
+_LARGEST = 2**53                        # integers below it are exact as floats
 
-# Names of earlier versions: run folders are read under today's names.
+# Names of earlier versions, which are replaced by the current names when a run folder is read.
 RENAMED = {('critic_outputs', 'told_apart'): 'auc'}   # {(evaluator, entry): entry}
 RENAMED_EVALUATORS = {'held_out': 'test_loss'}
 
-# The runs among which a score may be compared.
+# What a score may be compared across.
 RUNS = 'runs'                           # any runs
 LIKELIHOOD = 'likelihood'               # runs with the same likelihood p(image | latents)
-STEPS = 'steps'                         # the steps of one run: the objective, or what it is measured on, may differ
+STEPS = 'steps'                         # the steps of one run: other runs may have another objective or test set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +51,11 @@ _PIXEL_ERROR = 'squared error per pixel, images in [-1, 1]'
 
 
 def _of_features(name, kind):
-  """The rows of a score that is taken in a network's features: plain, with a number of features, and as a proxy."""
+  """The rows of KINDS for a score on a network's features, as the score itself and as a proxy of it."""
   return {f'*_features/{name}*@*': kind, f'*_features/proxy_{name}*@*': kind}
 
 
-# {pattern of names: Kind}; the first pattern that matches counts. Numbers that match none rank nothing.
+# {pattern of names: Kind}; the first matching pattern applies. Numbers without a matching pattern have no direction.
 KINDS = {
     '*_features/*_low@*': _NO_RANK, '*_features/*_high@*': _NO_RANK, '*_features/*_std@*': _NO_RANK,
     **_of_features('fid', Kind(LOWER, 'squared distance of features')),
@@ -116,13 +116,13 @@ def kind(name: str) -> Kind:
 
 
 def direction_of(names: Iterable[str]) -> str:
-  """What a figure says of these scores: 'higher is better', 'lower is better', or '' where they do not agree."""
+  """The text for a figure of these scores: 'higher is better', 'lower is better', or '' if their directions differ."""
   directions = {kind(name).better for name in names} - {''}
   return f'{directions.pop()} is better' if len(directions) == 1 else ''
 
 
 def best(values: Mapping[K, float], better: str) -> K | None:
-  """The key of the best of {key: number}; of equal ones the first, None where no number is finite or ranks.
+  """The key of the best value, the first one among equals; None if no value is finite or `better` is ''.
 
   Args:
     values: {key: number}; NaN and infinities on the worse side are never the best.
@@ -140,12 +140,12 @@ class Score:
   value: float
   better: str                           # HIGHER, LOWER, or '' for a number that ranks nothing
   unit: str                             # '' for none
-  standard_error: float | None = None   # of the mean over images; None where it is not known
+  standard_error: float | None = None   # of the mean over images; None if unknown
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-  """What one evaluator measured after one step."""
+  """The results of one evaluator after one step."""
 
   step: int
   evaluator: str
@@ -154,17 +154,17 @@ class Evaluation:
   receipt: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # how it was measured: jgen.run.receipt
 
   def numbers(self) -> dict[str, float]:
-    """{'<evaluator>/<entry>': number} of the results that are single numbers."""
+    """{'<evaluator>/<entry>': number} of the scalar results."""
     return {f'{self.evaluator}/{entry}': value for entry, value in self.results.items() if is_number(value)}
 
   def scores(self) -> dict[str, Score]:
-    """{'<evaluator>/<entry>': Score} of all results that are single numbers."""
+    """{'<evaluator>/<entry>': Score} of the scalar results."""
     numbers = self.numbers()
     return {name: Score(value, kind(name).better, kind(name).unit, numbers.get(f'{name}_standard_error'))
             for name, value in numbers.items()}
 
   def write(self, folder: str | Path) -> Path:
-    """Stores it in the run folder, whole or not at all, in place of an earlier one; returns the path."""
+    """Writes it atomically to the run folder, replacing an earlier one of this step; returns the path."""
     path = path_of(folder, self.evaluator, self.step)
     record = {'step': self.step, 'evaluator': self.evaluator, 'results': dict(self.results), **self.about}
     write_text(path, json.dumps(record | ({'receipt': dict(self.receipt)} if self.receipt else {}), indent=2) + '\n')
@@ -172,35 +172,36 @@ class Evaluation:
 
   @classmethod
   def read(cls, path: Path) -> 'Evaluation':
-    """The Evaluation that a file holds; raises UserError where it holds none."""
+    """Reads an Evaluation from a file; raises UserError if the file is missing or damaged."""
     record = read_json(path, 'delete it and evaluate again', step=int, evaluator=str, results=dict)
     if not 0 <= record['step'] < _LARGEST:
-      raise UserError(f"{path}: damaged, its 'step' is no number of steps; delete it and evaluate again")
+      raise UserError(f"{path}: damaged, its 'step' is out of range; delete it and evaluate again")
     receipt = record.pop('receipt', {})
     if not isinstance(receipt, dict):
-      raise UserError(f"{path}: damaged, its 'receipt' is no mapping; delete it and evaluate again")
+      raise UserError(f"{path}: damaged, its 'receipt' is not a mapping; delete it and evaluate again")
     evaluator, results = renamed(record.pop('evaluator')), record.pop('results')
     results = {RENAMED.get((evaluator, entry), entry): value for entry, value in results.items()}
     return cls(record.pop('step'), evaluator, results, record, receipt)
 
 
 def renamed(name: str) -> str:
-  """Today's name of an evaluator, or of a score '<evaluator>/<entry>', of any version."""
+  """The current name of an evaluator, or of a score '<evaluator>/<entry>', that may have a name of an older version."""
   evaluator, slash, entry = name.partition('/')
   return RENAMED_EVALUATORS.get(evaluator, evaluator) + slash + RENAMED.get((evaluator, entry), entry)
 
 
 def read_all(folder: str | Path) -> list[Evaluation]:
-  """All Evaluations of a run folder by rising steps; [] where there are none. Raises UserError at a damaged file.
+  """All Evaluations of a run folder, sorted by step; [] if there are none. Hidden files are ignored.
 
-  Hidden files are left out.
+  Raises:
+    UserError: a file is damaged.
   """
   files = sorted(path for path in (Path(folder) / _FOLDER).glob('*.json') if not path.name.startswith('.'))
   return sorted(map(Evaluation.read, files), key=lambda evaluation: evaluation.step)
 
 
 def path_of(folder: str | Path, evaluator: str, step: int) -> Path:
-  """The file of what an evaluator measured after a step."""
+  """The file of an evaluator's results after a step."""
   return Path(folder) / _FOLDER / f'{evaluator}_step_{step:08d}.json'
 
 
@@ -209,21 +210,21 @@ def is_number(value: object) -> bool:
   return isinstance(value, float) or isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
-# Numbers among the results that are settings of the measurement, not scores.
+# Scalar results that are settings of the measurement, not scores.
 SETTINGS = ('*/num_*', 'codebook/codebook_size', 'codebook/codes_per_image', 'codebook/bits_per_image')
 
 
 def is_setting(name: str) -> bool:
-  """Whether the number `<evaluator>/<entry>` is a setting of the measurement, or a standard error, and no result."""
+  """Whether the number `<evaluator>/<entry>` is a setting of the measurement or a standard error, not a score."""
   return name.endswith('_standard_error') or any(fnmatch.fnmatchcase(name, pattern) for pattern in SETTINGS)
 
 
 def check_metric(metric: str, names: Iterable[str]) -> None:
-  """Raises UserError unless `checkpoints.best_metric` is one of `names`, the scores that are measured, and ranks."""
+  """Raises UserError unless `checkpoints.best_metric` is one of `names`, the measured scores, and has a direction."""
   ranking = [name for name in names if kind(name).better]
   if metric in names and metric not in ranking:
-    raise UserError(f"config.checkpoints.best_metric is '{metric}', a number of which neither the highest nor the "
-                    f"lowest is the best; known: {', '.join(ranking) or 'none'}")
+    raise UserError(f"config.checkpoints.best_metric is '{metric}', for which neither higher nor lower is better; "
+                    f"available: {', '.join(ranking) or 'none'}")
   if metric not in names:
     raise UserError(f"config.checkpoints.best_metric is '{metric}', which no evaluator measures during training; "
                     f'{nearest(metric, ranking)}')

@@ -1,7 +1,7 @@
-"""Runs that train several seeds in one step: one checkpoint, and a folder per seed with the layout of a run folder.
+"""Runs that train several seeds at once: one checkpoint, and a folder per seed with the layout of a run folder.
 
-The folder of seed k, `seeds/<k>`, holds what depends on the seed: metrics, samples, evaluations, figures, and the
-config of the run with this seed alone.
+The folder of seed k, `seeds/<k>`, holds everything that depends on the seed: metrics, samples, evaluations, figures,
+and the config of a run with only this seed.
 """
 
 from pathlib import Path
@@ -18,12 +18,12 @@ FOLDER = 'seeds'
 
 
 def of(config: Any) -> tuple[int, ...]:
-  """The seeds that a run of a config trains: config.num_seeds of them, from config.seed on."""
+  """The seeds of a run: config.num_seeds consecutive ones, starting at config.seed."""
   return tuple(range(config.get('seed', 0), config.get('seed', 0) + config.get('num_seeds', 1)))
 
 
 def alone(config: ConfigDict, seed: int) -> ConfigDict:
-  """The ConfigDict of the run with this seed alone."""
+  """The ConfigDict of a run with only this seed."""
   config = config.copy_and_resolve_references()
   config.seed, config.num_seeds = seed, 1
   return config.lock()
@@ -35,7 +35,7 @@ def folder_of(folder: Path, config: Any, seed: int) -> Path:
 
 
 def make_folder(folder: Path, config: ConfigDict, seed: int) -> None:
-  """Makes the folder of a seed, with its config; nothing for a run of one seed, whose folder is there."""
+  """Creates the folder of a seed, with its config; does nothing for a run with one seed."""
   if config.num_seeds > 1:
     own = folder_of(folder, config, seed)
     for name in ('samples', 'evaluation'):
@@ -44,29 +44,29 @@ def make_folder(folder: Path, config: ConfigDict, seed: int) -> None:
 
 
 def folders(folder: Path) -> list[Path]:
-  """The folders of all seeds of the run in `folder`; [folder] where it has one seed, or holds no run."""
+  """The folders of all seeds of the run in `folder`; [folder] if it has one seed, or holds no run."""
   config = read_config(folder) if (folder / 'config.json').exists() else {}
   return [folder_of(folder, config, seed) for seed in of(config)]
 
 
 def run_of(folder: Path) -> Path | None:
   """The run folder that contains the seed folder `folder`; None if `folder` is not a seed folder."""
-  whole = folder.parent.parent
-  known = folder.parent.name == FOLDER and (whole / 'config.json').exists()
-  return whole if known and folder in folders(whole) else None
+  run = folder.parent.parent
+  is_run = folder.parent.name == FOLDER and (run / 'config.json').exists()
+  return run if is_run and folder in folders(run) else None
 
 
 def check_whole(folder: Path) -> None:
-  """Raises UserError if `folder` is the folder of one seed: a run is continued as a whole."""
-  whole = run_of(folder)
-  if whole:
-    raise UserError(f'{folder} is one seed of the run in {whole}; name that folder with --workdir')
+  """Raises UserError if `folder` is the folder of one seed: only the whole run can be resumed."""
+  run = run_of(folder)
+  if run:
+    raise UserError(f'{folder} is one seed of the run in {run}; name that folder with --workdir')
 
 
 def chosen(config: Any, seed: int | None, folder: Path) -> int:
-  """The requested seed, the first one for None; raises UserError if the run has not trained it."""
-  known = of(config)
-  if seed is not None and seed not in known:
+  """The requested seed, or the first one for None; raises UserError if the run has not trained it."""
+  seeds = of(config)
+  if seed is not None and seed not in seeds:
     raise UserError(f'{folder} has no seed {seed}; it trained ' + (
-        f'{known[0]} to {known[-1]}' if len(known) > 1 else f'{known[0]} alone'))
-  return known[0] if seed is None else seed
+        f'{seeds[0]} to {seeds[-1]}' if len(seeds) > 1 else f'only {seeds[0]}'))
+  return seeds[0] if seed is None else seed

@@ -1,4 +1,4 @@
-"""Marks in the TensorBoard events of a run that is resumed."""
+"""Marks the restart of a run in its TensorBoard events."""
 
 from pathlib import Path
 import platform
@@ -6,15 +6,15 @@ import time
 
 
 def mark_restart(folder: Path, step: int) -> None:
-  """Makes TensorBoard drop events that an interrupted run wrote after `step`; they will be written again.
+  """Makes TensorBoard drop events after `step`, which an interrupted run wrote; they will be written again.
 
-  Writes an event file with SessionLog.START, at which TensorBoard forgets all earlier events of later steps; twice, for
-  it takes the first one that it meets for the beginning. Call it before the writer of this start is made: files are
-  read in the order of their names, which begin with the time.
+  Writes an event file with SessionLog.START, at which TensorBoard drops all earlier events of later steps. It is
+  written twice, because TensorBoard takes the first one it reads for the beginning. Call it before the writer of this
+  start is created: files are read in order of their names, which begin with the time.
 
   Args:
-    folder: of the event files.
-    step: step of the checkpoint from which the run continues.
+    folder: the folder of the event files.
+    step: step of the checkpoint from which the run resumes.
   """
   if not any(Path(folder).glob('events.out.tfevents.*')):
     return

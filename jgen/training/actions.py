@@ -265,7 +265,7 @@ def check_evaluators(config: ConfigDict, evaluators: Mapping[str, Evaluator], sp
   """Raises UserError if an entry of `evaluators_at_end`, or the score of the best checkpoint, is unknown."""
   for name in config.evaluators_at_end:
     if name not in evaluators:
-      raise UserError(f"config.evaluators_at_end names '{name}', which is none of config.evaluators; known: "
+      raise UserError(f"config.evaluators_at_end names '{name}', which is none of config.evaluators; available: "
                       f"{', '.join(evaluators) or 'none'}")
   if config.checkpoints.best_metric:
     all_along = {name: evaluator for name, evaluator in evaluators.items() if name not in config.evaluators_at_end}

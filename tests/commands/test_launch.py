@@ -37,8 +37,8 @@ FAST = f'{CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'
     (['--wrkdir=x'], "Did you mean: workdir"),
     (['train'], "'train' is no flag"),
     (['--config'], 'config'),
-    (['-workdir=gs://bucket/run'], 'gs: addresses are not served'),
-    (['--config=https://host/config.py'], 'https: addresses are not served'),
+    (['-workdir=gs://bucket/run'], 'gs: URLs are not supported'),
+    (['--config=https://host/config.py'], 'https: URLs are not supported'),
 ], ids=lambda value: value[0] if isinstance(value, list) else '')
 def test_mistakes_on_the_command_line(arguments, expected):
   with pytest.raises(UserError) as error:

@@ -77,7 +77,7 @@ def test_evaluating_again_gives_the_same_record_and_others_on_demand(finished, t
   first = score_copy(folder, tmp_path)
   evaluate.run(config, folder, '')
   config.evaluators.random_features.num_generated = 70
-  assert 'num_generated, how many images were generated, is 70 and 60' in refusal(compare.run, [first, folder])
+  assert 'num_generated, the number of generated images, is 70 and 60' in refusal(compare.run, [first, folder])
 
 
 def score_copy(folder, tmp_path):

@@ -25,7 +25,7 @@ def test_what_does_not_depend_on_the_data_needs_none(make, folder, tmp_path, cap
 
 
 @pytest.mark.parametrize(('name', 'line'), [
-    ('tiny_imagenet', 'Tiny ImageNet is not downloaded by itself; fetch it with: curl'),
+    ('tiny_imagenet', 'Tiny ImageNet is not downloaded automatically; download it with: curl'),
     ('folder', 'config.data.dir is empty; name the folder or zip of your pictures')])
 def test_what_depends_on_the_classes_asks_for_the_data(name, line, tmp_path):
   config = dcgan_anime.get_config()

@@ -47,14 +47,14 @@ def test_a_tar_is_read_as_its_folder(format, tmp_path):
 def test_packed_tars_are_to_be_unpacked(mode, name, kind, flag, tmp_path):
   put_tar(tmp_path / name, PICTURES, mode)
   assert refusal(data.load, wanted(tmp_path / name, tmp_path)) == (
-      f'{tmp_path}/{name} is {kind}, in which single files cannot be read; unpack it: mkdir {tmp_path}/x_unpacked; tar '
-      f'{flag} {tmp_path}/{name} -C {tmp_path}/x_unpacked and name that folder with '
+      f'{tmp_path}/{name} is {kind}, which does not allow reading single files; unpack it: mkdir '
+      f'{tmp_path}/x_unpacked; tar {flag} {tmp_path}/{name} -C {tmp_path}/x_unpacked and name that folder with '
       f'--config.data.dir={tmp_path}/x_unpacked')
 
 
 @pytest.mark.parametrize(('magic', 'line'), [
-    (b'7z\xbc\xaf\x27\x1c', 'is a 7z archive, in which single files cannot be read; unpack it: 7z x '),
-    (b'Rar!\x1a\x07\x00', 'is a rar archive, in which single files cannot be read; unpack it: mkdir '),
+    (b'7z\xbc\xaf\x27\x1c', 'is a 7z archive, which does not allow reading single files; unpack it: 7z x '),
+    (b'Rar!\x1a\x07\x00', 'is a rar archive, which does not allow reading single files; unpack it: mkdir '),
     (b'\x28\xb5\x2f\xfd', 'is a zstd file'),
     (b'plain text', 'cannot be read as a zip (File is not a zip file); it may be'),
     (b'', 'cannot be read as a zip')])
@@ -84,7 +84,7 @@ def test_zips_in_compressions_that_are_not_read(method, kind, tmp_path):
   content[at + 10:at + 12] = method.to_bytes(2, 'little')
   path.write_bytes(content)
   line = refusal(data.load, wanted(path, tmp_path))
-  assert line.startswith(f'{path}: dog/0.png is compressed by {kind}; that is not read here: unpack it: unzip ')
+  assert line.startswith(f'{path}: dog/0.png is compressed by {kind}, which is not supported; unpack it: unzip ')
 
 
 @pytest.mark.parametrize('name', ['../climbs.png', '/etc/absolute.png', 'a/../../b.png', '..\\w.png'])

@@ -148,7 +148,7 @@ def test_another_partition_file(tmp_path):
   put(tmp_path, {'words.csv': 'id,split\n' + words})
   dataset = data.load(wanted(folder, tmp_path, partition_file=str(tmp_path / 'words.csv'), splits=('valid',)))
   np.testing.assert_array_equal(dataset.annotations, YES[1:])
-  assert refusal(data.load, wanted(folder, tmp_path, partition_file='none.txt')).startswith('none.txt is not found')
+  assert refusal(data.load, wanted(folder, tmp_path, partition_file='none.txt')).startswith('none.txt not found')
   put(folder, {'odd.txt': partition_txt(parts=[7] + [0] * 11), 'others.txt': 'a.jpg 0\nb.jpg 0\n'})
   line = refusal(data.load, wanted(folder, tmp_path, partition_file='odd.txt'))
   assert line == f"{folder}/odd.txt: '000001' has the partition '7'; expected 0, 1, 2 or train, valid, test"
@@ -163,7 +163,7 @@ def test_a_split_without_an_image_and_all_splits_joined(tmp_path):
   put(folder, {'list_eval_partition.txt': partition_txt(parts=[0] * 11 + [1])})   # as where only a part is there
   line = refusal(data.load, wanted(folder, tmp_path, splits=('test',)))
   assert line == (f'{folder}/list_eval_partition.txt: puts no image into test (11 in train, 1 in valid); choose a '
-                  'split that has some, or name another list with --config.data.partition_file=FILE')
+                  'split that has images, or name another list with --config.data.partition_file=FILE')
 
 
 def test_rows_and_images_without_each_other(tmp_path, capsys):
@@ -175,7 +175,7 @@ def test_rows_and_images_without_each_other(tmp_path, capsys):
   dataset = data.load(wanted(folder, tmp_path))
   np.testing.assert_array_equal(dataset.annotations, YES[[3, 5, 6, 10, 11]])
   assert capsys.readouterr().err == (
-      'warning: the lists name 2 images that are not there; going on with the 11 that are\n'
+      'warning: the lists name 2 images that are missing; continuing with the 11 present\n'
       'warning: 2 of 11 images are left out: img_align_celeba/000001.jpg, img_align_celeba/000002.jpg: '
       'is in no partition\n')
   manifest = json.loads(next(tmp_path.glob('cache/*/manifest.json')).read_text())
@@ -197,12 +197,12 @@ def test_rows_and_images_without_each_other(tmp_path, capsys):
      'has no column Smiling; expected the 40'),
     (lambda root: put(root, {'list_attr_celeba.txt': attributes_txt().replace(' 1 -1', ' 3 -1', 1)}),
      "'000001' has the value '3' of Attractive; expected -1, 0 or 1"),
-    (lambda root: cut(root / 'list_attr_celeba.txt', 0.8), 'cells where 41 were expected'),
-    (lambda root: put(root, {'list_attr_celeba.txt': '<html>quota</html>'}), 'is no list but perhaps a web page'),
+    (lambda root: cut(root / 'list_attr_celeba.txt', 0.8), 'cells, expected 41'),
+    (lambda root: put(root, {'list_attr_celeba.txt': '<html>quota</html>'}), 'is not a list, but perhaps a web page'),
     (lambda root: put(root, {'list_attr_celeba.txt': ''}), 'is empty'),
-    (lambda root: put(root, {'list_attr_celeba.txt': b'\xff\xfe\x00'}), 'is no UTF-8 text'),
+    (lambda root: put(root, {'list_attr_celeba.txt': b'\xff\xfe\x00'}), 'is not UTF-8 text'),
     (lambda root: put(root, {'list_attr_celeba.txt': attributes_txt(names=[f'x{name}' for name in NAMES])}),
-     "names other images ('x000001', ...)"),
+     "lists none of the images: it has 'x000001', ..."),
 ])
 def test_lists_that_are_wrong(spoil, line, tmp_path):
   folder = official(tmp_path / 'data')

@@ -116,7 +116,7 @@ def test_a_pickle_with_code_is_refused_and_not_executed(content, tmp_path, monke
   put(tmp_path / 'data', {'data_batch_1': content} | dict.fromkeys(TRAIN[1:], b''))
   line = refusal(data.load, wanted(tmp_path / 'data', tmp_path))
   assert line.startswith(f'{tmp_path}/data/data_batch_1: not read as a batch of CIFAR-10: ')
-  assert 'nothing of it was executed; fetch https' in line
+  assert 'nothing of it was executed; download https' in line
   assert not (tmp_path / 'executed').exists()
 
 
@@ -136,10 +136,10 @@ def test_damaged_batches_end_in_one_line():
 
 @pytest.mark.parametrize(('kind', 'spoil', 'line'), [
     ('python', lambda batch: batch | {'labels': [10] * 12}, 'holds the label 10; expected 0 to 9'),
-    ('python', lambda batch: batch | {'labels': [1]}, '12 images and 1 labels; expected one an image'),
+    ('python', lambda batch: batch | {'labels': [1]}, '12 images and 1 labels; expected one label per image'),
     ('python', lambda batch: {'fine_labels': []}, "holds fine_labels; expected 'data', bytes [N, 3072], and 'labels'"),
     ('python', lambda batch: batch | {'labels': ['cat'] * 12}, "expected 'data', bytes [N, 3072], and 'labels'"),
-    ('python', lambda batch: batch | {'data': batch['data'].astype(np.int64)}, 'an array of another type than bytes'),
+    ('python', lambda batch: batch | {'data': batch['data'].astype(np.int64)}, 'an array whose type is not uint8'),
     ('python', lambda batch: batch | {'data': batch['data'][:, :10].copy()}, "expected 'data', bytes [N, 3072]"),
 ])
 def test_other_contents(kind, spoil, line, tmp_path):
@@ -154,11 +154,11 @@ def test_other_contents(kind, spoil, line, tmp_path):
 def test_missing_and_cut(tmp_path):
   path = layout('binary', tmp_path / 'data') / 'cifar-10-batches-bin'
   (path / 'data_batch_2.bin').write_bytes(b'x' * 100)
-  assert '100 bytes, no multiple of 3,073; it may be cut' in refusal(data.load, wanted(path, tmp_path))
+  assert '100 bytes, not a multiple of 3,073; it may be truncated' in refusal(data.load, wanted(path, tmp_path))
   (path / 'data_batch_2.bin').unlink()
-  assert refusal(data.load, wanted(path, tmp_path)).startswith(f'{path}: holds no data_batch_2.bin; fetch https')
+  assert refusal(data.load, wanted(path, tmp_path)).startswith(f'{path}: holds no data_batch_2.bin; download https')
   archive = layout('python packed itself', tmp_path / 'packed')
   archive.write_bytes(archive.read_bytes()[:3000])
   assert 'cannot be read as cifar-10-python.tar.gz (EOFError' in refusal(data.load, wanted(archive, tmp_path))
   archive.write_bytes(b'<html>')
-  assert 'or a web page; fetch https' in refusal(data.load, wanted(archive, tmp_path))
+  assert 'or a web page; download https' in refusal(data.load, wanted(archive, tmp_path))

@@ -40,8 +40,8 @@ def test_describe_needs_no_data():
     (section('shvn'), "config.data.name: 'shvn' is not known; did you mean 'svhn'?"),
     (section('svhn', splits=('train', 'tset')),
      "config.data.splits: unknown split 'tset' for svhn; available: train, test, extra"),
-    (section('digits', splits=()), 'config.data.splits is empty; digits has: train, valid, test, all'),
-    (section('digits', image_size=0), 'config.data.image_size is 0; expected pixels of a side, at least 1'),
+    (section('digits', splits=()), 'config.data.splits is empty; available for digits: train, valid, test, all'),
+    (section('digits', image_size=0), 'config.data.image_size is 0; expected a number of pixels, at least 1'),
 ])
 def test_sections_that_name_nothing(call, wrong, line):
   assert refusal(call, wrong) == line
@@ -50,7 +50,7 @@ def test_sections_that_name_nothing(call, wrong, line):
 @pytest.mark.parametrize(('images', 'labels', 'line'), [
     (np.zeros((2, 4, 4, 1), np.float32), [0, 1], 'images are float32 [4, 4, 1]; expected uint8 [4, 4, 1]'),
     (np.zeros((2, 4, 5, 1), np.uint8), [0, 1], 'images are uint8 [4, 5, 1]; expected uint8 [4, 4, 1]'),
-    (np.zeros((2, 4, 4, 1), np.uint8), [0, 1, 2], '2 images but 3 labels; expected one label an image'),
+    (np.zeros((2, 4, 4, 1), np.uint8), [0, 1, 2], '2 images but 3 labels; expected one label per image'),
     (np.zeros((2, 4, 4, 1), np.uint8), [0, 3], 'label 3; expected 0 to 2'),
     (np.zeros((2, 4, 4, 1), np.uint8), [-1, 0], 'label -1; expected 0 to 2'),
     (np.zeros((2, 4, 4, 1), np.uint8), [[0, 1]], 'labels are int32 [1, 2]; expected int32 [N]'),
@@ -136,10 +136,10 @@ def test_svhn_goes_on_without_a_split_and_says_so(tmp_path, capsys):
   dataset = data.load(section(folder=tmp_path, splits=svhn.SPLITS, cache_dir=tmp_path / 'cache'))
   assert len(dataset.labels) == 12
   assert dataset.source.endswith('(missing: test_32x32.mat, extra_32x32.mat)')
-  warning = f'warning: test_32x32.mat, extra_32x32.mat not found in {tmp_path}: going on without\n'
+  warning = f'warning: test_32x32.mat, extra_32x32.mat not found in {tmp_path}: continuing without\n'
   assert capsys.readouterr() == ('', warning)
   line = refusal(data.load, section(folder=tmp_path, splits=('test',), cache_dir=tmp_path / 'cache'))
-  assert line.startswith(f'test_32x32.mat not found in {tmp_path}; fetch it with: curl ')
+  assert line.startswith(f'test_32x32.mat not found in {tmp_path}; download it with: curl ')
 
 
 def test_svhn_of_the_test_data(real, tmp_path):
@@ -158,7 +158,7 @@ def test_svhn_of_the_test_data(real, tmp_path):
 
 @pytest.mark.parametrize(('spoil', 'line'), [
     (lambda path: cut(path, 0.9995), 'cannot be read as a MATLAB file'),   # within y
-    (lambda path: cut(path, 0.5), "holds no 'y'; expected X and y, so it may be cut short"),   # within X
+    (lambda path: cut(path, 0.5), "holds no 'y'; expected X and y, it may be truncated"),   # within X
     (lambda path: cut(path, 0.001), 'cannot be read as a MATLAB file'),   # within the header
     (lambda path: path.write_bytes(b''), 'cannot be read as a MATLAB file'),
     (lambda path: path.write_text('<!DOCTYPE html><html>404 Not Found</html>' * 50),
@@ -181,7 +181,7 @@ def test_svhn_file_that_is_wrong(tmp_path, spoil, line):
   spoil(path)
   said = refusal(data.load, section(folder=tmp_path, cache_dir=tmp_path / 'cache'))
   assert said.startswith(f'{path}: {line}')
-  assert said.endswith(f'fetch it again: curl --fail -o {path} http://ufldl.stanford.edu/housenumbers/{path.name}')
+  assert said.endswith(f'download it again: curl --fail -o {path} http://ufldl.stanford.edu/housenumbers/{path.name}')
   assert not list(tmp_path.glob('cache/*'))
 
 
@@ -233,7 +233,7 @@ def test_svhn_whose_download_fails(tmp_path, monkeypatch):
   monkeypatch.setattr(tfds.core.DatasetBuilder, 'download_and_prepare', full)
   line = refusal(data.load, section(folder=tmp_path))
   assert line.startswith(f'SVHN not found in {tmp_path} ')
-  assert 'not downloaded (OSError: [Errno 28] No space left on device); fetch it with: curl' in line
+  assert 'the download failed (OSError: [Errno 28] No space left on device); download it with: curl' in line
 
 
 @pytest.fixture

@@ -304,7 +304,7 @@ def test_what_was_verified_is_read_again_when_it_changed_and_when_asked_to(tmp_p
   os.utime(folder / 'images.npy', ns=(before.st_atime_ns, before.st_mtime_ns))
   assert len(data.load(wanted).images) == 12
   assert refusal(cache.verify, folder).startswith(
-      f'the prepared images in {folder} are damaged (images.npy is not what was written: its sha256')
+      f'the prepared images in {folder} are damaged (images.npy has changed: its sha256')
 
 
 def test_a_cache_that_cannot_be_written_is_verified_each_time(tmp_path, monkeypatch):
@@ -324,7 +324,7 @@ def test_a_source_that_changes_while_it_is_read(tmp_path):
   original = cache.Original((tmp_path / 'source',), 4, 1, parts)
   kept = section(cache_dir=tmp_path / 'cache')
   line = refusal(cache.prepared, kept, Spec('set', (2, 2, 1)), original)
-  assert line.startswith('read 3 images where 4 were announced')
+  assert line.startswith('read 3 images, expected 4')
   assert not list(tmp_path.glob('cache/*'))
   (tmp_path / 'source').unlink()
   line = refusal(cache.prepared, kept, Spec('set', (2, 2, 1)), original)

@@ -108,5 +108,5 @@ def test_a_part_without_an_image_is_told_in_one_line(tmp_path):
   write(tmp_path, tmp_path / 'trap', **content(3))
   empty = next(split for split in NAMES if not numbers_in(split, [0, 80, 160]))
   line = refusal(data.load, section('dsprites', tmp_path, (empty,), 64, tmp_path / 'cache'))
-  assert line == f'dsprites: no image is left of 3; none of them is in {empty}; ask for another split'
+  assert line == f'dsprites: no image is left of 3; none of them is in {empty}; choose another split'
   assert not list(tmp_path.glob('cache/*'))

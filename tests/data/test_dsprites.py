@@ -108,7 +108,7 @@ def test_a_file_that_is_wrong(tmp_path, spoil, said):
   spoil(tmp_path)
   line = refusal(data.load, wanted(tmp_path))
   assert line.startswith(f'{tmp_path / dsprites.FILE}: ') and said in line
-  assert line.endswith(f'fetch it again: curl --fail -o {tmp_path / dsprites.FILE} {URL}')
+  assert line.endswith(f'download it again: curl --fail -o {tmp_path / dsprites.FILE} {URL}')
   assert not list(tmp_path.glob('cache/*')) and not (tmp_path / 'trap').exists()
 
 
@@ -136,7 +136,7 @@ def test_without_data_or_network(tmp_path, monkeypatch):
   monkeypatch.setattr('urllib.request.urlopen', urlopen)
   line = refusal(data.load, wanted(tmp_path))
   assert line.startswith(f'dSprites not found in {tmp_path} (neither {dsprites.FILE} nor dsprites of tensorflow_data')
-  assert line.endswith(f"fetch it with: curl --fail --create-dirs --output-dir {tmp_path} -O '{URL}' and name that "
+  assert line.endswith(f"download it with: curl --fail --create-dirs --output-dir {tmp_path} -O '{URL}' and name that "
                        f'folder with --config.data.dir={tmp_path}')
 
 

@@ -114,7 +114,7 @@ def test_a_list_without_a_header(tmp_path):
   assert [a.name for a in dataset.spec.annotations] == ['column_1', 'column_2', 'column_3']
   config.label = 'column_2'
   assert refusal(data.describe, config) == (
-      "config.data.label names 'column_2', of which folder has the single value '1'; a label needs two at least")
+      "config.data.label names 'column_2', which has a single value in folder, '1'; a label needs at least two")
   config.label = 'colum_1'
   assert refusal(data.load, config).endswith("for folder; did you mean 'column_1'?")
 
@@ -162,7 +162,7 @@ def test_images_without_a_row_are_left_out_and_named(tmp_path, capsys):
   dataset = data.load(wanted(tmp_path / 'data', tmp_path, label_file='label.csv', label='a'))
   assert dataset.labels.tolist() == [0, 1, 1, 0]
   assert capsys.readouterr().err == (
-      'warning: the lists name 1 images that are not there; going on with the 6 that are\n'
+      'warning: the lists name 1 images that are missing; continuing with the 6 present\n'
       'warning: 2 of 6 images are left out: 002.webp, 005.png: has no row in label.csv\n')
   manifest = json.loads(next(tmp_path.glob('cache/*/manifest.json')).read_text())
   assert [entry['file'] for entry in manifest['skipped']] == ['002.webp', '005.png']
@@ -178,25 +178,25 @@ def test_a_partition_file(tmp_path):
   put(tmp_path / 'data', {'split.csv': 'image_id,split\n000,test\n001,train\n002,test\n'})
   line = refusal(data.load, wanted(tmp_path / 'data', tmp_path, partition_file='split.csv', splits=('valid',)))
   assert line == (f'{tmp_path}/data/split.csv: puts no image into valid (1 in train, 2 in test); choose a split that '
-                  'has some, or name another list with --config.data.partition_file=FILE')
+                  'has images, or name another list with --config.data.partition_file=FILE')
 
 
 @pytest.mark.parametrize(('files', 'others', 'line'), [
-    ({'a.txt': 'x'}, {}, 'holds no image; expected files that end in .jpg'),
+    ({'a.txt': 'x'}, {}, 'holds no image; supported: .jpg'),
     ({'1.png': b'x', 'l.csv': 'id,a\n1,0\n1,1\n'}, dict(label_file='l.csv'), "names '1' twice; expected one row"),
-    ({'1.png': b'x', 'l.csv': 'id,a\n1,0,3\n'}, dict(label_file='l.csv'), 'row 1 has 3 cells where 2 were expected'),
+    ({'1.png': b'x', 'l.csv': 'id,a\n1,0,3\n'}, dict(label_file='l.csv'), 'row 1 has 3 cells, expected 2'),
     ({'1.png': b'x', 'l.csv': 'id,a\n'}, dict(label_file='l.csv'), 'holds no row'),
-    ({'1.png': b'x', 'l.csv': 'id,a\n7,0\n'}, dict(label_file='l.csv'), "names other images ('7', ...) than there are"),
-    ({'1.png': b'x'}, dict(label_file='l.csv'), 'l.csv is not found, neither as given nor in'),
+    ({'1.png': b'x', 'l.csv': 'id,a\n7,0\n'}, dict(label_file='l.csv'), "lists none of the images: it has '7', ..."),
+    ({'1.png': b'x'}, dict(label_file='l.csv'), 'l.csv not found, neither as given nor in'),
     ({'a/1.png': b'x', 'b/1.png': b'x', 'l.csv': 'id,a\n1,0\n'}, dict(label_file='l.csv'),
-     "'a/1.png' and 'b/1.png' differ in folder or extension alone"),
+     "'a/1.png' and 'b/1.png' differ only in folder or extension"),
     ({'a/1.png': b'x', 'b/1.png': b'x', 'l.csv': 'id,split\na/1.png,train\nb/1.png,test\n'},
-     dict(partition_file='l.csv', splits=('train',)), "'a/1.png' and 'b/1.png' differ in folder or extension alone"),
+     dict(partition_file='l.csv', splits=('train',)), "'a/1.png' and 'b/1.png' differ only in folder or extension"),
     ({'1.png': b'x', 'l.csv': '77,1,0,0\n1,0,1,1\n'}, dict(label_file='l.csv'), "its first row has '0' twice; "),
-    ({'1.png': b'x', 'l.csv': 'id,a,b\n1,"0,0\n2,1,1\n'}, dict(label_file='l.csv'), 'is no comma-separated list ('),
+    ({'1.png': b'x', 'l.csv': 'id,a,b\n1,"0,0\n2,1,1\n'}, dict(label_file='l.csv'), 'is not a comma-separated list ('),
     ({'1.png': b'x', 'l.csv': 'id,male,age\n1,0,1\n'}, dict(partition_file='l.csv', splits=('train',)),
-     "which column holds the splits? expected one in addition to the file's, or one of the name partition, split, "
-     'set, subset; found male, age'),
+     'unclear which column holds the splits; expected a single column besides the file names, or one named partition, '
+     'split, set, subset; found male, age'),
     ({'1.png': b'x', 'l.csv': 'id\n1\n'}, dict(partition_file='l.csv', splits=('train',)), 'subset; found none'),
     ({'1.png': b'x'}, dict(max_bad_share=1.), 'no image is left of 1; the first: 1.png: no JPEG'),
     ({'1.png': b'x'}, dict(max_bad_share=2.), 'config.data.max_bad_share is 2.0; expected a share, 0 to 1'),
@@ -277,8 +277,8 @@ def test_the_share_of_bad_images_is_of_the_split(tmp_path):
   put(tmp_path / 'data', contents | {'bad.png': bad})
   asked = dict(splits=('test',), max_bad_share=0.02)
   line = refusal(data.load, wanted(tmp_path / 'data', tmp_path, **asked))
-  assert line.startswith(f'folder: 1 of the first 61 images are bad, more than the share of config.data.max_bad_share '
-                         f'allows in {len(in_test) + 1};')
+  assert line.startswith(f'folder: 1 of the first 61 images are bad, more than config.data.max_bad_share '
+                         f'allows for {len(in_test) + 1};')
   assert len(data.load(wanted(tmp_path / 'data', tmp_path, **asked | {'splits': ('all',)})).images) == 60
 
 
@@ -302,7 +302,7 @@ def test_zips_that_are_damaged_or_too_large(tmp_path, monkeypatch):
   assert 'damaged in the zip' in refusal(data.load, wanted(path, tmp_path))
   assert len(data.load(wanted(path, tmp_path, max_bad_share=0.05)).images) == 19
   line = refusal(data.load, wanted(path, tmp_path, max_bad_share=0.04))   # though it is prepared
-  assert 'folder: 1 of the first 20 images are bad, more than the share of config.data.max_bad_share allows' in line
+  assert 'folder: 1 of the first 20 images are bad, more than config.data.max_bad_share allows' in line
   path.write_bytes(whole)
   monkeypatch.setattr('jgen.data.files.archive._MAX_BYTES', 10)
   assert 'unpacks to more than' in refusal(data.load, wanted(path, tmp_path))

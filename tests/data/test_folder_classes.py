@@ -33,7 +33,7 @@ def test_splits_are_no_classes(folders, tmp_path):
   put(tmp_path / 'data', images(*(f'{folder}/x/{n}.png' for folder in folders for n in range(2))))
   splits = ', '.join(sorted(folder for folder in folders if folder != 'cat'))
   line = refusal(data.describe, wanted(tmp_path / 'data', tmp_path))
-  assert line.startswith(f'{tmp_path}/data: its folders {splits} are called as splits are, and would become classes; '
+  assert line.startswith(f'{tmp_path}/data: its folders {splits} have names of splits, and would become classes; '
                          f'name the one to train on: --config.data.dir={tmp_path}/data/{splits.split(", ")[0]} ')
 
 
@@ -54,27 +54,27 @@ def test_folders_of_systems_are_no_classes(system, tmp_path):
     dataset = data.load(wanted(path, tmp_path))
     assert dataset.spec.label_names == ('cat', 'dog') and len(dataset.images) == 2
     assert dataset.notes[1] == (f'left out: {", ".join(sorted((system, f"cat/{system}")))}'.replace(
-        ',', ' (hidden, or of the system),') + ' (hidden, or of the system)')
+        ',', ' (hidden, or a system folder),') + ' (hidden, or a system folder)')
 
 
 def test_stray_pictures_beside_the_classes(tmp_path, capsys):
   put(tmp_path / 'data', images('0.png', 'cat/1.png', 'dog/2.png', 'dog/3.png'))
   dataset = data.load(wanted(tmp_path / 'data', tmp_path))
   assert dataset.labels.tolist() == [0, 1, 1]
-  assert capsys.readouterr().err == 'warning: 1 of 4 images are left out: 0.png: is in no folder of a class\n'
+  assert capsys.readouterr().err == 'warning: 1 of 4 images are left out: 0.png: is in no class folder\n'
   manifest = json.loads(next(tmp_path.glob('cache/*/manifest.json')).read_text())
-  assert manifest['skipped'] == [{'file': '0.png', 'why': 'is in no folder of a class'}]
+  assert manifest['skipped'] == [{'file': '0.png', 'why': 'is in no class folder'}]
   put(tmp_path / 'data', images('4.png', '5.png', '6.png'))
   dataset = data.load(wanted(tmp_path / 'data', tmp_path))
   assert len(dataset.images) == 7 and not dataset.spec.num_classes
-  assert dataset.notes[0].startswith('unlabelled: 4 images, the most, lie directly in ')
+  assert dataset.notes[0].startswith('unlabelled: most images (4) lie directly in ')
 
 
 def test_a_class_without_a_readable_picture(tmp_path, capsys):
   put(tmp_path / 'data', images('cat/0.png', 'dog/1.png', 'dog/2.png') | {'owl/0.png': b'', 'owl/1.jpg': b'<html>'})
   line = refusal(data.load, wanted(tmp_path / 'data', tmp_path, max_bad_share=.5))
-  assert line == ("the class 'owl' has no image that can be read, the first: owl/0.png: empty file; fetch them again, "
-                  'or move that folder away')
+  assert line == ("the class 'owl' has no readable image, the first: owl/0.png: empty file; download them "
+                  'again, or move that folder away')
   put(tmp_path / 'data', images('owl/2.png'))
   capsys.readouterr()
   assert np.bincount(data.load(wanted(tmp_path / 'data', tmp_path, max_bad_share=.5)).labels).tolist() == [1, 2, 1]
@@ -92,16 +92,16 @@ def test_endings_that_are_read_and_that_are_passed_over(tmp_path):
   dataset = data.load(wanted(tmp_path / 'data', tmp_path))
   assert dataset.labels.tolist() == [0, 0, 1, 1] and dataset.spec.label_names == ('cat', 'dog')
   np.testing.assert_array_equal(dataset.images[0], dataset.images[1])
-  assert dataset.notes[-1].startswith('passed over: 1 .avif, 2 .heic; convert them to .png')
+  assert dataset.notes[-1].startswith('ignored: 1 .avif, 2 .heic; convert them to .png')
   put(tmp_path / 'none', {'a.heic': b'x'})
-  assert 'passed over: 1 .heic' in refusal(data.load, wanted(tmp_path / 'none', tmp_path))
+  assert 'ignored: 1 .heic' in refusal(data.load, wanted(tmp_path / 'none', tmp_path))
 
 
 def test_what_was_taken_as_what_is_said_by_prepare_and_by_the_sheet(tmp_path):
   put(tmp_path / 'data', images('all/cat/0.png', 'all/dog/1.png'))
   dataset = data.load(wanted(tmp_path / 'data', tmp_path))
-  line = (f'unlabelled: all images are in the one folder all of {tmp_path}/data; to take the folders in it as classes, '
-          f'name it: --config.data.dir={tmp_path}/data/all')
+  line = (f'unlabelled: all images are in the single folder all of {tmp_path}/data; to use the folders in it as '
+          f'classes, name it: --config.data.dir={tmp_path}/data/all')
   assert dataset.notes == (line,)
   assert line in data_sheet.table(dataset).splitlines() and f'  {line}' in prepare.summary(dataset).splitlines()
   put(tmp_path / 'flat', images('0.png'))

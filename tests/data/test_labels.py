@@ -23,7 +23,7 @@ def test_the_label_is_the_annotation_that_is_named():
 
 @pytest.mark.parametrize(('label', 'line'), [
     ('hairs', "config.data.label: unknown label 'hairs' for set; did you mean 'hair'?"),
-    ('one', "config.data.label names 'one', of which set has the single value 'x'; a label needs two at least"),
+    ('one', "config.data.label names 'one', which has a single value in set, 'x'; a label needs at least two"),
 ])
 def test_labels_that_cannot_be(label, line):
   assert refusal(with_label, SPEC, label) == line

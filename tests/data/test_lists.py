@@ -76,31 +76,32 @@ def test_columns_of_many_values_are_said_and_taken_when_asked_for(tmp_path):
   config = wanted(tmp_path, 'file,identity,number\n' + rows + more)
   dataset = data.load(config)
   assert not dataset.spec.annotations
-  assert dataset.notes[1] == (f'columns of {tmp_path}/list.csv that are no annotation, having more than 256 values: '
-                              'identity (300 values), number (700 values); --config.data.label=COLUMN takes one all '
-                              'the same')
+  assert dataset.notes[1] == (f'columns of {tmp_path}/list.csv that are not annotations, having more than 256 values: '
+                              'identity (300 values), number (700 values); --config.data.label=COLUMN uses one as the '
+                              'label')
   config.label = 'identity'
   assert data.load(config).spec.num_classes == 300
   config.label = 'number'
   assert refusal(data.load, config) == (f"{tmp_path}/list.csv: the column 'number' has 700 values in 704 rows, too "
-                                        'many to be a label; expected two images a value at least')
+                                        'many for a label; expected at least two images per value')
 
 
 @pytest.mark.parametrize(('content', 'line'), [
-    (b'PK\x03\x04xl/', 'is a zip or an Excel file; save the sheet as .csv; expected a text with one row a file'),
+    (b'PK\x03\x04xl/', 'is a zip or an Excel file; save the sheet as .csv; expected a text file with one row '
+     'per file'),
     (b'\xd0\xcf\x11\xe0', 'is an Excel file'), (b'PAR1', 'is a Parquet file'),
     (b'\x1f\x8b\x08', 'is a gzip file; unpack'),
-    (pickle.dumps({'a.png': 1}), 'is pickled, and unpickling would run what it says; save it as .csv'),
+    (pickle.dumps({'a.png': 1}), 'is pickled, and unpickling can run any code; save it as .csv'),
     (pickle.dumps({'a.png': 1}, 2), 'is pickled'), (b'SQLite format 3\0', 'is an SQLite database'),
     (b'\x93NUMPY', 'is a numpy array'), (b'%PDF-1.4', 'is a PDF file'), (b'\x89HDF\r\n', 'is an HDF5 file'),
-    (b'\xff\xfea', 'is no UTF-8 text'),
-    ('größe,a\n'.encode('latin-1'), 'is no UTF-8 text; expected a list with one row'),
-    (b'<!doctype html>', 'is no list but perhaps a web page'), (b'', 'is empty'), (b'\n\n', 'is empty'),
+    (b'\xff\xfea', 'is not UTF-8 text'),
+    ('größe,a\n'.encode('latin-1'), 'is not UTF-8 text; expected a list with one row'),
+    (b'<!doctype html>', 'is not a list, but perhaps a web page'), (b'', 'is empty'), (b'\n\n', 'is empty'),
     (b'[1, 2]', 'holds no list of images; expected'), (b'{}', 'holds no list of images'),
-    (b'{"labels": null}', 'its labels are None, so it says nothing of the images; leave it out'),
-    (b'{"labels": [1, 2]}', 'its labels are no pairs'), (b'{"labels": "x"}', 'its labels are no pairs'),
-    (b'{"images": [], "annotations": []}', 'is a list of objects in images, as of COCO; expected one row an image'),
-    (b'{"a": 1,}', 'is no JSON ('), (b'[' * 100_000 + b']', 'is no JSON ('),
+    (b'{"labels": null}', 'its labels are None, so it holds no annotations; do not name this file'),
+    (b'{"labels": [1, 2]}', 'its labels are not pairs'), (b'{"labels": "x"}', 'its labels are not pairs'),
+    (b'{"images": [], "annotations": []}', 'is a list of objects in images, as in COCO; expected one row per image'),
+    (b'{"a": 1,}', 'is not JSON ('), (b'[' * 100_000 + b']', 'is not JSON ('),
     (b'[{"x": 1}, 2]', 'holds no list of images'),
 ])
 def test_files_that_are_no_list_are_named(content, line, tmp_path):

@@ -90,10 +90,10 @@ def test_the_images_of_a_run_are_compared_wherever_they_lie(tmp_path):
   assert json.loads((tmp_path / 'images.json').read_text()) == one
   grown = moved | {'train': moved['train'] | {'count': 88, 'sha256': 'c'}}
   assert refusal(check_images, tmp_path, grown) == (
-      f'the images to train on have changed since the run in {tmp_path} began: 70 from /scratch/1 then, 88 from '
-      '/scratch/2 now; bring them back, or name another --workdir to start a new run with these')
+      f'the training images have changed since the run in {tmp_path} began: 70 from /scratch/1 then, 88 from '
+      '/scratch/2 now; restore them, or name another --workdir to start a new run with these')
   changed = moved | {'test': moved['test'] | {'sha256': 'c'}}
-  assert refusal(check_images, tmp_path, changed).startswith('the images to test with have changed')
+  assert refusal(check_images, tmp_path, changed).startswith('the test images have changed')
   for damage in ('{', '[]', '{"train": 3}', '{"train": {"count": "x", "sha256": 1, "source": 1}}'):
     (tmp_path / 'images.json').write_text(damage)
     assert refusal(check_images, tmp_path, one).startswith(f'{tmp_path}/images.json is damaged')

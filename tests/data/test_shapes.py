@@ -59,7 +59,7 @@ def test_other_sets_are_served_alike(tmp_path):
 
 @pytest.mark.parametrize(('others', 'line'), [
     (dict(channels=2), "config.data.channels is 2; expected 1 for grey, 3 for colour or 0 for the data set's own"),
-    (dict(image_width=-8), 'config.data.image_width is -8; expected pixels of a side, at least 1'),
+    (dict(image_width=-8), 'config.data.image_width is -8; expected a number of pixels, at least 1'),
     (dict(image_size=0), 'config.data.image_size is 0'), (dict(channels=-1), 'config.data.channels is -1; expected 1')])
 def test_shapes_that_are_none(others, line):
   assert refusal(data.describe, section('svhn', **others)).startswith(line)

@@ -23,9 +23,9 @@ def test_columns_between_spaces_are_as_python_splits_them(stem):
 
 
 @pytest.mark.parametrize(('rows', 'line'), [
-    (['a.jpg 1 2', 'b.jpg 1', 'c.jpg 1 2'], 'row 2 has 2 cells where 3 were expected'),
-    (['a.jpg 1 2 3', 'b.jpg 1', 'c.jpg 1 2'], 'row 1 has 4 cells where 3 were expected'),   # nine in all, as of three
-    (['a.jpg 1 2', 'b.jpg 1 2 c.jpg', '1 2'], 'row 2 has 4 cells where 3 were expected'),
+    (['a.jpg 1 2', 'b.jpg 1', 'c.jpg 1 2'], 'row 2 has 2 cells, expected 3'),
+    (['a.jpg 1 2 3', 'b.jpg 1', 'c.jpg 1 2'], 'row 1 has 4 cells, expected 3'),   # nine in all, as of three
+    (['a.jpg 1 2', 'b.jpg 1 2 c.jpg', '1 2'], 'row 2 has 4 cells, expected 3'),
     (['a.jpg 1 2', 'b.jpg 1 2', 'folder/a.jpg 1 2'], "names 'a' twice"),
 ])
 def test_rows_of_another_length_are_refused(rows, line):
@@ -38,4 +38,4 @@ def test_rows_of_another_length_are_refused(rows, line):
 @pytest.mark.parametrize(('name', 'text'), [
     ('list.txt', 'a.jpg 0\nb.jpg 2\nc.jpg 1'), ('list.csv', 'file,set\na.jpg,train\nb.jpg,TEST\nc.jpg,val')])
 def test_the_splits_of_a_list(name, text):
-  assert split_numbers(read_table(text.encode(), name, known=('a', 'b', 'c'))) == {'a': 0, 'b': 2, 'c': 1}
+  assert split_numbers(read_table(text.encode(), name, keys=('a', 'b', 'c'))) == {'a': 0, 'b': 2, 'c': 1}

@@ -97,12 +97,13 @@ def test_images_labels_and_splits(folder, tmp_path):
 @pytest.mark.parametrize(('name', 'line'), [
     ('fashion_mnits', "config.data.name: tensorflow_datasets has no 'fashion_mnits'; did you mean 'fashion_mnist'?"),
     ('qqqqqqqq', "has no 'qqqqqqqq'; https://www.tensorflow.org/datasets/catalog/overview lists all"),
-    ('../etc/passwd', "config.data.name: 'tfds:../etc/passwd' is no name of tensorflow_datasets; expected tfds:NAME"),
-    ('huggingface:mnist', "'tfds:huggingface:mnist' is no name of tensorflow_datasets"), ('', "'tfds:' is no name"),
+    ('../etc/passwd', "config.data.name: 'tfds:../etc/passwd' is not a name of tensorflow_datasets; expected tfds:"),
+    ('huggingface:mnist', "'tfds:huggingface:mnist' is not a name of tensorflow_datasets"),
+    ('', "'tfds:' is not a name"),
     ('cifar10/none', 'tfds:cifar10/none cannot be opened by tensorflow_datasets (ValueError: '),
     ('cifar10:9.9.9', 'tfds:cifar10:9.9.9 cannot be opened by tensorflow_datasets (AssertionError: '),
-    ('jgen_pairs', "tfds:jgen_pairs has several images an example (left, right); expected one, or one called 'image'"),
-    ('jgen_texts', 'tfds:jgen_texts has no image of 8 bits an example (text); expected one'),
+    ('jgen_pairs', "tfds:jgen_pairs has several images per example (left, right); expected one, or one named 'image'"),
+    ('jgen_texts', 'tfds:jgen_texts has no 8-bit image per example (text); expected one'),
 ])
 def test_names_that_are_none(name, line, folder, tmp_path, capfd):
   assert line in refusal(data.describe, wanted(folder, tmp_path, name))
@@ -115,8 +116,8 @@ def test_without_a_network(folder, tmp_path, monkeypatch):
   monkeypatch.setattr('urllib.request.urlopen', urlopen)
   assert data.describe(wanted(folder, tmp_path, 'fashion_mnist')).image_shape == (8, 8, 1)
   line = refusal(data.load, wanted(folder, tmp_path, 'fashion_mnist'))
-  assert line == (f'tfds:fashion_mnist is not prepared in {folder}/fashion_mnist/3.0.1 and not downloaded (OSError: '
-                  'Name or service not known); prepare it where there is a network, and name that folder of '
+  assert line == (f'tfds:fashion_mnist is not prepared in {folder}/fashion_mnist/3.0.1 and the download failed '
+                  '(OSError: Name or service not known); prepare it with a network connection and name the folder of '
                   'tensorflow_datasets with --config.data.dir=FOLDER')
 
 

@@ -88,7 +88,7 @@ def test_the_test_split_is_unlabelled_and_alone(tmp_path):
   assert dataset.images.shape == (4, 16, 16, 3) and not dataset.labels.any()
   assert dataset.spec.num_classes == 0 and dataset.spec.annotations == () and dataset.annotations.shape == (4, 0)
   line = refusal(data.load, wanted(path, tmp_path, splits=('train', 'test')))
-  assert line.startswith('the test images of tiny_imagenet carry no label; ask for them alone')
+  assert line.startswith('the test images of tiny_imagenet have no labels; use them alone')
   assert "unknown label 'class' for tiny_imagenet" in refusal(
       data.load, wanted(path, tmp_path, splits=('test',), label='class'))
 
@@ -113,9 +113,9 @@ def test_without_words_the_ids_are_the_names(tmp_path):
 @pytest.mark.parametrize(('spoil', 'splits', 'line'), [
     (lambda root: (root / 'wnids.txt').unlink(), ('train',), 'holds no wnids.txt; expected the zip from http'),
     (lambda root: put(root, {'wnids.txt': ''}), ('train',), 'wnids.txt names no class'),
-    (lambda root: put(root, {'wnids.txt': 'n77'}), ('train', 'val'), 'names the class of none of the 21 images in'),
+    (lambda root: put(root, {'wnids.txt': 'n77'}), ('train', 'val'), 'has the class of none of the 21 images in'),
     (lambda root: (root / 'val' / 'val_annotations.txt').unlink(), ('val',),
-     'nothing says the class of val/images/val_0.JPEG; expected it in val/val_annotations.txt'),
+     'the class of val/images/val_0.JPEG is unknown; expected it in val/val_annotations.txt'),
     (lambda root: put(root, {'val/val_annotations.txt': 'val_0.JPEG n01\n'}), ('val',), 'row 1: expected a file and'),
     (lambda root: [path.unlink() for path in root.glob('val/images/*')], ('val',), 'holds no image in val/'),
 ])

@@ -267,7 +267,7 @@ MARKED = (Annotation('color', ('white',)), Annotation('Bangs', ('not Bangs', 'Ba
     ('tsne', {'annotation': 'color'}, Spec('made', SHAPE, 0, (), MARKED), ["single value 'white'"]),
     ('tsne', {'annotation': ''}, Spec('made', SHAPE, 0, (), MARKED), ['no classes', 'color, Bangs']),
     ('tsne', {'annotation': ''}, Spec('made', SHAPE), ['no classes', 'remove']),
-    ('tsne', {'annotation': 'Bangs'}, Spec('made', SHAPE), ["'Bangs'", 'known: none']),
+    ('tsne', {'annotation': 'Bangs'}, Spec('made', SHAPE), ["'Bangs'", 'available: none']),
     ('tsne', {'num_images': 30}, Spec('made', SHAPE, 2), ['num_images is 30', 'perplexity of 30']),
     ('tsne', {'perplexity': 0.}, Spec('made', SHAPE, 2), ['perplexity is 0.0']),
     ('traversals', {'span': 0.}, Spec('made', SHAPE), ['span is 0.0']),

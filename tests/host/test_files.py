@@ -20,10 +20,10 @@ from jgen.host import files
 def test_addresses_are_refused_and_no_folder_is_made_of_them(path, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   for read in (files.expanded, files.folder, cache.root_of):
-    with pytest.raises(UserError, match='addresses are not served'):
+    with pytest.raises(UserError, match='URLs are not supported'):
       read(path)
   monkeypatch.setenv('JGEN_CACHE', path)
-  with pytest.raises(UserError, match='addresses are not served'):
+  with pytest.raises(UserError, match='URLs are not supported'):
     files.cache_folder()
   assert not list(tmp_path.iterdir())
 
@@ -55,10 +55,10 @@ def place(tmp_path):
 
 
 @pytest.mark.parametrize('path, message', [
-    ('file', 'is a file; name a folder'), ('file/x/y', 'file is a file; name a folder that is not below it'),
+    ('file', 'is a file; name a folder'), ('file/x/y', 'file is a file; name a folder outside of it'),
     ('dangling', 'is a link to nowhere, which does not exist'), ('dangling/x', 'is a link to nowhere'),
     ('circle/x', 'circle'), ('x' * 300, 'cannot be a folder'), ('a\0b', 'NUL character'),
-    ('caf\udce9', 'is not text in UTF-8'),
+    ('caf\udce9', 'is not UTF-8 text'),
     ('a\\b', 'backslash or brackets'), ('run[1]', 'backslash or brackets')], ids=ascii)
 def test_what_cannot_be_a_folder_is_refused(path, message, place):
   before = sorted(place.rglob('*'))

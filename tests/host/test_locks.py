@@ -84,6 +84,6 @@ def test_a_lock_that_is_no_file_of_its_own_is_refused_and_untouched(make, what, 
   other = tmp_path / 'thesis.tex'
   other.write_text('years of work')
   make(tmp_path / '.lock', other)
-  with pytest.raises(UserError, match=f'is {what}; expected a file'), run_folder.locked(tmp_path):
+  with pytest.raises(UserError, match=f'is {what}; expected a lock file'), run_folder.locked(tmp_path):
     pass
   assert other.read_text() == 'years of work' and not (tmp_path / 'nowhere').exists()

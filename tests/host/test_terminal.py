@@ -27,7 +27,7 @@ def test_a_program_ends_well_whatever_its_streams_are(redirection, tmp_path):
   assert (tmp_path / 'done').stat().st_size == 0   # a closed stream's number is not given to a file
   assert 'Traceback' not in done.stderr and 'Exception ignored' not in done.stderr
   if redirection == '>/dev/full':
-    assert done.stderr.splitlines()[0].startswith('warning: standard output takes no more') and 'b' in done.stderr
+    assert done.stderr.splitlines()[0].startswith('warning: standard output cannot be written') and 'b' in done.stderr
 
 
 def test_a_pipe_that_answers_at_once_is_waited_for():

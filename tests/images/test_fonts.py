@@ -26,7 +26,7 @@ def test_names_without_a_font_are_numbers_and_said_once(monkeypatch, capsys):
     assert fonts.legible(('cat', '猫', 'größe', 'קט', '', 'a\nb\x1b', 'ねこ')) == (
         'cat', 'class 1', 'größe', 'קט', 'class 4', 'a b', 'class 6')
   said = capsys.readouterr().err
-  assert said.startswith("warning: no installed font has the letters of '猫' or of names like it: ")
+  assert said.startswith("warning: no installed font has the letters of '猫' or similar names: ")
   assert said.count('\n') == 1
 
 

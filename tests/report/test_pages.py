@@ -198,7 +198,7 @@ def test_unlike_receipts_are_not_ranked(tmp_path, capsys):
   assert 'not ranked' in capsys.readouterr().err
   read = check_page(tmp_path / 'out/comparison.html')
   assert not [attributes for attributes in read.all('td') if 'best' in attributes['class']]
-  assert 'extractor, the network of the features, differs between a and b' in ' '.join(read.text.split())
+  assert 'extractor, the feature network, differs between a and b' in ' '.join(read.text.split())
 
 
 def test_other_units_have_a_panel_of_their_own():

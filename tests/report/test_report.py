@@ -129,7 +129,7 @@ def test_a_last_line_that_was_cut_short_is_left_out(tmp_path, capsys):
   (tmp_path / 'metrics.csv').write_text('step,critic/loss\n100,1.5\n200,2.5\n300,3')
   steps, values = read_record(tmp_path).series['critic/loss']
   assert steps.tolist() == [100, 200] and values.tolist() == [1.5, 2.5]
-  assert 'metrics.csv: the last line is cut short and was left out' in capsys.readouterr().err
+  assert 'metrics.csv: the last line is truncated and was left out' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('content, words', [

@@ -104,4 +104,4 @@ def test_a_config_of_a_later_version_is_refused(tmp_path):
   for version in (config_lib.VERSION + 1, '1', None):
     (tmp_path / 'config.json').write_text(json.dumps(stored | {'config_version': version}))
     line = refusal(run_folder.read_config, tmp_path)
-    assert f'is of the form {version!r}' in line and 'environment.json names' in line
+    assert f'has format {version!r}' in line and 'environment.json names' in line

@@ -71,7 +71,7 @@ def test_a_folder_in_the_place_of_a_file_is_one_line(tmp_path):
 def test_a_metric_must_be_measured_and_rank():
   names = ['ledger/elbo', 'ledger/kl', 'diversity/pair_ratio']
   scores.check_metric('ledger/elbo', names)
-  assert 'neither the highest nor the lowest is the best; known: ledger/elbo' in refusal(
+  assert 'for which neither higher nor lower is better; available: ledger/elbo' in refusal(
       scores.check_metric, 'ledger/kl', names)
   assert "did you mean 'ledger/elbo'" in refusal(scores.check_metric, 'ledger/ebo', names)
-  assert refusal(scores.check_metric, 'fid', []).endswith('known: none')
+  assert refusal(scores.check_metric, 'fid', []).endswith('available: none')

@@ -35,6 +35,6 @@ def test_a_run_among_its_images_learns_from_these_alone(tmp_path):
   config.num_steps = 8
   stored = (run / 'config.json').read_bytes()
   line = refusal(train.run, config, run, '')
-  assert line.startswith(f'the images to train on have changed since the run in {run} began: 24 from {pictures}: all '
-                         f'then, 25 from {tmp_path}/scratch: all now; bring them back, or name another --workdir')
+  assert line.startswith(f'the training images have changed since the run in {run} began: 24 from {pictures}: all '
+                         f'then, 25 from {tmp_path}/scratch: all now; restore them, or name another --workdir')
   assert (run / 'config.json').read_bytes() == stored and not (run / 'checkpoints' / '8').exists()

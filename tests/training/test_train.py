@@ -363,7 +363,7 @@ def test_class_consistency_of_an_unconditional_model_is_refused(tmp_path):
 
 @pytest.mark.parametrize('key, value, expected', [
     ('precision', 'float16', "did you mean 'bfloat16'"), ('num_seeds', 0, 'config.num_seeds is 0'),
-    ('matrix_precision', 'tf32', 'known: default, tensorfloat32, highest'),
+    ('matrix_precision', 'tf32', 'available: default, tensorfloat32, highest'),
     ('model.critic_optimizer.schedule', 'cosin', "did you mean 'cosine'"),
     ('profile_steps', (2, 10), 'from 0 to the last step (8)'),
     ('microbatch_size', -1, 'config.microbatch_size is -1')])

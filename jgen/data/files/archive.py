@@ -1,7 +1,7 @@
-"""A folder, a zip or a tar, read alike: names, and the bytes behind a name. Nothing is ever unpacked.
+"""Folders, zips and tars behind one interface: file names, and the bytes of a file. Nothing is unpacked to disk.
 
-Left out, and named in `left_out`: what a system left there, and what this package has written (runs, studies, sheets),
-so that samples of a model never become its training data.
+Files of the operating system and files that this package has written (runs, studies, sheets) are left out and listed in
+`left_out`, so that a model's samples never become its training data.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from jgen.errors import UserError
 from jgen.host.files import OUTPUT_MARK, expanded
 
 _DRIVE = re.compile('[A-Za-z]:')        # an absolute path on Windows
-_MAX_BYTES = 1 << 30                    # of one file in an archive; beyond, it is no picture and no list
-_SIGNS = tuple(f'/{name}' for name in (OUTPUT_MARK, 'config.json', 'study.json'))   # of what this package has written
-_SYSTEM = frozenset((                   # names that operating and storage systems use for themselves
+_MAX_BYTES = 1 << 30                    # of one file in an archive; a larger one is neither an image nor a list
+_SIGNS = tuple(f'/{name}' for name in (OUTPUT_MARK, 'config.json', 'study.json'))   # mark folders that jgen has written
+_SYSTEM = frozenset((                   # names that operating and storage systems create
     '__MACOSX', '@eaDir', '#recycle', '$RECYCLE.BIN', 'System Volume Information', 'lost+found', '__pycache__',
     'Thumbs.db', 'desktop.ini'))
 _PACKED = (                             # (first bytes, what they are, how to unpack it)
@@ -32,14 +32,14 @@ _COMPRESSIONS = {9: 'Deflate64, which Windows uses for large files', 93: 'zstd',
 
 
 class MissingDataError(UserError):
-  """There is nothing at the path that a config names."""
+  """The path that a config names does not exist."""
 
 
 def opened(path: str | Path) -> 'Folder | Zip | Tar':
   """The Folder, Zip or Tar at `path`.
 
   Raises:
-    UserError: there is none; the archive is damaged, of a kind that is not read, or holds names that lead out of it.
+    UserError: nothing is there; the archive is damaged, of an unsupported kind, or has paths that lead out of it.
   """
   path = expanded(path)
   if path.is_dir():
@@ -59,19 +59,19 @@ def _archive(path):
     if start.startswith(magic):
       folder = shlex.quote(str(path.with_name(path.name.split('.')[0] + '_unpacked')))
       make = '' if '-o{}' in command else f'mkdir {folder}; '
-      raise UserError(f'{path} is {kind}, in which single files cannot be read; unpack it: '
+      raise UserError(f'{path} is {kind}, which does not allow reading single files; unpack it: '
                       f'{make}{command.format(shlex.quote(str(path)), folder)} and name that folder with '
                       f'--config.data.dir={folder}')
   return Tar(path) if start[257:262] == b'ustar' else Zip(path)
 
 
 def _of_system(name):
-  """Whether a system left it there: .DS_Store, ._name.jpg, __MACOSX/."""
+  """Whether an operating or storage system created the file: .DS_Store, ._name.jpg, __MACOSX/."""
   return any(map(_system_part, name.split('/')))
 
 
 def _system_folder(name):
-  """The first folder of a path that is a system's; '' where there is none."""
+  """The first folder on a path that an operating or storage system created; '' if there is none."""
   parts = name.split('/')
   return next(('/'.join(parts[:n + 1]) for n, part in enumerate(parts[:-1]) if _system_part(part)), '')
 
@@ -81,10 +81,10 @@ def _system_part(name):
 
 
 class _Source:
-  """The common base; `_names` receives all relative names, with forward slashes, and which of them are hidden."""
+  """The base class; `_names` takes all relative names, with forward slashes, and which of them are hidden."""
 
   path: Path
-  files: tuple[Path, ...] = ()          # what has to be looked at besides `listing`
+  files: tuple[Path, ...] = ()          # files to check for changes in addition to `listing`
   names: list[str]                      # sorted
   left_out: tuple[tuple[str, str], ...]   # (folder, why) whose files are not in `names`
 
@@ -93,10 +93,10 @@ class _Source:
     prefixes = tuple(f'{folder}/' for folder in own)
     self.names = sorted(name for name in names if not name.startswith(prefixes) and not is_hidden(name))
     self.left_out = (*((folder, 'written by jgen') for folder in own),
-                     *((name, 'hidden, or of the system') for name in sorted(systems)))
+                     *((name, 'hidden, or a system folder') for name in sorted(systems)))
 
   def _written(self, name):
-    """The folder that a file shows to be this package's own output; '' for any other file, and for the root."""
+    """The file's folder if the file marks it as output of this package; '' for any other file, and for the root."""
     folder, _, base = name.rpartition('/')
     if not folder or base == OUTPUT_MARK:
       return folder
@@ -112,23 +112,23 @@ class _Source:
     raise NotImplementedError
 
   def listing(self, names: Sequence[str]) -> str:
-    """A digest of the names; of an archive sizes and times are the archive's own."""
+    """A digest of the names; the size and modification time of an archive cover the rest."""
     return hashlib.sha256('\n'.join(names).encode('utf-8', 'surrogateescape')).hexdigest()
 
 
 class Folder(_Source):
-  """The files below a folder, links followed."""
+  """The files in a folder and its subfolders; symbolic links are followed."""
 
   def __init__(self, path):
     self.path = path
-    self._stats: dict[str, tuple[int, int]] = {}   # {name: (size, time of change)}
+    self._stats: dict[str, tuple[int, int]] = {}   # {name: (size, modification time)}
     self._systems: set[str] = set()
     self._scan(str(path), '', ())
     self._names(self._stats, self._systems, lambda name: name.endswith(OUTPUT_MARK))
 
   def _scan(self, folder, prefix, above):
     real = os.path.realpath(folder)
-    if real in above:                   # a link to a folder that it is in
+    if real in above:                   # a link to one of its own parents
       return
     try:
       with os.scandir(folder) as entries:
@@ -146,23 +146,23 @@ class Folder(_Source):
 
   def read(self, name: str) -> bytes:
     size = self._stats[name][0]
-    descriptor = os.open(f'{self.path}/{name}', os.O_RDONLY)   # for a small file 2/3 of the time of open()
+    descriptor = os.open(f'{self.path}/{name}', os.O_RDONLY)   # takes 2/3 of the time of open() for small files
     try:
       content = os.read(descriptor, size + 1)
-      while len(content) != size and (more := os.read(descriptor, size + 1)):   # it has grown, or comes in portions
+      while len(content) != size and (more := os.read(descriptor, size + 1)):   # it has grown, or arrives in parts
         content += more
       return content
     finally:
       os.close(descriptor)
 
   def listing(self, names: Sequence[str]) -> str:
-    """A digest of names, sizes and times of change: another one, another cache."""
+    """A digest of names, sizes and modification times; another digest invalidates the cache."""
     lines = '\n'.join(f'{name}\0{self._stats[name]}' for name in names)
     return hashlib.sha256(lines.encode('utf-8', 'surrogateescape')).hexdigest()
 
 
 class _Archive(_Source):
-  """A file whose members are read at random; `_members` is {name with forward slashes: member}, regular files only."""
+  """An archive with random access; `_members` is {name with forward slashes: member} of its regular files."""
 
   def __init__(self, path, members):
     self.path = path
@@ -171,11 +171,11 @@ class _Archive(_Source):
     self._names(members, set(map(_system_folder, members)) - {''}, _of_system)
 
   def _inside(self, name):
-    """The name with forward slashes, as Windows may not have written it; raises UserError if it leads out."""
+    """The name with forward slashes, also of Windows archives; raises UserError if it leads out of the archive."""
     path = PurePosixPath(name.replace('\\', '/'))
     if path.is_absolute() or '..' in path.parts or _DRIVE.match(name):
       raise UserError(f"{self.path}: holds '{name}', a path that leads out of the archive; "
-                      'do not trust it, fetch the data elsewhere')
+                      'do not trust it, download the data elsewhere')
     return str(path)
 
 
@@ -187,8 +187,8 @@ class Zip(_Archive):
     try:
       self._zip = zipfile.ZipFile(path)
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
-      raise UserError(f'{path}: cannot be read as a zip ({error}); it may be cut short or a web page, '
-                      'so fetch it again') from error
+      raise UserError(f'{path}: cannot be read as a zip ({error}); it may be truncated or a web page, '
+                      'so download it again') from error
     members = [member for member in self._zip.infolist() if not member.is_dir()]
     for member in members:
       self._check(member)
@@ -201,19 +201,19 @@ class Zip(_Archive):
       raise UserError(f'{self.path}: is encrypted; {unpack}')
     if member.compress_type not in _READ_COMPRESSIONS:
       kind = _COMPRESSIONS.get(member.compress_type, f'method {member.compress_type}')
-      raise UserError(f'{self.path}: {member.filename} is compressed by {kind}; that is not read here: {unpack}')
+      raise UserError(f'{self.path}: {member.filename} is compressed by {kind}, which is not supported; {unpack}')
 
   def read(self, name: str) -> bytes:
     if self._members[name].file_size > _MAX_BYTES:
       raise OSError(f'{name} unpacks to more than {_MAX_BYTES >> 30} GB')
     try:
       return self._zip.read(self._members[name])
-    except Exception as error:   # zipfile, zlib, lzma and struct each raise their own on a damaged member
+    except Exception as error:   # a damaged member raises errors of zipfile, zlib, lzma or struct
       raise OSError(f'damaged in the zip: {error}') from error
 
 
 class Tar(_Archive):
-  """The regular files of a tar that is not compressed."""
+  """The regular files of an uncompressed tar."""
 
   def __init__(self, path):
     self.path = path
@@ -222,7 +222,8 @@ class Tar(_Archive):
         members = {self._inside(member.name): (member.offset_data, member.size)
                    for member in tar if member.isreg() and not member.issparse()}
     except (OSError, ValueError, EOFError, tarfile.TarError) as error:
-      raise UserError(f'{path}: cannot be read as a tar ({error}); it may be cut short, so fetch it again') from error
+      raise UserError(f'{path}: cannot be read as a tar ({error}); it may be truncated, so download it '
+                      'again') from error
     super().__init__(path, members)
 
   def read(self, name: str) -> bytes:
@@ -232,5 +233,5 @@ class Tar(_Archive):
     with open(self.path, 'rb') as file:
       content = os.pread(file.fileno(), size, offset)
     if len(content) != size:
-      raise OSError('cut short in the tar')
+      raise OSError('truncated in the tar')
     return content

@@ -1,16 +1,16 @@
-"""The bytes of an image file become RGB pixels, or the reason why not.
+"""Decodes the bytes of an image file to RGB pixels, or says why it cannot.
 
-What is done with the odd ones:
+Unusual images:
   grey, palette         their colours as RGB
-  16 bits a channel     the upper 8
+  16 bits per channel   the upper 8
   CMYK, YCCK            converted to RGB without a colour profile
-  alpha                 laid over white
+  alpha                 composited over white
   animated              the first frame
-  EXIF orientation      turned upright
-  cut short, empty, no image (a web page), more than MAX_PIXELS: refused
-The plain JPEG, grey or colour and upright, is decoded by simplejpeg, all else by Pillow. Both are libjpeg-turbo with
-its accurate inverse DCT: the same pixels. For small ones simplejpeg is by far the fastest of what was measured, on one
-core and on several, where it holds up no other Python thread.
+  EXIF orientation      rotated upright
+  truncated, empty, no image (a web page), more than MAX_PIXELS: refused
+Plain JPEGs, grey or colour and upright, are decoded by simplejpeg, all others by Pillow. Both use libjpeg-turbo with
+its accurate inverse DCT and give the same pixels. For small images simplejpeg was by far the fastest decoder measured,
+on one core and on several, where it releases the GIL.
 """
 
 from collections.abc import Sequence
@@ -24,20 +24,20 @@ from PIL import ExifTags, Image
 import simplejpeg
 
 SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
-MAX_PIXELS = 100_000_000                # of an image; beyond, a small file could fill the memory
+MAX_PIXELS = 100_000_000                # per image; a small file that decodes to more could fill the memory
 _FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF')
 _MARKUP = (b'<!doctype', b'<html', b'<?xml', b'<head', b'<svg')
 
-_TURNS = dict(zip(range(2, 9), (               # what undoes each orientation of EXIF; 1 is upright
+_TURNS = dict(zip(range(2, 9), (               # what undoes each EXIF orientation; 1 is upright
     Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
     Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90),
     strict=True))
 
-warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)   # what is too large is refused here
+warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)   # larger images are refused here
 
 
 class BadImageError(Exception):
-  """Says in a few words why an image cannot be used."""
+  """An image cannot be used; the message gives the reason in a few words."""
 
 
 def decode(content: bytes) -> UInt8[np.ndarray, 'h w c']:
@@ -50,7 +50,7 @@ def decode(content: bytes) -> UInt8[np.ndarray, 'h w c']:
     uint8 [H, W, 3], RGB
 
   Raises:
-    BadImageError: it cannot be decoded whole, or is too large.
+    BadImageError: it cannot be decoded completely, or is too large.
   """
   if not content:
     raise BadImageError('empty file')
@@ -58,16 +58,16 @@ def decode(content: bytes) -> UInt8[np.ndarray, 'h w c']:
     try:
       return simplejpeg.decode_jpeg(content, 'RGB')
     except ValueError:
-      pass                              # Pillow says what is wrong with it
+      pass                              # Pillow's error message says what is wrong
   return _decode_any(content)
 
 
 def centre_crop(images: np.ndarray, share: float, shape: Sequence[int]) -> np.ndarray:
-  """The middle of images, to half a pixel, in the proportions of `shape`: what is cut off is least with a share of 1.
+  """Centre crop of images, to half a pixel, with the aspect ratio of `shape`; a share of 1 cuts off the least.
 
   Args:
     images: [..., H, W, C]
-    share: of the sides of the largest rectangle of these proportions that fits in, above 0, at most 1
+    share: sides of the crop relative to the largest one with this aspect ratio that fits, above 0, at most 1
     shape: height and width that the result will be resized to; further entries are ignored
 
   Returns:
@@ -81,7 +81,7 @@ def centre_crop(images: np.ndarray, share: float, shape: Sequence[int]) -> np.nd
 
 
 def _is_plain_jpeg(content):
-  """Whether it is a JPEG of 8 bits and 1 or 3 channels, of bearable size, that says nothing of its orientation."""
+  """Whether it is a JPEG of 8 bits and 1 or 3 channels, at most MAX_PIXELS large, without an EXIF orientation."""
   if content[:2] != b'\xff\xd8':
     return False
   at = 2
@@ -106,7 +106,7 @@ def _decode_any(content):
     raise
   except Image.DecompressionBombError as error:
     raise BadImageError(f'more than {MAX_PIXELS // 1_000_000} million pixels') from error
-  except Exception as error:   # Pillow raises anything from OSError to struct.error on a damaged file
+  except Exception as error:   # on damaged files Pillow raises anything from OSError to struct.error
     raise BadImageError(_why(content, error)) from error
 
 
@@ -131,5 +131,5 @@ def _why(content, error):
   if content[:200].lstrip().lower().startswith(_MARKUP):
     return 'a web page, not an image'
   if isinstance(error, Image.UnidentifiedImageError):
-    return 'no JPEG, PNG, WebP, BMP, GIF or TIFF, or cut within its header'
+    return 'no JPEG, PNG, WebP, BMP, GIF or TIFF, or truncated within its header'
   return ' '.join(str(error).split())[:100] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Folders as classes: which there are, which images are in none, and what cannot be meant."""
+"""Class labels from folder names."""
 
 import collections
 from collections.abc import Sequence
@@ -15,27 +15,27 @@ _SPLITS = frozenset(('train', 'training', 'trn', 'val', 'valid', 'validation', '
 
 @dataclasses.dataclass(frozen=True)
 class Classes:
-  """What the folders directly below a root say of its images."""
+  """The classes of images by the top-level folder that each is in."""
 
-  names: Sequence[str]                  # of the images that are kept, in order
-  values: tuple[str, ...]               # the classes; none where the images are unlabelled
+  names: Sequence[str]                  # of the images used, in order
+  values: tuple[str, ...]               # the classes; () where the images are unlabelled
   codes: np.ndarray                     # int32 [N, 1], or [N, 0] without classes
-  dropped: tuple[tuple[str, str], ...]  # (image, why) that is left out
-  note: str                             # what was taken as what, for the person at the terminal
+  dropped: tuple[tuple[str, str], ...]  # (image, why) left out
+  note: str                             # how the folders were interpreted, for the person at the terminal
 
 
 def of_folders(names: Sequence[str], where: str) -> Classes:
-  """The classes of images by the folder directly below the root that each is in.
+  """The classes of images by the top-level folder that each is in.
 
-  There are classes where two folders at least hold images. A few images outside these folders are left out; where they
-  are the most, no folder is a class.
+  Folders are classes if at least two of them hold images. Images outside of them are left out, but if these are the
+  majority, the data set is unlabelled.
 
   Args:
     names: of all images, relative to the root, with forward slashes
     where: the root, for messages
 
   Raises:
-    UserError: two folders or more are called as splits are.
+    UserError: two or more folders have names of splits.
   """
   tops = [(n, name.partition('/')[0]) for n, name in enumerate(names) if '/' in name]
   counts = collections.Counter(top for _, top in tops)
@@ -47,7 +47,7 @@ def of_folders(names: Sequence[str], where: str) -> Classes:
   codes = {folder: code for code, folder in enumerate(folders)}
   return Classes(
       [names[n] for n, _ in tops], folders, np.array([codes[top] for _, top in tops], np.int32)[:, np.newaxis],
-      tuple((name, 'is in no folder of a class') for name in names if '/' not in name),
+      tuple((name, 'is in no class folder') for name in names if '/' not in name),
       f'the folders directly below {where} are the classes: {few(folders)}')
 
 
@@ -55,16 +55,15 @@ def _refuse_splits(folders, where):
   splits = [folder for folder in folders if folder.lower() in _SPLITS]
   if len(splits) > 1:
     raise UserError(
-        f"{where}: its folders {few(splits)} are called as splits are, and would become classes; name the one to train "
-        f'on: --config.data.dir={where}/{splits[0]} --config.data.splits="(\'all\',)", or rename them if they are '
-        'classes')
+        f"{where}: its folders {few(splits)} have names of splits, and would become classes; name the one to train on: "
+        f'--config.data.dir={where}/{splits[0]} --config.data.splits="(\'all\',)", or rename them if they are classes')
 
 
 def _why_unlabelled(folders, stray, where):
   if not folders:
     return f'unlabelled: all images lie directly in {where}'
   if len(folders) == 1:
-    return (f'unlabelled: all images are in the one folder {folders[0]} of {where}; to take the folders in it as '
+    return (f'unlabelled: all images are in the single folder {folders[0]} of {where}; to use the folders in it as '
             f'classes, name it: --config.data.dir={where}/{folders[0]}')
-  return (f'unlabelled: {stray:,} images, the most, lie directly in {where}, so that its folders {few(folders)} are no '
-          'classes')
+  return (f'unlabelled: most images ({stray:,}) lie directly in {where}, so its folders {few(folders)} are not used '
+          'as classes')

@@ -1,23 +1,23 @@
-"""Lists of what is known of image files that are written as JSON.
+"""Annotation lists of image files, written as JSON.
 
   {"labels": [["00000/img00000000.png", 6], ...]}     StyleGAN's dataset.json; a label may be a list of numbers
   {"a.png": 3, ...} or {"a.png": {"hair": "red"}, ...}
   [{"file_name": "a.png", "hair": "red"}, ...]
-  {"file_name": "a.png", "hair": "red"}               a line each (.jsonl), as in metadata.jsonl of Hugging Face
+  {"file_name": "a.png", "hair": "red"}               one object per line (.jsonl), as in Hugging Face's metadata.jsonl
 """
 
 import json
 
 from jgen.errors import UserError
 
-_FILE, _LABEL = 'filename', 'label'     # the columns where the file itself names none
+_FILE, _LABEL = 'filename', 'label'     # column names for files that have none
 
 
 def rows_of(text: str, where: str) -> list[list[str]]:
-  """The rows, lists of str of one length, of which the first names the columns.
+  """The rows, lists of str of equal length; the first row holds the column names.
 
   Raises:
-    UserError: no JSON, or of another form.
+    UserError: no JSON, or none of the forms above.
   """
   records = _records(_parsed(text, where), where)
   columns = list(dict.fromkeys(name for record in records for name in record))
@@ -28,17 +28,17 @@ def _parsed(text, where):
   try:
     return json.loads(text)
   except (ValueError, RecursionError) as error:
-    whole = error
+    whole_text_error = error
   try:
     return [json.loads(line) for line in text.splitlines() if line.strip()]
   except (ValueError, RecursionError):
-    raise UserError(f'{where}: is no JSON ({" ".join(str(whole).split())[:100]}); mend the file or fetch it '
-                    'again') from whole
+    message = ' '.join(str(whole_text_error).split())[:100]
+    raise UserError(f'{where}: is not JSON ({message}); fix the file or download it again') from whole_text_error
 
 
 def _records(content, where):
   if isinstance(content, dict) and {'images', 'annotations'} <= content.keys():
-    raise UserError(f'{where}: is a list of objects in images, as of COCO; expected one row an image')
+    raise UserError(f'{where}: is a list of objects in images, as in COCO; expected one row per image')
   if isinstance(content, dict) and 'labels' in content:
     return _of_stylegan(content['labels'], where)
   if isinstance(content, dict):
@@ -46,16 +46,16 @@ def _records(content, where):
                for name, value in content.items()]
   if not isinstance(content, list) or not content or not all(isinstance(record, dict) for record in content):
     raise UserError(f"{where}: holds no list of images; expected {{'labels': [[FILE, LABEL], ...]}}, "
-                    "{FILE: LABEL, ...} or an object for each image")
+                    "{FILE: LABEL, ...} or one object per image")
   return content
 
 
 def _of_stylegan(labels, where):
   if not labels:
-    raise UserError(f'{where}: its labels are {labels!r}, so it says nothing of the images; leave it out')
+    raise UserError(f'{where}: its labels are {labels!r}, so it holds no annotations; do not name this file')
   pairs = list(labels.items()) if isinstance(labels, dict) else labels
   if not isinstance(pairs, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
-    raise UserError(f"{where}: its labels are no pairs; expected {{'labels': [[FILE, LABEL], ...]}}")
+    raise UserError(f"{where}: its labels are not pairs; expected {{'labels': [[FILE, LABEL], ...]}}")
   return [{_FILE: name, **_numbered(value)} for name, value in pairs]
 
 
@@ -63,7 +63,7 @@ def _numbered(value):
   """{column: value}, one column for each entry of a list."""
   if not isinstance(value, list):
     return {_LABEL: value}
-  return {f'{_LABEL}_{n}': each for n, each in enumerate(value, start=1)}
+  return {f'{_LABEL}_{n}': entry for n, entry in enumerate(value, start=1)}
 
 
 def _text(value):

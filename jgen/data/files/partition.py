@@ -1,7 +1,7 @@
-"""The splits of data sets that are published in one piece: 80 % train, 10 % valid, 10 % test, and all.
+"""Splits of data sets that are published without them: 80 % train, 10 % valid, 10 % test, and all.
 
-Where an image belongs is a function of the image alone: of a number of 64 bits, its hash, as a share of 2^64. Below
-0.8 it is in train, below 0.9 in valid, else in test. So it stays where it is when others come or go, and at every size.
+An image's split depends on the image alone: on its 64-bit hash divided by 2^64. Below 0.8 it is in train, below 0.9 in
+valid, else in test. So it keeps its split when other images are added or removed, and at every image size.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def place(hashes: UInt64[np.ndarray, ' n'] | int) -> Any:
 
 
 def belong(numbers: Integer[np.ndarray, ' n'], splits: Sequence[str]) -> Bool[np.ndarray, ' n']:
-  """Whether the images of these numbers, int [n], from 0 on in the published order, are in `splits`: bool [n]."""
+  """Whether the images with these indices in the published order, int [n], are in `splits`: bool [n]."""
   if 'all' in splits:
     return np.ones(len(numbers), bool)
   return np.isin(place(splitmix64(numbers)), [SPLITS.index(split) for split in splits])
@@ -32,7 +32,7 @@ def settings(splits: Sequence[str]) -> dict[str, Any]:
 
 
 def splitmix64(numbers: Integer[np.ndarray, ' n']) -> UInt64[np.ndarray, ' n']:
-  """Outputs 1, 2, ... of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) from the seed 0, for the numbers 0, 1, ...
+  """Outputs 1, 2, ... of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) with seed 0, for the numbers 0, 1, ...
 
   Args:
     numbers: int [n]

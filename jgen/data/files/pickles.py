@@ -1,8 +1,8 @@
-"""Reads the pickles of CIFAR-10 without unpickling: nothing that a file says is ever imported or called.
+"""Reads the pickles of CIFAR-10 without unpickling: nothing that a file names is imported or called.
 
-pickletools lists the operations of a pickle without carrying them out. Of these, the few that make numbers, texts,
-lists and dictionaries are carried out here; of the objects that a pickle can name, numpy's arrays of bytes alone are
-supported, and become an array by this code. Anything else is refused.
+pickletools lists the operations of a pickle without executing them. This module executes only those that build
+numbers, strings, lists and dictionaries. The only objects it supports are numpy arrays of bytes, which it builds
+itself. Anything else is refused.
 """
 
 from collections.abc import Callable
@@ -12,26 +12,26 @@ from typing import Any
 
 import numpy as np
 
-_ARRAYS = frozenset((                   # what a pickled array names, in numpy's names of then and now
+_ARRAYS = frozenset((                   # the names in a pickled array, of old and new versions of numpy
     'numpy.core.multiarray _reconstruct', 'numpy._core.multiarray _reconstruct', 'numpy ndarray', 'numpy dtype'))
 _CONSTANTS = frozenset((
     'BININT', 'BININT1', 'BININT2', 'INT', 'LONG', 'LONG1', 'BINUNICODE', 'SHORT_BINUNICODE', 'UNICODE', 'BINUNICODE8',
     'BINBYTES', 'SHORT_BINBYTES', 'BINBYTES8'))
-_TEXTS = frozenset(('BINSTRING', 'SHORT_BINSTRING', 'STRING'))   # of Python 2: bytes, shown by pickletools as Latin-1
+_TEXTS = frozenset(('BINSTRING', 'SHORT_BINSTRING', 'STRING'))   # Python 2 bytes, which pickletools decodes as Latin-1
 _LITERALS: dict[str, Callable[[], object]] = {
     'NONE': lambda: None, 'NEWTRUE': lambda: True, 'NEWFALSE': lambda: False, 'EMPTY_LIST': list, 'EMPTY_DICT': dict,
     'EMPTY_TUPLE': tuple}
 _TUPLES = {'TUPLE1': 1, 'TUPLE2': 2, 'TUPLE3': 3}
-_MAX_OPERATIONS = 1_000_000             # of a published batch: 41,000
+_MAX_OPERATIONS = 1_000_000             # a published batch has 41,000
 
 
 class PickleError(ValueError):
-  """Says in a few words why a pickle is not read."""
+  """A pickle cannot be read; the message gives the reason in a few words."""
 
 
 @dataclasses.dataclass
 class _Named:
-  """An object of the pickle that is not made: what is named, what it was called with, and its state."""
+  """An object of the pickle that is not constructed: its name, call arguments and state."""
 
   name: str
   arguments: tuple = ()
@@ -39,10 +39,10 @@ class _Named:
 
 
 def entries(content: bytes) -> dict:
-  """{text: value} of a pickled dictionary, its arrays of bytes as numpy arrays, texts of Python 2 as bytes.
+  """{str: value} of a pickled dictionary, with arrays of bytes as numpy arrays and Python 2 strings as bytes.
 
   Raises:
-    PickleError: it is damaged, holds no dictionary, or names anything but arrays of bytes.
+    PickleError: it is damaged, holds no dictionary, or names other objects than arrays of bytes.
   """
   machine = _Machine()
   try:
@@ -62,13 +62,13 @@ def entries(content: bytes) -> dict:
 
 
 class _Machine:
-  """The stack of a pickle, and what it remembers."""
+  """The stack and memo of a pickle."""
 
   def __init__(self):
     self.stack, self._marks, self._memo = [], [], {}
 
   def do(self, name: str, argument: Any) -> None:
-    """One operation; raises PickleError for one that is none of ours."""
+    """Executes one operation; raises PickleError if it is not supported."""
     if name in _CONSTANTS:
       self.stack.append(argument)
     elif name in _TEXTS:
@@ -83,13 +83,13 @@ class _Machine:
   def _do_other(self, name, argument):
     operation = getattr(self, f'_{name.lower()}', None)
     if operation is None:
-      raise PickleError(f'it asks for {name}, which no batch of CIFAR-10 does')
+      raise PickleError(f'it uses the operation {name}, which no batch of CIFAR-10 does')
     operation(argument)
 
-  def _ignored(self, argument):
+  def _ignore(self, argument):
     pass
 
-  _proto = _frame = _stop = _ignored
+  _proto = _frame = _stop = _ignore
 
   def _mark(self, argument):
     self._marks.append(len(self.stack))
@@ -133,7 +133,7 @@ class _Machine:
 
   def _of_kind(self, kind):
     if type(self.stack[-1]) is not kind:
-      raise PickleError(f'damaged: it adds to what is no {kind.__name__}')
+      raise PickleError(f'damaged: it adds to something that is not a {kind.__name__}')
     return self.stack[-1]
 
   def _global(self, argument):
@@ -146,25 +146,25 @@ class _Machine:
     self._global(f'{module} {name}')
 
   def _reduce(self, argument):
-    arguments, made = self.stack.pop(), self.stack.pop()
-    if not isinstance(made, _Named) or made.arguments or not isinstance(arguments, tuple):
-      raise PickleError('it calls what is no array')
-    self.stack.append(_Named(made.name, arguments))
+    arguments, function = self.stack.pop(), self.stack.pop()
+    if not isinstance(function, _Named) or function.arguments or not isinstance(arguments, tuple):
+      raise PickleError('it calls something that is not an array')
+    self.stack.append(_Named(function.name, arguments))
 
   def _build(self, argument):
     state = self.stack.pop()
     if not isinstance(self.stack[-1], _Named):
-      raise PickleError('it sets the state of what is no array')
+      raise PickleError('it sets the state of something that is not an array')
     self.stack[-1].state = state
 
 
 def _array(named):
-  """The uint8 array of a pickled array, whose state is (version, shape, type, by columns, bytes)."""
+  """The uint8 array of a pickled array, whose state is (version, shape, type, Fortran order, bytes)."""
   if not named.name.endswith('_reconstruct') or not isinstance(named.state, tuple) or len(named.state) != 5:
-    raise PickleError('it holds an object that is no array')
-  _, shape, kind, by_columns, values = named.state
+    raise PickleError('it holds an object that is not an array')
+  _, shape, kind, fortran_order, values = named.state
   if not isinstance(kind, _Named) or not kind.arguments or kind.arguments[0] not in (b'u1', 'u1'):
-    raise PickleError('it holds an array of another type than bytes')
+    raise PickleError('it holds an array whose type is not uint8')
   if not isinstance(values, bytes):
     raise PickleError('it holds an array without its bytes')
-  return np.frombuffer(values, np.uint8).reshape(shape, order='F' if by_columns else 'C')
+  return np.frombuffer(values, np.uint8).reshape(shape, order='F' if fortran_order else 'C')

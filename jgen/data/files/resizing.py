@@ -1,4 +1,4 @@
-"""One way of resizing, for every data set."""
+"""Resizing and channel conversion, the same for every data set."""
 
 from collections.abc import Sequence
 import functools
@@ -10,13 +10,13 @@ import numpy as np
 from jgen.data.files.decoding import centre_crop
 from jgen.data.host import tensorflow
 
-_CHUNK = 512                            # images that are float32 at one time when enlarging
-_SHRUNK_VALUES = 1 << 19                # the same when shrinking, in values: few enough to stay in a core's cache
-_ROWS, _COLUMNS = 8, 5                  # of the output, by one matrix product: 5 RGB pixels fill a vector of 16 floats
+_CHUNK = 512                            # images converted to float32 at a time when enlarging
+_SHRUNK_VALUES = 1 << 19                # array values per chunk when shrinking: few enough to stay in a core's cache
+_ROWS, _COLUMNS = 8, 5                  # of the output per matrix product: 5 RGB pixels fill a vector of 16 floats
 
 
 def served(images: UInt8[np.ndarray, 'n h w c'], shape: Sequence[int]) -> UInt8[np.ndarray, 'n H W C']:
-  """Images as a data set serves them: their middle, with the requested channels and size.
+  """Centre-cropped images with the requested channels and size.
 
   Args:
     images: uint8 [N, h, w, c], c 1 or 3
@@ -29,7 +29,7 @@ def served(images: UInt8[np.ndarray, 'n h w c'], shape: Sequence[int]) -> UInt8[
 
 
 def in_channels(images: UInt8[np.ndarray, 'n h w c'], channels: int) -> UInt8[np.ndarray, 'n h w C']:
-  """Uint8 images [N, h, w, c] in 1 or 3 channels: greys three times, colours as their luma (BT.601, as Pillow)."""
+  """Uint8 images [N, h, w, c] converted to 1 channel (luma of BT.601, as Pillow) or 3 (grey repeated)."""
   if images.shape[-1] == channels:
     return images
   if channels == 3:
@@ -43,28 +43,28 @@ def resize(images: UInt8[np.ndarray, 'n h w c'], size: Sequence[int],
   """Bilinear resizing with half-pixel centres, antialiased when shrinking, rounded to the nearest integer.
 
   Output pixel i has its centre at (i + 1/2) * H / size - 1/2 of the input. When shrinking, the triangle
-  filter is widened by H / size, so that every input pixel counts; at the border its weights are
-  normalised over the pixels that exist. This is tf.image.resize(..., antialias=True).
+  filter is widened by H / size, so that every input pixel contributes; at the border its weights are
+  normalised over the pixels inside the image. This is tf.image.resize(..., antialias=True).
 
   Args:
     images: uint8 [N, H, W, C]
-    size: pixels of a side of the result, or its (height, width)
-    out: uint8 [N, height, width, C] to write the result to; a new array without it
+    size: side of the result in pixels, or its (height, width)
+    out: uint8 [N, height, width, C] to write the result to; None creates a new array
 
   Returns:
-    uint8 [N, height, width, C], `out` if it was given
+    uint8 [N, height, width, C]; this is `out` if given
   """
   size = (size, size) if isinstance(size, int) else tuple(size)
   resized = np.empty((len(images), *size, images.shape[-1]), np.uint8) if out is None else out
   if images.shape[1:3] == size:
     resized[:] = images
     return resized
-  # when enlarging both agree; tf.image.resize is the fastest there and three times slower here
+  # both functions agree when enlarging; tf.image.resize is faster for that, but three times slower when shrinking
   shrinks = any(new < old for new, old in zip(size, images.shape[1:3], strict=True))
-  of_chunk = _shrunk if shrinks else _enlarged
+  resize_chunk = _shrunk if shrinks else _enlarged
   chunk = max(1, _SHRUNK_VALUES // math.prod(images.shape[1:])) if shrinks else _CHUNK
   for start in range(0, len(images), chunk):
-    resized[start:start + chunk] = of_chunk(images[start:start + chunk], size)
+    resized[start:start + chunk] = resize_chunk(images[start:start + chunk], size)
   return resized
 
 
@@ -73,12 +73,12 @@ def _enlarged(images, size):
 
 
 def _shrunk(images, size):
-  """Two matrix products, over rows and over columns, of bands that leave most of the zeros out."""
+  """Resizes by matrix products over rows, then over columns, in bands that skip most of the zero weights."""
   n, height, width, channels = images.shape
   new_height, new_width = size
   pixels = np.empty((height, n, width * channels), np.float32)
   pixels[:] = images.reshape(n, height, -1).transpose(1, 0, 2)
-  pixels += 0.5001   # and cut off at the end: rounded, a tie upwards whatever the order in which a product is summed
+  pixels += 0.5001   # then truncated: rounds ties up, whatever the order of summation
   pixels = pixels.reshape(height, -1)
   rows = np.empty((new_height, pixels.shape[1]), np.float32)
   for new, old, weights in _bands(height, new_height, 1, _ROWS):
@@ -92,7 +92,7 @@ def _shrunk(images, size):
 
 @functools.cache
 def _bands(old, new, channels, width):
-  """For each `width` of outputs: (their slice, that of the inputs they depend on, float32 [inputs, outputs])."""
+  """For each band of `width` outputs: (slice of the outputs, slice of their inputs, float32 [inputs, outputs])."""
   ratio = old / new
   centres = (np.arange(new) + 0.5) * ratio - 0.5
   weights = np.maximum(0, 1 - np.abs(np.arange(old) - centres[:, None]) / max(ratio, 1))

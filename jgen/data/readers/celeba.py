@@ -1,7 +1,7 @@
 """CelebA, aligned: 202,599 faces of 178x218 with 40 attributes (Liu et al. 2015).
 
-Read from the published files as they come, folders or zips, with the lists as .txt or as .csv; or from what
-tensorflow_datasets has prepared. Cropped to the usual centred square of 140 of the 178 pixels of width.
+Read from the published folders or zips, with the lists as .txt or .csv; or from what tensorflow_datasets has prepared.
+By default cropped to the centred square of 140 x 140 pixels that most papers use.
 """
 
 import dataclasses
@@ -38,22 +38,22 @@ ATTRIBUTES = (
     'Narrow_Eyes', 'No_Beard', 'Oval_Face', 'Pale_Skin', 'Pointy_Nose', 'Receding_Hairline', 'Rosy_Cheeks',
     'Sideburns', 'Smiling', 'Straight_Hair', 'Wavy_Hair', 'Wearing_Earrings', 'Wearing_Hat', 'Wearing_Lipstick',
     'Wearing_Necklace', 'Wearing_Necktie', 'Young')
-_CROP = 140 / 178                       # the usual square, as a share of the width
+_CROP = 140 / 178                       # the default square, as a share of the width
 _VERSION = 1
 _TFDS_SPLITS = {'train': 'train', 'valid': 'validation', 'test': 'test'}
 _WHERE = ('they are available from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (Google Drive, whose daily quota '
-          'is often used up; the Baidu link next to it and the copy on kaggle.com, jessicali9530/celeba-dataset, are '
-          'read as well)')
+          'is often used up; the Baidu link next to it and the copy on kaggle.com, jessicali9530/celeba-dataset, work '
+          'as well)')
 
 
 def describe(section: ConfigDict) -> Spec:
-  """Three channels, 40 attributes of two values, no class unless config.data.label names one of them."""
+  """Three channels, 40 binary attributes, no classes unless config.data.label names one of the attributes."""
   return Spec('celeba', served_shape(section, 3),
               annotations=tuple(Annotation(name, (f'not {name}', name)) for name in ATTRIBUTES))
 
 
 def load(section: ConfigDict) -> Dataset:
-  """The splits in the order of the file names; prepared once, then memory-mapped."""
+  """The splits, sorted by file name; prepared once, then memory-mapped."""
   prepared_by_tfds = _tfds(section)
   original, source = prepared_by_tfds or _files(section)
   spec = describe(section)
@@ -63,7 +63,7 @@ def load(section: ConfigDict) -> Dataset:
 
 def _files(section):
   if not section.dir:
-    raise UserError('CelebA is not downloaded by itself; name the folder or zip with img_align_celeba, '
+    raise UserError('CelebA is not downloaded automatically; name the folder or zip with img_align_celeba, '
                     f'list_attr_celeba and list_eval_partition with --config.data.dir=PATH; {_WHERE}')
   root = archive.opened(section.dir)
   attributes, attribute_files = _list(root, 'list_attr_celeba', None)
@@ -73,49 +73,49 @@ def _files(section):
   in_splits = [stem for stem in names if stem in numbers and numbers[stem] in wanted]
   if not in_splits:
     raise UserError(_none_in_splits(_name_of(section, partition_files), section.splits, numbers, names))
-  there = [stem for stem in in_splits if stem in attributes.rows]
-  if not there:
-    raise UserError(f"{attributes.where}: names other images ('{next(iter(attributes.rows))}', ...) than there are "
-                    f"('{names[in_splits[0]]}', ...); expected a list of these images")
+  listed = [stem for stem in in_splits if stem in attributes.rows]
+  if not listed:
+    raise UserError(f"{attributes.where}: lists none of the images: it has '{next(iter(attributes.rows))}', ... and "
+                    f"the images are '{names[in_splits[0]]}', ...; expected a list of these images")
   warn_extra(len((numbers.keys() | attributes.rows.keys()) - names.keys()), len(names))
   dropped = (*((names[stem], 'is in no partition') for stem in names if stem not in numbers),
              *((names[stem], f'has no row in {Path(attributes.where).name}')
                for stem in in_splits if stem not in attributes.rows))
   warn_dropped(dropped, len(names))
   original = ImageFiles(
-      source, tuple(names[stem] for stem in there), _codes(attributes, there), (*attribute_files, *partition_files),
-      _VERSION, crop_share(section, _CROP), bad_share(section), dropped)
+      source, tuple(names[stem] for stem in listed), _codes(attributes, listed),
+      (*attribute_files, *partition_files), _VERSION, crop_share(section, _CROP), bad_share(section), dropped)
   return original, f"{source.path}: {', '.join(section.splits)}"
 
 
 def _none_in_splits(where, splits, numbers, names):
-  held = [numbers[stem] for stem in names if stem in numbers]
-  if held:
-    return empty_splits(where, splits, held)
+  image_splits = [numbers[stem] for stem in names if stem in numbers]
+  if image_splits:
+    return empty_splits(where, splits, image_splits)
   return (f"{where}: puts none of the {len(names):,} images ('{next(iter(names.values()))}', ...) into "
           f"{', '.join(splits)}; expected a list of these images")
 
 
 def _images(root):
-  """(where the images lie, {key: name}): in the folder or zip itself, else in its img_align_celeba.zip."""
+  """(source of the images, {key: name}): the folder or zip itself, else the img_align_celeba.zip in it."""
   names = pictures(root.names)
   aligned = [name for name in names if 'img_align_celeba' in name]
   inner = _called(root, 'img_align_celeba.zip')
-  if not aligned and inner and isinstance(root, archive.Folder):   # other files there are not part of the data set
+  if not aligned and inner and isinstance(root, archive.Folder):   # loose images next to it do not belong to it
     return _images(archive.opened(root.path / inner[0]))
   if not names:
     raise UserError(f'{root.path}: holds no image, neither in img_align_celeba/ nor in img_align_celeba.zip; {_WHERE}')
-  once = {key(name): name for name in reversed(aligned or names)}   # of two copies the first
-  return root, dict(sorted(once.items()))
+  unique = {key(name): name for name in reversed(aligned or names)}   # keeps the first of several copies
+  return root, dict(sorted(unique.items()))
 
 
 def _called(root, *basenames):
-  """The files of these names, at any depth."""
+  """The files with these names, at any depth."""
   return [name for name in root.names if name.endswith(basenames) and posixpath.basename(name) in basenames]
 
 
 def _list(root, stem, header):
-  """(the Table of that name, .txt or .csv, at any depth; the files to watch)."""
+  """(the Table with this name, .txt or .csv, at any depth; the files to check for changes)."""
   names = _called(root, f'{stem}.txt', f'{stem}.csv')
   if not names:
     raise UserError(f'{root.path}: holds no {stem}.txt or {stem}.csv; {_WHERE}')
@@ -124,12 +124,12 @@ def _list(root, stem, header):
   try:
     content = root.read(names[0])
   except OSError as error:
-    raise UserError(f'{where}: cannot be read ({error}); fetch it again') from error
+    raise UserError(f'{where}: cannot be read ({error}); download it again') from error
   return read_table(content, where, header=header if names[0].endswith('.txt') else None), files
 
 
 def _partition(section, root):
-  """({key: 0, 1 or 2}, the files to watch) of the published list or of config.data.partition_file."""
+  """({key: 0, 1 or 2}, files to check for changes) from the published list or config.data.partition_file."""
   if not section.partition_file:
     table, files = _list(root, 'list_eval_partition', ('partition',))
     return split_numbers(table), files
@@ -143,7 +143,7 @@ def _name_of(section, partition_files):
 
 
 def _codes(table, stems):
-  """int32 [N, 40]: 0 for no, 1 for yes, from -1/1 as well as from 0/1."""
+  """int32 [N, 40]: 0 for no, 1 for yes, from a list of -1 and 1 or of 0 and 1."""
   missing = [name for name in ATTRIBUTES if name not in table.columns]
   if missing:
     raise UserError(f'{table.where}: has no column {few(missing)}; expected the 40 attributes of CelebA')
@@ -159,13 +159,13 @@ def _codes(table, stems):
 
 
 def _tfds(section):
-  """(Original, source) of `celeb_a` of tensorflow_datasets, if it is prepared; else None."""
+  """(Original, source) of tensorflow_datasets' `celeb_a` if it is prepared, else None."""
   root = expanded(section.dir or '~/tensorflow_datasets')
   if not next(root.glob('celeb_a/*/dataset_info.json'), None):
     return None
   if section.partition_file:
-    raise UserError('config.data.partition_file is set, but what tensorflow_datasets prepared keeps no file names; '
-                    'leave it out, or name the published files with --config.data.dir=PATH')
+    raise UserError('config.data.partition_file is set, but tensorflow_datasets keeps no file names; leave it out, or '
+                    'name the published files with --config.data.dir=PATH')
   share, shape = crop_share(section, _CROP), served_shape(section, 3)
 
   def read(batch):

@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits of scikit-learn: 8x8, 10 classes, embedded, no network and no file.
+"""The 1,797 handwritten digits of scikit-learn: 8x8, 10 classes, part of the package, no download.
 
 The test part of "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, UCI, 1998).
 """
@@ -22,8 +22,8 @@ def describe(section: ConfigDict) -> Spec:
 
 
 def load(section: ConfigDict) -> Dataset:
-  """The splits, from memory; the published 0..16 becomes 0..255."""
-  from sklearn.datasets import load_digits  # here, because importing it takes a second
+  """The splits, in memory; the published values 0 to 16 are scaled to 0 to 255."""
+  from sklearn.datasets import load_digits  # imported here because it takes a second
   published = load_digits()
   chosen = partition.belong(np.arange(len(published.images)), section.splits)
   images = np.rint(published.images[chosen] * (255 / 16)).astype(np.uint8)[..., np.newaxis]

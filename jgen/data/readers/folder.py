@@ -1,9 +1,9 @@
-"""Anyone's pictures: JPEG, PNG, WebP, BMP, GIF or TIFF files of any sizes in a folder, zip or tar, nested or flat.
+"""The user's own images: JPEG, PNG, WebP, BMP, GIF or TIFF files of any sizes in a folder, zip or tar, nested or flat.
 
-What is known of them comes from a list (config.data.label_file), else from their folders (files/folder_classes.py).
-Splits come from a list (config.data.partition_file), else from the images themselves: the first 8 bytes of the sha256
-of a file are the hash of partition.py. So an image stays where it is when others come or go or are renamed, and copies
-of it are never in two splits.
+Annotations come from a list (config.data.label_file), else from the folders (files/folder_classes.py). Splits come from
+a list (config.data.partition_file), else from the images themselves: the hash for partition.py is the first 8 bytes of
+the file's sha256. So an image keeps its split when other images are added, removed or renamed, and copies of an image
+are always in the same split.
 """
 
 from collections.abc import Sequence
@@ -48,16 +48,16 @@ from jgen.host import terminal
 
 SPLITS = partition.SPLITS
 NEEDS = '--config.data.dir=PATH of a folder or zip of your pictures'
-_VERSION = 3                            # of how lists are read
+_VERSION = 3                            # of the parsing of lists
 
 
 def describe(section: ConfigDict) -> Spec:
-  """Three channels; annotations of the list or, with the folders as classes, one. Reads names and the list."""
+  """Three channels; the annotations of the list, or a single one with the folders as classes. Reads no image."""
   return _list_images(section).spec
 
 
 def load(section: ConfigDict) -> Dataset:
-  """The splits in the order of the file names; prepared once, then memory-mapped."""
+  """The splits, sorted by file name; prepared once, then memory-mapped."""
   listing = _list_images(section)
   belongs, settings = everything, {}
   warn_extra(listing.num_extra, len(listing.names) + len(listing.dropped))
@@ -78,27 +78,27 @@ def load(section: ConfigDict) -> Dataset:
 
 
 def _check_classes(names, images, labels, splits):
-  """Warns of classes without an image in the splits; raises UserError where the reason is that none can be read."""
+  """Warns of classes without images in the splits; raises UserError if that is because none can be read."""
   counts = np.bincount(labels, minlength=len(names))
   missing = [name for name, count in zip(names, counts, strict=True) if not count]
   folder = cache.folder_of(images)
   for entry in cache.read_manifest(folder)['skipped'] if missing and folder else ():
     if entry['file'].partition('/')[0] in missing:
       name = entry['file'].partition('/')[0]
-      raise UserError(f"the class '{name}' has no image that can be read, the first: {entry['file']}: {entry['why']}; "
-                      'fetch them again, or move that folder away')
+      raise UserError(f"the class '{name}' has no readable image, the first: {entry['file']}: {entry['why']}; "
+                      'download them again, or move that folder away')
   if missing:
     terminal.warn(f"{len(missing):,} classes have no image in {', '.join(splits)}: {few(missing)}")
 
 
 def hashed_split(content: bytes) -> int:
-  """0 train, 1 valid, 2 test: a function of the file's bytes."""
+  """The split of an image file: 0 train, 1 valid, 2 test; a function of the file's bytes."""
   return int(partition.place(int.from_bytes(hashlib.sha256(content).digest()[:8])))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Listing:
-  """The images and their annotations, without their pixels."""
+  """The image files and their annotations, before any image is read."""
 
   spec: Spec
   source: archive.Folder | archive.Zip
@@ -106,7 +106,7 @@ class _Listing:
   annotations: np.ndarray               # int32 [N, M]
   lists: tuple[Path, ...] = ()
   dropped: Sequence[tuple[str, str]] = ()   # (file, why)
-  num_extra: int = 0                    # rows of images that are not there
+  num_extra: int = 0                    # rows of missing images
   notes: tuple[str, ...] = ()           # as of a Dataset
 
 
@@ -117,7 +117,7 @@ def _list_images(section):
   source = archive.opened(section.dir)
   names, others = pictures(source.names), passed_over(source.names)
   if not names:
-    raise UserError(f"{source.path}: holds no image; expected files that end in {', '.join(SUFFIXES)}" + ''.join(
+    raise UserError(f"{source.path}: holds no image; supported: {', '.join(SUFFIXES)}" + ''.join(
         f'; {line}' for line in others))
   listing = (_from_list if section.label_file else _from_folders)(section, source, names)
   left_out = [f'left out: {few(f"{folder} ({why})" for folder, why in source.left_out)}'] if source.left_out else []
@@ -136,21 +136,21 @@ def _from_list(section, source, names):
   _check_unique(source, names)
   keys = {key(name) for name in names}
   table, lists = _list(section, source, section.label_file, keys)
-  there, dropped = matched(table, names)
-  annotated = annotations_of(table, section.label)
+  listed, dropped = matched(table, names)
+  annotations = annotations_of(table, section.label)
   if section.label in table.columns:
-    there, unlabelled = with_value(table, there, section.label)
+    listed, unlabelled = with_value(table, listed, section.label)
     dropped += unlabelled
-  if not there:
+  if not listed:
     raise UserError(f"{table.where}: gives no image a value of '{section.label}'")
-  notes = (f'annotations are read from {table.where}', *notes_of(table, annotated))
-  spec = Spec('folder', served_shape(section, 3), annotations=annotated)
-  return _Listing(spec, source, there, coded(table, there, annotated), lists, dropped,
+  notes = (f'annotations are read from {table.where}', *notes_of(table, annotations))
+  spec = Spec('folder', served_shape(section, 3), annotations=annotations)
+  return _Listing(spec, source, listed, coded(table, listed, annotations), lists, dropped,
                   len(table.rows.keys() - keys), notes)
 
 
 def _list(section, source, named, keys):
-  """(the Table that a config key names, the files to watch): next to the images, in their zip or anywhere else."""
+  """(the Table that a config key names, the files to check for changes); it may be in the zip or anywhere else."""
   if not isinstance(source, archive.Folder) and named in source.names:
     try:
       return read_table(source.read(named), f'{source.path}/{named}', keys), ()
@@ -161,16 +161,16 @@ def _list(section, source, named, keys):
 
 
 def _partitioned(section, listing):
-  """What is known of the images that a list puts into the wanted splits."""
+  """The part of a _Listing whose images a list puts into the requested splits."""
   _check_unique(listing.source, listing.names)
   path = list_path(section.partition_file, section.dir)
   table = read_table(list_bytes(path), str(path), {key(name) for name in listing.names})
-  there, unassigned = matched(table, listing.names)
+  listed, unassigned = matched(table, listing.names)
   numbers = split_numbers(table)
   wanted = {SPLITS.index(split) for split in section.splits}
   chosen = [n for n, name in enumerate(listing.names) if key(name) in numbers and numbers[key(name)] in wanted]
   if not chosen:
-    raise UserError(empty_splits(path, section.splits, [numbers[key(name)] for name in there]))
+    raise UserError(empty_splits(path, section.splits, [numbers[key(name)] for name in listed]))
   return dataclasses.replace(listing, names=[listing.names[n] for n in chosen], annotations=listing.annotations[chosen],
                              lists=(*listing.lists, path), dropped=(*listing.dropped, *unassigned))
 
@@ -179,6 +179,6 @@ def _check_unique(source, names):
   seen: dict[str, str] = {}
   for name in names:
     if key(name) in seen:
-      raise UserError(f"{source.path}: '{seen[key(name)]}' and '{name}' differ in folder or extension alone, so that a "
-                      'list cannot tell them apart; rename one')
+      raise UserError(f"{source.path}: '{seen[key(name)]}' and '{name}' differ only in folder or extension, so a list "
+                      'cannot distinguish them; rename one')
     seen[key(name)] = name

@@ -1,8 +1,8 @@
 """MNIST and Fashion-MNIST: 28x28 grey, 10 classes, 60,000 training and 10,000 test images each.
 
 MNIST: handwritten digits (LeCun, Bottou, Bengio and Haffner 1998); Fashion-MNIST: pieces of clothing (Xiao, Rasul and
-Vollgraf 2017), published in the same format and under the same file names. Read from the published idx files, packed
-with gzip or not, where `config.data.dir` holds them; through tensorflow_datasets otherwise.
+Vollgraf 2017), published in the same format under the same file names. Read from the published idx files, with or
+without gzip, if `config.data.dir` holds them, else through tensorflow_datasets.
 """
 
 import dataclasses
@@ -18,20 +18,20 @@ from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError
 from jgen.host.files import expanded
 
-_VERSION = 1                            # of what is read out of the same files
+_VERSION = 1                            # of this reader
 _STEMS = {'train': 'train', 'test': 't10k'}
-_IMAGES, _LABELS = 0x803, 0x801         # first four bytes: unsigned bytes, of three dimensions and of one
-_MAX_BYTES = 1 << 28                    # of an unpacked file; the largest published one has 47 million
+_IMAGES, _LABELS = 0x803, 0x801         # first four bytes: unsigned bytes with three dimensions, with one
+_MAX_BYTES = 1 << 28                    # per unpacked file; the largest published one has 47 million
 
 
 @dataclasses.dataclass(frozen=True)
 class IdxReader:
-  """The reader of one of the two sets, with what jgen/data/__init__.py asks of a reader."""
+  """The Reader (jgen/data/__init__.py) of one of the two data sets."""
 
   name: str
   title: str                            # for messages
   annotation: Annotation
-  url: str                              # of the folder that the files are published in
+  url: str                              # of the published folder
   SPLITS = ('train', 'test')
   NEEDS = '--config.data.dir=FOLDER with the published files, or a download by TensorFlow Datasets'
 
@@ -41,10 +41,10 @@ class IdxReader:
     return Spec(self.name, served_shape(section, 1), len(values), values, (self.annotation,))
 
   def load(self, section: ConfigDict) -> Dataset:
-    """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
+    """The splits, concatenated in the order listed; prepared once, then memory-mapped."""
     folder = expanded(section.dir)
-    there = section.dir and any(_found(folder, split, kind) for split in _STEMS for kind in ('images', 'labels'))
-    original, source = self._idx(folder, section.splits) if there else self._prepared_by_tfds(section)
+    has_files = section.dir and any(_find(folder, split, kind) for split in _STEMS for kind in ('images', 'labels'))
+    original, source = self._idx(folder, section.splits) if has_files else self._prepared_by_tfds(section)
     spec = self.describe(section)
     images, annotations = cache.prepared(section, spec, original)
     return Dataset(spec, images, annotations[:, 0], source, annotations)
@@ -54,18 +54,18 @@ class IdxReader:
     labels = [self._labels(path) for _, path in paths]
 
     def parts():
-      for (path, _), of_split in zip(paths, labels, strict=True):
+      for (path, _), split_labels in zip(paths, labels, strict=True):
         images = self._images(path)
-        if len(images) != len(of_split):
-          raise UserError(f'{path}: {len(images)} images but {len(of_split)} labels; expected one an image; '
+        if len(images) != len(split_labels):
+          raise UserError(f'{path}: {len(images)} images but {len(split_labels)} labels; expected one label per image; '
                           f'{self._again(path)}')
-        yield images, of_split
+        yield images, split_labels
 
     original = cache.Original(tuple(path for pair in paths for path in pair), sum(map(len, labels)), _VERSION, parts)
     return original, f"{folder}: {', '.join(path.name for path, _ in paths)}"
 
   def _path(self, folder, split, kind):
-    path = _found(folder, split, kind)
+    path = _find(folder, split, kind)
     if path is None:
       raise UserError(f'{_names(split, kind)[0]} not found in {folder}; '
                       f'{fetched.remedy(self._published([split]), folder)}')
@@ -82,16 +82,16 @@ class IdxReader:
     return self._array(path, _IMAGES)[..., np.newaxis]
 
   def _array(self, path, magic):
-    """The uint8 array of an idx file: four bytes of magic, four big-endian ones a dimension, the values."""
+    """The uint8 array of an idx file: a 4-byte magic number, a 4-byte big-endian size per dimension, the values."""
     content = self._unpacked(path)
     dimensions = magic & 0xff
     header = 4 * (1 + dimensions)
     if len(content) < header or int.from_bytes(content[:4]) != magic:
-      raise UserError(f'{path}: is no idx file of {"images" if magic == _IMAGES else "labels"} (it begins with '
-                      f'{content[:4].hex()} where {magic:08x} was expected); {self._again(path)}')
+      raise UserError(f'{path}: is not an idx file of {"images" if magic == _IMAGES else "labels"} (it begins with '
+                      f'{content[:4].hex()}, expected {magic:08x}); {self._again(path)}')
     shape = np.frombuffer(content, '>u4', dimensions, 4).tolist()
     if len(content) - header != np.prod(shape, dtype=object) or 0 in shape:
-      raise UserError(f'{path}: says it holds {" x ".join(map(str, shape))} values and holds '
+      raise UserError(f'{path}: its header announces {" x ".join(map(str, shape))} values, but it holds '
                       f'{len(content) - header:,}; {self._again(path)}')
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
@@ -103,7 +103,7 @@ class IdxReader:
         with gzip.open(file) if packed else file as source:
           content = source.read(_MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-      raise UserError(f'{path}: cannot be read ({fetched.in_one_line(error)}); it may be cut short; '
+      raise UserError(f'{path}: cannot be read ({fetched.in_one_line(error)}); it may be truncated; '
                       f'{self._again(path)}') from error
     if len(content) > _MAX_BYTES:
       raise UserError(f'{path}: unpacks to more than {_MAX_BYTES >> 20} MB; {self._again(path)}')
@@ -126,13 +126,13 @@ class IdxReader:
 
 
 def _names(split, kind):
-  """The published name, and those that the file goes by unpacked."""
+  """The published file name, and the names of the unpacked file."""
   stem = f"{_STEMS[split]}-{kind}-idx{3 if kind == 'images' else 1}-ubyte"
   return f'{stem}.gz', stem, stem.replace('-idx', '.idx')
 
 
-def _found(folder, split, kind):
-  """The file of a split's images or labels, below the folder at most one level down; None where there is none."""
+def _find(folder, split, kind):
+  """The file of a split's images or labels, in the folder or its usual subfolders; None if there is none."""
   places = (folder, *(folder / inner for inner in ('raw', 'MNIST/raw', 'FashionMNIST/raw')))
   return next((place / name for place in places for name in _names(split, kind) if (place / name).is_file()), None)
 

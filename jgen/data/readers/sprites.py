@@ -1,7 +1,7 @@
-"""Sprites with the six factors of dSprites, drawn by this code: no file, no network.
+"""Sprites with the six factors of dSprites, drawn by this code: no files, no download.
 
-The geometry was measured on 258 images of dSprites (Matthey et al. 2017): on these, 56 of 1,056,768 pixels come out
-otherwise. It is no copy of that data set, and its `source` says so: what is measured on it is named procedural.
+The geometry was measured on 258 images of dSprites (Matthey et al. 2017); on these, 56 of 1,056,768 pixels differ. It
+is not a copy of that data set, so `source` marks measurements on it as procedural.
 """
 
 import dataclasses
@@ -21,14 +21,14 @@ SPLITS = partition.SPLITS
 NEEDS = 'nothing: they are drawn'
 SHAPES = ('square', 'ellipse', 'heart')
 SCALES = np.linspace(0.5, 1, 6)
-ORIENTATIONS = np.arange(40) * (2 * np.pi / 40)   # dSprites: linspace(0, 2 pi, 40), whose last is its first again
+ORIENTATIONS = np.arange(40) * (2 * np.pi / 40)   # dSprites: linspace(0, 2 pi, 40), whose last equals its first
 POSITIONS = np.linspace(0, 1, 32)
 SIZES = (1, 3, 6, 40, 32, 32)           # values of each factor
 NUM_IMAGES = int(np.prod(SIZES))        # 737,280
 
-_VERSION = 1                            # of what is drawn for the same factors
-_PART = 1024                            # images that are drawn at one time
-_STRIDE = 455_663                       # NUM_IMAGES / golden ratio, to the nearest number that shares no factor with it
+_VERSION = 1                            # of the drawing code
+_PART = 1024                            # images drawn at a time
+_STRIDE = 455_663                       # the number nearest to NUM_IMAGES / golden ratio that is coprime to NUM_IMAGES
 
 # Shares of the image's side, at scale 1.
 _HALF_SIDE = 0.15                       # of the square, and half the width of the heart
@@ -37,7 +37,7 @@ _HEART_UNIT, _HEART_OFFSET = 0.6625 / 64, 1.44 / 64
 
 
 def factors(orientations: np.ndarray) -> tuple[Annotation, ...]:
-  """The six Annotations of dSprites; only its `orientations`, radians, are not also those of this module."""
+  """The six Annotations of dSprites and of this module, which differ only in their `orientations`, in radians."""
   return (
       Annotation('color', ('white',)),
       Annotation('shape', SHAPES),
@@ -51,7 +51,7 @@ def factors(orientations: np.ndarray) -> tuple[Annotation, ...]:
 class Keys:
   """The keys of config.data.sprites."""
 
-  num_images: int = key(0, f'how many of its {NUM_IMAGES:,} images, evenly spread; 0 for all', at_least=0,
+  num_images: int = key(0, f'number of images, evenly spread over all {NUM_IMAGES:,}; 0 for all', at_least=0,
                         at_most=NUM_IMAGES)
 
 
@@ -62,13 +62,13 @@ def describe(section: ConfigDict) -> Spec:
     raise UserError(f'config.data.sprites.num_images is {count}; expected 1 to {NUM_IMAGES:,}, or 0 for all')
   shape = served_shape(section, 1)
   if shape[0] != shape[1]:
-    raise UserError('sprites are drawn in a square; leave config.data.image_width at 0')
+    raise UserError('sprites are square images; leave config.data.image_width at 0')
   return Spec('sprites', shape, num_classes=3, label_names=SHAPES, annotations=factors(ORIENTATIONS),
               has_factors=True)
 
 
 def load(section: ConfigDict) -> Dataset:
-  """Those of the images that `subset` names which are in the splits, drawn once, then memory-mapped."""
+  """The images of `subset` that are in the splits, drawn once, then memory-mapped."""
   spec = describe(section)
   numbers, splits = subset(section.sprites.num_images or NUM_IMAGES), ', '.join(section.splits)
   chosen = numbers[partition.belong(numbers, section.splits)]
@@ -82,30 +82,30 @@ def load(section: ConfigDict) -> Dataset:
 
 
 def subset(count: int) -> Integer[np.ndarray, ' n']:
-  """Numbers of `count` images, int64 [count], ascending: spread over every factor and its combinations.
+  """Indices of `count` images, int64 [count], ascending, spread over all factors and their combinations.
 
-  The first `count` of the sequence i * _STRIDE mod NUM_IMAGES, which visits every number once and, the stride being
-  near the golden section, leaves no large gap at any count. A larger count adds images and takes none away.
+  These are the first `count` terms of the sequence i * _STRIDE mod NUM_IMAGES, which visits every index once. Because
+  the stride is near the golden ratio, it leaves no large gap at any count. A larger count only adds images.
   """
   return np.sort(np.arange(count, dtype=np.int64) * _STRIDE % NUM_IMAGES)
 
 
 def classes(numbers: Integer[np.ndarray, ' n']) -> Integer[np.ndarray, 'n 6']:
-  """Factor classes int64 [n, 6] of the images of these numbers: as in dSprites the last factor changes fastest."""
+  """Factor classes int64 [n, 6] of the images with these indices; the last factor changes fastest, as in dSprites."""
   return np.stack(np.unravel_index(numbers, SIZES), axis=-1)
 
 
 def render(shapes: np.ndarray, scales: np.ndarray, angles: np.ndarray, x: np.ndarray, y: np.ndarray,
            size: int) -> np.ndarray:
-  """Draws white sprites on black; a pixel is white where its centre is inside, so there are no greys.
+  """Draws white sprites on black; a pixel is white if its centre is inside the sprite, without antialiasing.
 
   Args:
     shapes: int [n], index into SHAPES
     scales: float [n], 1 for the largest
     angles: float [n], radians, counterclockwise
-    x, y: float [n], 0 to 1, from left to right and from top to bottom; the centre keeps a quarter of the side away
-      from every border
-    size: pixels of a side
+    x, y: float [n], 0 to 1, from left to right and from top to bottom; the sprite's centre is at least a quarter of
+      the side away from every border
+    size: side of the images in pixels
 
   Returns:
     uint8 [n, size, size, 1], 0 or 255
@@ -114,7 +114,7 @@ def render(shapes: np.ndarray, scales: np.ndarray, angles: np.ndarray, x: np.nda
   right = centres - (0.25 + 0.5 * x)[:, None]
   down = (centres - (0.25 + 0.5 * y)[:, None])[..., None]
   cos, sin = ((f(angles) / scales)[:, None] for f in (np.cos, np.sin))
-  along = (cos * right)[:, None] - sin[..., None] * down    # in the sprite's own axes, [n, size, size]
+  along = (cos * right)[:, None] - sin[..., None] * down    # in the sprite's coordinates, [n, size, size]
   across = (sin * right)[:, None] + cos[..., None] * down
   white = np.empty(along.shape, bool)
   for shape, inside in enumerate((_in_square, _in_ellipse, _in_heart)):

@@ -1,7 +1,7 @@
 """SVHN, cropped: house numbers of Google Street View, 32x32 RGB, 10 classes (Netzer et al. 2011).
 
 train 73,257, test 26,032 and extra 531,131 images, http://ufldl.stanford.edu/housenumbers. Read from
-the published .mat files where `config.data.dir` holds them, through tensorflow_datasets otherwise.
+the published .mat files if `config.data.dir` holds them, else through tensorflow_datasets.
 """
 
 from ml_collections import ConfigDict
@@ -17,7 +17,7 @@ from jgen.host.files import expanded
 SPLITS = ('train', 'test', 'extra')
 NEEDS = '--config.data.dir=FOLDER with {train,test,extra}_32x32.mat, or a download by TensorFlow Datasets'
 _URL = 'http://ufldl.stanford.edu/housenumbers/'
-_VERSION = 1                            # of what is read out of the same files
+_VERSION = 1                            # of this reader
 
 
 def describe(section: ConfigDict) -> Spec:
@@ -28,7 +28,7 @@ def describe(section: ConfigDict) -> Spec:
 
 
 def load(section: ConfigDict) -> Dataset:
-  """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
+  """The splits, concatenated in the order listed; prepared once, then memory-mapped."""
   folder = expanded(section.dir)
   published = section.dir and any(folder.glob('*_32x32.mat'))
   original, source = _mat_files(folder, section.splits) if published else _prepared_by_tfds(section)
@@ -38,7 +38,7 @@ def load(section: ConfigDict) -> Dataset:
 
 
 def _published(splits):
-  """What of it is to be fetched."""
+  """Where the files of the splits can be downloaded."""
   return fetched.Published('SVHN', 'svhn_cropped', '*_32x32.mat', f'{_URL}train_32x32.mat',
                            f"{_URL}{{{','.join(splits)}}}_32x32.mat")
 
@@ -53,22 +53,22 @@ def _prepared_by_tfds(section):
 def _mat_files(folder, splits):
   """The published files: X uint8 [32, 32, 3, N] and y [N, 1], in which 10 is the digit 0."""
   paths = [_mat_path(folder, split) for split in splits]
-  there = tuple(path for path in paths if path.exists())
+  present = tuple(path for path in paths if path.exists())
   missing = ', '.join(path.name for path in paths if not path.exists())
-  if not there:
+  if not present:
     raise UserError(f'{missing} not found in {folder}; {fetched.remedy(_published(splits), folder)}')
   if missing:
-    terminal.warn(f'{missing} not found in {folder}: going on without')
-  count = sum(_mat_count(path) for path in there)
-  labels = [_mat_labels(path) for path in there]
+    terminal.warn(f'{missing} not found in {folder}: continuing without')
+  count = sum(_mat_count(path) for path in present)
+  labels = [_mat_labels(path) for path in present]
 
   def parts():
-    for path, part in zip(there, labels, strict=True):
-      yield _mat_images(path), part[:, np.newaxis]
+    for path, split_labels in zip(present, labels, strict=True):
+      yield _mat_images(path), split_labels[:, np.newaxis]
 
-  source = f"{folder}: {', '.join(path.name for path in there)}"
+  source = f"{folder}: {', '.join(path.name for path in present)}"
   source += f' (missing: {missing})' if missing else ''
-  return cache.Original(there, count, _VERSION, parts), source
+  return cache.Original(present, count, _VERSION, parts), source
 
 
 def _mat_path(folder, split):
@@ -76,18 +76,18 @@ def _mat_path(folder, split):
 
 
 def _mat_count(path):
-  """N, from the headers alone."""
+  """The number of images N, read from the headers alone."""
   from scipy.io import whosmat
   shapes = {name: (shape, kind) for name, shape, kind in _mat(whosmat, path)}
   for name in ('X', 'y'):
     if name not in shapes:
-      raise UserError(f"{path}: holds no '{name}'; expected X and y, so it may be cut short; {_again(path)}")
+      raise UserError(f"{path}: holds no '{name}'; expected X and y, it may be truncated; {_again(path)}")
   shape, kind = shapes['X']
   if len(shape) != 4 or shape[:3] != (32, 32, 3) or kind != 'uint8':
     raise UserError(f'{path}: X is {kind} {list(shape)}; expected uint8 [32, 32, 3, N]; {_again(path)}')
   num_labels = int(np.prod(shapes['y'][0]))
   if num_labels != shape[3]:
-    raise UserError(f'{path}: X has {shape[3]} images but y {num_labels} labels; expected one an image; '
+    raise UserError(f'{path}: X has {shape[3]} images but y {num_labels} labels; expected one label per image; '
                     f'{_again(path)}')
   return shape[3]
 
@@ -102,7 +102,7 @@ def _mat_labels(path):
 
 
 def _mat_images(path):
-  """uint8 [N, 32, 32, 3], a view of X, whose first index varies fastest in memory."""
+  """uint8 [N, 32, 32, 3], a view of X, which is stored in Fortran order."""
   from scipy.io import loadmat
   return np.moveaxis(_mat(loadmat, path, variable_names=['X'])['X'], 3, 0)
 
@@ -110,8 +110,8 @@ def _mat_images(path):
 def _mat(read, path, **options):
   try:
     return read(str(path), **options)
-  except Exception as error:   # scipy raises half a dozen kinds on a damaged file, ValueError to zlib.error
-    raise UserError(f'{path}: cannot be read as a MATLAB file ({fetched.in_one_line(error)}); it may be cut short '
+  except Exception as error:   # on damaged files scipy raises anything from ValueError to zlib.error
+    raise UserError(f'{path}: cannot be read as a MATLAB file ({fetched.in_one_line(error)}); it may be truncated '
                     f'or a web page; {_again(path)}') from error
 
 

@@ -1,8 +1,7 @@
-"""Any image data set of tensorflow_datasets: `config.data.name = 'tfds:NAME'`, NAME as tfds.builder takes it.
+"""Any image data set of tensorflow_datasets: `config.data.name = 'tfds:NAME'`, where NAME is a name for tfds.builder.
 
-The image is the feature `image`, or the only image that there is. Whole numbers with names (ClassLabel) are
-annotations; the one called `label`, or the only one, is the class. Images of any sizes are cropped to their centre and
-resized, as those of `folder` are.
+The image is the feature `image`, or else the only image feature. Every ClassLabel feature is an annotation; the one
+named `label`, or else the only one, is the class. Images of any sizes are centre-cropped and resized, as in `folder`.
 """
 
 import dataclasses
@@ -22,23 +21,23 @@ from jgen.errors import UserError, nearest
 
 _VERSION = 1
 _NAME = re.compile(r'[A-Za-z]\w*(/[\w.-]+)?(:\d+\.\d+\.\d+)?')
-_TOGETHER = 256                         # images of a part of the work
+_TOGETHER = 256                         # images per part
 
 
 @dataclasses.dataclass(frozen=True)
 class TfdsReader:
-  """The reader of one set, with what jgen/data/__init__.py asks of a reader."""
+  """The Reader (jgen/data/__init__.py) of one data set."""
 
-  name: str                             # as tfds.builder takes it
+  name: str                             # for tfds.builder
   NEEDS = 'a download by TensorFlow Datasets'
-  SPLITS = ()                           # of each set its own, known when it is prepared
+  SPLITS = ()                           # each data set has its own, known once it is prepared
 
   def describe(self, section: ConfigDict) -> Spec:
     """Channels and classes as tensorflow_datasets declares them; needs no data."""
     return self._spec(section, self._builder(section))
 
   def load(self, section: ConfigDict) -> Dataset:
-    """The splits, joined in the order in which they are listed; prepared once, then memory-mapped."""
+    """The splits, concatenated in the order listed; prepared once, then memory-mapped."""
     builder, share = self._builder(section), crop_share(section, 1.)
     spec = self._spec(section, builder)
     fetched.prepare(builder, f'tfds:{self.name}')
@@ -56,7 +55,7 @@ class TfdsReader:
 
   def _builder(self, section):
     if not _NAME.fullmatch(self.name):
-      raise UserError(f"config.data.name: 'tfds:{self.name}' is no name of tensorflow_datasets; expected tfds:NAME, "
+      raise UserError(f"config.data.name: 'tfds:{self.name}' is not a name of tensorflow_datasets; expected tfds:NAME, "
                       'tfds:NAME/CONFIG or either with :VERSION')
     tensorflow()
     import tensorflow_datasets as tfds
@@ -66,7 +65,7 @@ class TfdsReader:
       base = re.split('[/:]', self.name)[0]
       near = _nearest(base, tfds.list_builders(with_community_datasets=False))
       raise UserError(f"config.data.name: tensorflow_datasets has no '{base}'; {near}") from error
-    except Exception as error:          # a package that it lacks, a config or version that there is not
+    except Exception as error:          # a missing package, an unknown config or version
       raise UserError(f'config.data.name: tfds:{self.name} cannot be opened by tensorflow_datasets '
                       f'({fetched.in_one_line(error)})') from error
 
@@ -79,21 +78,21 @@ class TfdsReader:
     return Spec(f'tfds:{self.name}', served_shape(section, channels), len(values), values, annotations)
 
   def _features(self, features):
-    """(the name of the image, {name: ClassLabel} of what is known of it)."""
+    """(the name of the image feature, {name: feature} of the ClassLabel features)."""
     import tensorflow_datasets as tfds
     named = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
     images = [name for name, feature in named.items()
               if isinstance(feature, tfds.features.Image) and feature.dtype == np.uint8]
     if not images or len(images) > 1 and 'image' not in images:
-      raise UserError(f"config.data.name: tfds:{self.name} has {'several images' if images else 'no image of 8 bits'} "
-                      f"an example ({', '.join(images or named) or 'no named features'}); expected one, or one called "
+      raise UserError(f"config.data.name: tfds:{self.name} has {'several images' if images else 'no 8-bit image'} "
+                      f"per example ({', '.join(images or named) or 'no named features'}); expected one, or one named "
                       "'image'")
     labels = {name: feature for name, feature in named.items()
               if isinstance(feature, tfds.features.ClassLabel) and feature.num_classes and feature.num_classes > 1}
     return 'image' if 'image' in images else images[0], labels
 
   def _parts(self, builder, split, spec, share):
-    """The split as served, `_TOGETHER` images at a time: they are of any sizes."""
+    """Yields the split's cropped and resized images and annotations, `_TOGETHER` images at a time."""
     import tensorflow_datasets as tfds
     image, _ = self._features(builder.info.features)
     names = [annotation.name for annotation in spec.annotations]
@@ -109,20 +108,20 @@ class TfdsReader:
       yield np.concatenate(images), _rows(rows, names)
 
 
-def _nearest(name, known):
-  """The nearest of the names, else where all are listed: they are too many for a line."""
-  near = nearest(name, known)
+def _nearest(name, names):
+  """The most similar name, else the page that lists all, which are too many for one line."""
+  near = nearest(name, names)
   return near if near.startswith('did') else 'https://www.tensorflow.org/datasets/catalog/overview lists all'
 
 
 def _label(annotations):
-  """The place of the annotation that is the class; None where none is."""
+  """The index of the annotation that is the class; None if there is none."""
   names = [annotation.name for annotation in annotations]
   return names.index('label') if 'label' in names else 0 if len(names) == 1 else None
 
 
 def _rows(rows, names):
   values = np.array(rows, np.int64).reshape(len(rows), len(names))
-  if (values < 0).any():                # of test sets whose labels are kept back
-    raise UserError('some of these images carry no label (-1); ask for other splits')
+  if (values < 0).any():                # in test sets whose labels are not published
+    raise UserError('some of these images have no label (-1); choose other splits')
   return values.astype(np.int32)

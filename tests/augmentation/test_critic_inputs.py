@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jgen.augmentation import critic_inputs as presentation
+from jgen.augmentation import critic_inputs
 from jgen.augmentation.diff_augment import color, cut_out, cutout, stretch, translate, translation
 from jgen.errors import UserError
 from jgen.parallel import AXIS
@@ -86,7 +86,7 @@ def shown(present, images, step=0, seed=0):
 
 
 def create(policies=(), stddev=0., decay_steps=0):
-  return presentation.create(policies, {'stddev': stddev, 'decay_steps': decay_steps})
+  return critic_inputs.create(policies, {'stddev': stddev, 'decay_steps': decay_steps})
 
 
 def test_noise_falls_to_nothing():
@@ -126,7 +126,7 @@ def test_gradients_pass_through():
 
 
 def test_the_defaults_show_images_as_they_are():
-  assert create() is presentation.unchanged
+  assert create() is critic_inputs.unchanged
 
 
 def test_an_unknown_policy_is_refused():
