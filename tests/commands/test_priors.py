@@ -193,7 +193,7 @@ def test_those_that_were_fitted_before_stay_beside(folder, tmp_path):
 def test_what_cannot_work_is_named_by_the_keys_of_its_section(folder, tmp_path):
   fresh = copied(folder, tmp_path / 'fresh')
   for key, value, line in (
-      ('vae.batch_size', 18, 'config.priors.vae.batch_size is 18, which does not divide over 4 devices'),
+      ('vae.batch_size', 18, 'config.priors.vae.batch_size is 18, which is not divisible by the number of devices, 4'),
       ('vae.model.latent_size', 0, 'config.priors.vae.model.latent_size is 0'),
       ('autoregressive.num_steps', 0, 'config.priors.autoregressive.num_epochs are both 0')):
     config = config_of_all()
