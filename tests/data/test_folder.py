@@ -352,7 +352,7 @@ def test_what_prepare_prints(tmp_path, capsys, monkeypatch):
   assert [line.rpartition(': ')[2] for line in said] == ['train', 'valid, test']
   monkeypatch.setattr(cache, 'prepared', lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
   line = refusal(prepare.run, config, Path('runs/x'), 'python launch.py --mode=prepare')
-  assert line == 'stopped; what is prepared is kept, go on with: python launch.py --mode=prepare'
+  assert line == 'stopped; what is prepared is kept, continue with: python launch.py --mode=prepare'
 
 
 def test_published_share_of_a_split():
