@@ -1,4 +1,4 @@
-"""Vector quantisation (van den Oord et al. 2017, sec. 3.1): the vectors of a map are replaced by their nearest codes."""
+"""Vector quantisation (van den Oord et al. 2017, sec. 3.1): the vectors of a map become their nearest codes."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
