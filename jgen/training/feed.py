@@ -42,8 +42,8 @@ def merged(batches: Sequence[Iterator[Any]], axis: int) -> Iterator[Any]:
   """Stacks the batches of several seeds, iterators of {name: array}, along a new axis of the seeds."""
   if len(batches) == 1:
     return batches[0]
-  return ({name: np.stack([batch[name] for batch in each], axis) for name in each[0]}
-          for each in zip(*batches, strict=True))
+  return ({name: np.stack([batch[name] for batch in step], axis) for name in step[0]}
+          for step in zip(*batches, strict=True))
 
 
 def shapes(dataset: Dataset, steps_per_dispatch: int, batches_per_step: int,
