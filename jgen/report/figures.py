@@ -200,7 +200,7 @@ FIGURES = (
            caption='How often a classifier trained on real images assigns a generated image the requested class. The '
                    'dashed line is its accuracy on held-out real images.'),
     ClassBars('class_consistency_by_class.png', 'Class consistency by class',
-              'share of images assigned the requested class', 'class_consistency', entry='per_class',
+              'share assigned the requested class', 'class_consistency', entry='per_class',
               entry_label='generated images',
               reference='classifier_per_class', reference_label='held-out real images', names='class_names',
               caption='Class consistency of each class, and the accuracy of the classifier on its held-out real '
