@@ -1,4 +1,4 @@
-"""Trains, draws and measures what a config describes: python launch.py --help"""
+"""Trains, samples and evaluates the model of a config: python launch.py --help"""
 
 from jgen.commands.main import console
 

@@ -1,8 +1,8 @@
 """A small ACGAN without BatchNorm on CelebA faces, 64x64, of women and men.
 
-Odena et al. 2017 on the networks of `dcgan_celeba_small.py`. The study compares ways to give the generator the label:
+Odena et al. 2017 on the networks of `dcgan_celeba_small.py`. The study compares two encodings of the generator's label:
 appended to the 512 latents as one number, 0 or 1, or as a learned vector. On a few
-thousand faces the difference shows more clearly with two more keys: docs/gan.md.
+thousand faces the difference is clearer with two more keys: docs/gan.md.
 
   python launch.py --config=configs/acgan_celeba_male.py --config.data.dir=FOLDER
   python launch.py --mode=study --config=configs/acgan_celeba_male.py --config.data.dir=FOLDER

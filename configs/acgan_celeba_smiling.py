@@ -1,7 +1,7 @@
-"""ACGAN on CelebA faces, 64x64, that smile or do not: a critic of six 3x3 layers with dropout 0.5.
+"""ACGAN on CelebA faces, 64x64, smiling or not: a critic (discriminator) of six 3x3 layers with dropout 0.5.
 
-Odena et al. 2017, with the label appended to the noise as one number, 0 or 1. The report behind it gives no number of
-steps: 20 epochs are jgen's.
+Odena et al. 2017, with the label appended to the noise as one number, 0 or 1. The reproduced report gives no number of
+steps: 20 epochs are chosen here.
 
   python launch.py --config=configs/acgan_celeba_smiling.py --config.data.dir=FOLDER   # see docs/data/celeba.md
 """

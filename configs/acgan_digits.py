@@ -1,7 +1,7 @@
-"""ACGAN on the 1,797 real 8x8 digits that scikit-learn carries, enlarged to 16x16: no download, minutes on a CPU.
+"""ACGAN on the 1,797 real 8x8 digits of scikit-learn, enlarged to 16x16: no download, minutes on a CPU.
 
 The objective and rates of `quickstart.py`, WGAN-GP, in place of Odena et al. 2017's: with binary cross-entropy and
-BatchNorm in the critic every class collapsed to one picture.
+BatchNorm in the critic every class collapsed to a single image.
 
   python launch.py --config=configs/acgan_digits.py
 

@@ -1,6 +1,6 @@
 """Conditional DCGAN on street view house numbers, 64x64: the baseline of `wgan_svhn.py`.
 
-Radford et al. 2016 with the label's one-hot appended to the latents and, as ten constant channels, to the image
+Radford et al. 2016 with the one-hot label appended to the latents and, as ten constant channels, to the image
 (Mirza & Osindero 2014); binary cross-entropy, the generator's in its non-saturating form.
 
   python launch.py --config=configs/cdcgan_svhn.py --config.data.dir=FOLDER   # with {train,test,extra}_32x32.mat

@@ -1,11 +1,11 @@
-"""DCGAN on anime faces, 64x64, from a folder of pictures of any sizes, with the minimax objective as first written.
+"""DCGAN on anime faces, 64x64, from a folder of pictures of any sizes, with the original minimax objective.
 
-Radford et al. 2016; min_G max_D E log D(x) + E log(1 - D(G(z))), Goodfellow et al. 2014, eq. 1. Pictures are mirrored,
-cropped and turned at random.
+Radford et al. 2016; min_G max_D E log D(x) + E log(1 - D(G(z))), Goodfellow et al. 2014, eq. 1. Pictures are flipped,
+cropped and rotated at random.
 
-The critic is to answer 0.9 and 0.1, a departure: with 1 and 0 it was sure of every picture within 100 steps, and what
-the generator receives through log(1 - D) was zero from then on (docs/gan.md). The study has the answers 1 and 0,
-pictures as they are, and the non-saturating objective.
+The targets of the critic (discriminator) are 0.9 and 0.1, a deviation: with 1 and 0 it was certain about every picture
+within 100 steps, and the generator's gradient through log(1 - D) vanished (docs/gan.md). The study compares targets 1
+and 0, no augmentation, and the non-saturating objective.
 
   python launch.py --config=configs/dcgan_anime.py --config.data.dir=FOLDER   # of a folder or a zip of pictures
   python launch.py --mode=study --config=configs/dcgan_anime.py --config.data.dir=FOLDER

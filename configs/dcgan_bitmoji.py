@@ -1,7 +1,7 @@
 """DCGAN on Bitmoji faces, 64x64, from a folder of pictures; all of them are trained on.
 
-Radford et al. 2016; binary cross-entropy, the generator's in its non-saturating form. The report behind it gives no
-number of steps; at its batch of 3,200 this is work for a GPU.
+Radford et al. 2016; binary cross-entropy, the generator's in its non-saturating form. The reproduced report gives no
+number of steps; at its batch of 3,200 training needs a GPU.
 
   python launch.py --config=configs/dcgan_bitmoji.py --config.data.dir=FOLDER   # of a folder or a zip of pictures
 """

@@ -1,7 +1,7 @@
-"""DCGAN on CelebA faces, 64x64: the generator is updated twice for each update of the critic, which learns slower.
+"""DCGAN on CelebA faces, 64x64: two generator updates per update of the critic (discriminator), whose rate is lower.
 
 Radford et al. 2016 with LeakyReLU(0.1) in the generator; binary cross-entropy, the generator's in its non-saturating
-form. The report behind it gives no number of steps: 20 epochs are jgen's.
+form. The reproduced report gives no number of steps: 20 epochs are chosen here.
 
   python launch.py --config=configs/dcgan_celeba.py --config.data.dir=FOLDER   # as docs/data/celeba.md lays it out
   python launch.py --mode=study --config=configs/dcgan_celeba.py --config.data.dir=FOLDER

@@ -1,7 +1,7 @@
-"""A small GAN without BatchNorm on CelebA faces, 64x64: the networks of `vae_celeba_small.py` turned round.
+"""A small GAN without BatchNorm on CelebA faces, 64x64: the mirrored networks of `vae_celeba_small.py`.
 
-The decoder, with its 512 latents, generates, and the encoder is the critic. The report behind it gives no rates: Adam
-is as in Radford et al. 2016.
+The decoder, with 512 latents, is the generator, and the encoder the critic (discriminator). The reproduced report gives
+no rates: Adam is that of Radford et al. 2016.
 
   python launch.py --config=configs/dcgan_celeba_small.py --config.data.dir=FOLDER
 """

@@ -1,6 +1,6 @@
-"""DCGAN on CIFAR-10, 32x32, in the settings of StudioGAN, whose score is published.
+"""DCGAN on CIFAR-10, 32x32, with the settings of StudioGAN, which publishes its score.
 
-Radford et al. 2016: binary cross-entropy, the generator's non-saturating; two updates of the critic (discriminator) a
+Radford et al. 2016: binary cross-entropy, the generator's non-saturating; two updates of the critic (discriminator) per
 step, batches of 64, Adam with 2e-4 and betas 0.5 and 0.999, 200,000 steps.
 
   source                       FID     protocol

@@ -1,7 +1,7 @@
-"""Conditional DCGAN on the 1,797 real 8x8 digits that scikit-learn carries, enlarged to 16x16: no download.
+"""Conditional DCGAN on the 1,797 real 8x8 digits of scikit-learn, enlarged to 16x16: no download.
 
-Radford et al. 2016, conditioned as in Mirza & Osindero 2014. All that the critic sees is shifted at random
-(DiffAugment): without it, the critic has memorised the few digits after some 2,000 steps. The study compares
+Radford et al. 2016, conditioned as in Mirza & Osindero 2014. The critic's (discriminator's) inputs are shifted at
+random (DiffAugment): without it, the critic memorises the few digits within some 2,000 steps. The study compares
 objectives: the minimax loss (Goodfellow et al. 2014, eq. 1), its non-saturating form and the least squares of Mao et
 al. 2017; and augmentations: this one, none, and digits rotated and cropped at random.
 

@@ -1,8 +1,8 @@
-"""InfoGAN on CelebA faces, 64x64: ten codes of ten values in addition to 128 latents. Its study compares a single code.
+"""InfoGAN on CelebA faces, 64x64: ten codes of ten values in addition to 128 latents.
 
-Chen et al. 2016: the layers of their table for CelebA in the generator, whose normalisation comes before the ReLU as in
-their code. Continuous codes: --config.model.codes.continuous=2. The report behind it gives no rates and no number of
-steps: those here are Radford et al.'s and jgen's.
+Chen et al. 2016: the generator has the layers of their table for CelebA, with normalisation before the ReLU as in
+their code. Continuous codes: --config.model.codes.continuous=2. The reproduced report gives no rates and no number of
+steps: the rates are Radford et al.'s, the steps are chosen here. The study compares it with a single code.
 
   python launch.py --config=configs/infogan_celeba.py --config.data.dir=FOLDER
   python launch.py --mode=study --config=configs/infogan_celeba.py --config.data.dir=FOLDER

@@ -1,9 +1,9 @@
-"""InfoGAN on the 1,797 real 8x8 digits that scikit-learn carries, enlarged to 16x16: no download, minutes on a CPU.
+"""InfoGAN on the 1,797 real 8x8 digits of scikit-learn, enlarged to 16x16: no download, minutes on a CPU.
 
-One code of ten values and two continuous ones, as Chen et al. 2016 give for MNIST; the labels serve to measure alone.
+One code of ten values and two continuous ones, as in Chen et al. 2016 for MNIST; labels are used for evaluation only.
 
 The objective and rates of `quickstart.py`, WGAN-GP, in place of theirs: with binary cross-entropy and BatchNorm in the
-critic every value of the code collapsed to one picture.
+critic every value of the code collapsed to a single image.
 
   python launch.py --config=configs/infogan_digits.py
 

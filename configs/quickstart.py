@@ -1,4 +1,4 @@
-"""Conditional WGAN-GP on the 1,797 real 8x8 digits that scikit-learn carries, enlarged to 16x16: no download.
+"""Conditional WGAN-GP on the 1,797 real 8x8 digits of scikit-learn, enlarged to 16x16: no download.
 
   python launch.py
 """
@@ -16,7 +16,7 @@ def get_config():
 
 
 def on_digits(config):
-  """Makes it a run on the embedded digits, enlarged to 16x16, of minutes on a CPU."""
+  """Sets the data to the embedded digits, enlarged to 16x16, and a length of minutes on a CPU."""
   config.batch_size = 64
   config.num_steps = 4_000
   config.steps_per_dispatch = 10
@@ -28,7 +28,7 @@ def on_digits(config):
 
 
 def set_wgan_gp(model):
-  """Makes it a WGAN-GP of small networks, its sampled generator averaged."""
+  """Sets the model to a WGAN-GP with small networks and an averaged generator."""
   model.latent_size = 32
   model.loss, model.penalty, model.critic_steps = 'wasserstein', 'gradient_penalty', 5
   model.ema_decay = 0.999

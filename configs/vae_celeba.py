@@ -1,15 +1,15 @@
 """VAE on CelebA faces, 64x64: mean squared error per pixel plus 1e-5 times the divergence in nats.
 
-Kingma & Welling 2014; ConvTranspose layers of 6x6 without padding, BatchNorm, 512 latents. CelebA's published splits.
+Kingma & Welling 2014; 6x6 transposed convolutions without padding, BatchNorm, 512 latents; CelebA's published splits.
 
   python launch.py --config=configs/vae_celeba.py --config.data.dir=FOLDER   # as docs/data/celeba.md lays it out
   python launch.py --mode=study --config=configs/vae_celeba.py --config.data.dir=FOLDER
 
-The study compares it with a plain autoencoder of the same networks.
+The study compares it with a plain autoencoder with the same networks.
 
 Measured on the first 10,000 faces at half their size, 8,000 to train on and 1,000 to test with, seed 0, 16,000 steps on
 CPU cores with other work on them: 0.0142 +- 0.0002 squared error per pixel on the test faces, 477 nats of KL; the
-report behind it reached 0.0291. The curve and what limits it: docs/vae.md.
+reproduced report states 0.0291. The curve and what limits it: docs/vae.md.
 """
 
 from jgen import recipes

@@ -1,4 +1,4 @@
-"""VAE on CelebA faces, 64x64, whose decoder is a Gaussian of the variance that the training pixels have.
+"""VAE on CelebA faces, 64x64, with a Gaussian likelihood whose variance is that of the training pixels.
 
 Kingma & Welling 2014; 3x3 convolutions, BatchNorm, 128 latents, the ELBO without a weight.
 

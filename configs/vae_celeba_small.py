@@ -1,8 +1,8 @@
 """A small VAE without BatchNorm on CelebA faces, 64x64: three strided layers each way, RMSProp, 512 latents.
 
-Its study varies the weight of the KL divergence relative to the mean squared error per pixel: reconstructions blur and
-samples improve as it grows. The report behind it gives no kernels, channels or rate: 4x4, 32-64-128 and 5e-4 are
-jgen's.
+The study varies the weight of the KL divergence relative to the mean squared error per pixel: reconstructions blur and
+samples improve as it grows. The reproduced report gives no kernels, channels or rate: 4x4, 32-64-128 and 5e-4 are
+chosen here.
 
   python launch.py --config=configs/vae_celeba_small.py --config.data.dir=FOLDER
   python launch.py --mode=study --config=configs/vae_celeba_small.py --config.data.dir=FOLDER

@@ -1,7 +1,7 @@
-"""The VAE of `vae_celeba_gaussian.py` on dSprites, 64x64 and one channel, with its disentanglement measured.
+"""The VAE of `vae_celeba_gaussian.py` on dSprites, 64x64 with one channel, with disentanglement scores.
 
-After the last step, by the published protocol: an hour of one CPU core with 128 latents, nearly all of it DCI's.
---config.evaluators.disentanglement.num_trees=10 makes minutes of it, and numbers that compare with no published ones.
+Scores follow the published protocol, after the last step: an hour on one CPU core for 128 latents, mostly for DCI.
+--config.evaluators.disentanglement.num_trees=10 takes minutes, but its numbers do not compare with published ones.
 
   python launch.py --config=configs/vae_dsprites.py --config.data.dir=FOLDER   # with the published .npz
   python launch.py --config=configs/vae_dsprites.py --config.data.name=sprites   # procedural, without a download

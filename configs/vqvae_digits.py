@@ -1,6 +1,6 @@
-"""VQ-VAE on the 1,797 real 8x8 digits that scikit-learn carries, enlarged to 16x16: no download, minutes on a CPU.
+"""VQ-VAE on the 1,797 real 8x8 digits of scikit-learn, enlarged to 16x16: no download, minutes on a CPU.
 
-An image is 32 codes of 16 values: two groups of channels at each of 4x4 positions.
+An image has 32 codes of 16 values: two groups of channels at each of 4x4 positions.
 
   python launch.py --config=configs/vqvae_digits.py
   python launch.py --config=configs/vqvae_digits.py --mode=prior   # priors over its latents, then
@@ -22,7 +22,7 @@ def get_config():
 
 
 def set_priors(priors):
-  """Those of 1,468 training images: fewer components and smaller networks, which learn them by heart later."""
+  """Settings of priors for 1,468 training images: fewer components and smaller networks, to delay overfitting."""
   mixture, vae, autoregressive = priors.mixture, priors.vae, priors.autoregressive
   mixture.model.num_points, mixture.model.pca_dimension = 1_400, 32
   vae.num_steps, autoregressive.num_steps, autoregressive.batch_size = 2_000, 1_000, 64

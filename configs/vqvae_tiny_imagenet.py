@@ -1,7 +1,7 @@
-"""VQ-VAE on Tiny ImageNet, 64x64: 3x3 convolutions, an image as 128 codes of 16 values, a codebook of 256.
+"""VQ-VAE on Tiny ImageNet, 64x64: 3x3 convolutions, 128 codes of 16 values per image, a codebook of 256.
 
-Van den Oord et al. 2017; the cross-entropy of images in [0, 1] and the codebook's two terms, the codes moved by
-gradient. Its study is of the size of the codebook.
+Van den Oord et al. 2017; the cross-entropy of images in [0, 1] and the codebook's two terms, with codes learned by
+gradient. The study varies the size of the codebook.
 
   python launch.py --config=configs/vqvae_tiny_imagenet.py --config.data.dir=FOLDER
   python launch.py --mode=study --config=configs/vqvae_tiny_imagenet.py --config.data.dir=FOLDER

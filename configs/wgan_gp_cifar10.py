@@ -1,14 +1,14 @@
-"""WGAN-GP on CIFAR-10, 32x32, in the settings of mimicry, whose score is published.
+"""WGAN-GP on CIFAR-10, 32x32, with the settings of mimicry, which publishes its score.
 
-Gulrajani et al. 2017: five updates of the critic (discriminator) a step, penalty 10, batches of 64, Adam with 2e-4 and
+Gulrajani et al. 2017: five critic updates per step, penalty 10, batches of 64, Adam with 2e-4 and
 betas 0 and 0.9, 100,000 steps over which the learning rates fall linearly to 0.
 
   source                       FID            protocol
   mimicry (its README)         22.29 +- 0.06  50,000 samples against the 50,000 training images
   this config                                 not measured yet
 
-mimicry's networks are residual; these are those of a DCGAN, the critic's without normalisation. So its score is a mark
-to aim at, and no replica's.
+mimicry's networks are residual; these are those of a DCGAN, without normalisation in the critic. Its score is therefore
+a target, not that of a replica.
 
   python launch.py --config=configs/wgan_gp_cifar10.py --config.data.dir=FOLDER   # with cifar-10-python.tar.gz
   python launch.py --mode=evaluate --workdir=runs/wgan_gp_cifar10 --evaluators=inception_features

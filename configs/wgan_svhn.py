@@ -1,13 +1,13 @@
 """Conditional WGAN-GP on street view house numbers, 64x64.
 
-The networks are those of `cdcgan_svhn.py` but for the critic's BatchNorm: a penalty per image does not hold where one
-image's score depends on the others (Gulrajani et al. 2017, sec. 4), so there is none. Loss, penalty and Adam as in that
+The networks are those of `cdcgan_svhn.py` without BatchNorm in the critic: a penalty per image is not valid if one
+image's output depends on the others (Gulrajani et al. 2017, sec. 4). Loss, penalty and Adam as in that
 paper.
 
   python launch.py --config=configs/wgan_svhn.py --config.data.dir=FOLDER   # with {train,test,extra}_32x32.mat
   python launch.py --mode=study --config=configs/wgan_svhn.py --config.data.dir=FOLDER
 
-The study compares FID, gradient of the first layer and losses with those of the conditional DCGAN.
+The study compares FID, first-layer gradient and losses with those of the conditional DCGAN.
 """
 
 from configs import cdcgan_svhn

@@ -1,4 +1,4 @@
-"""--mode=compare: several runs side by side on one page, ranked by scores that were measured in the same way."""
+"""--mode=compare: several runs side by side on one page, ranked by scores measured in the same way."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,29 +15,29 @@ _WORDS = {LOWER: 'lowest', HIGHER: 'highest'}
 
 
 def run(paths: Sequence[Path], workdir: Path | None = None) -> None:
-  """Ranks runs by the scores that all have, and shows the runs side by side on one page.
+  """Ranks runs by their common scores, and shows the runs side by side on one page.
 
-  For each score that all have, the runs are printed from the best on: their last value and their best one. What is
-  named and is no run is passed over with a notice.
+  For each common score, the runs are printed in order, the best first, with their last and their best value. Paths
+  that hold no run are skipped with a notice.
 
   Args:
-    paths: run folders, of which each seed counts as a run; folders that --mode=score wrote, or single files of their
+    paths: run folders (each seed counts as a run), folders that --mode=score wrote, or single files of their
       `evaluation` folders.
-    workdir: folder of the page, of the runs among the paths; runs/comparison by default.
+    workdir: folder for the page, which shows the runs among the paths; runs/comparison by default.
 
   Raises:
-    UserError: fewer than two are left; the folder of the page holds something else; or, among scores that are not of
-      runs, nothing can be ranked.
+    UserError: fewer than two paths are usable; the folder for the page holds something else; or there are no runs and
+      nothing can be ranked.
   """
   paths = [folder for path in dict.fromkeys(paths) for folder in seeds.folders(Path(path))]
   folders = [path for path in paths if (path / 'config.json').exists()]
   scored, without = _read_scores(paths)
   useless = [why for path, why in without.items() if path not in folders]
   if len(paths) - len(useless) < 2:
-    raise UserError('; '.join(['--mode=compare takes two run folders or stored scores at least: python launch.py '
+    raise UserError('; '.join(['--mode=compare takes at least two run folders or stored scores: python launch.py '
                                '--mode=compare runs/A runs/B', *useless]))
   for why in useless:
-    terminal.tell(f'passed over, since it is no run: {why}')
+    terminal.tell(f'skipped, not a run: {why}')
   page = comparison.compare(folders, workdir or Path('runs/comparison')) if len(folders) > 1 else None
   try:
     _rank(scored)
@@ -50,7 +50,7 @@ def run(paths: Sequence[Path], workdir: Path | None = None) -> None:
 
 
 def _read_scores(paths):
-  """({path as text: {evaluator: [Evaluation]}} of those that hold scores, {path: why} of the others)."""
+  """({path as text: {evaluator: [Evaluation]}} for paths with scores, {path: why not} for the others)."""
   scored, without = {}, {}
   for path in paths:
     try:
@@ -61,12 +61,12 @@ def _read_scores(paths):
 
 
 def _rank(scored):
-  """Prints the rankings of {path: {evaluator: [Evaluation]}}; raises UserError where something cannot be ranked."""
+  """Prints the rankings of {path: {evaluator: [Evaluation]}}; raises UserError if something cannot be ranked."""
   if len(scored) < 2:
-    raise UserError('fewer than two hold scores with receipts')
+    raise UserError('fewer than two of them hold scores with receipts')
   shared = [name for name in next(iter(scored.values())) if all(name in stored for stored in scored.values())]
   if not shared:
-    raise UserError('nothing was measured by the same evaluator: ' + '; '.join(
+    raise UserError('no evaluator has measured all of them: ' + '; '.join(
         f'{path} has {", ".join(stored)}' for path, stored in scored.items()))
   refused = []
   for name in shared:
@@ -79,23 +79,23 @@ def _rank(scored):
 
 
 class NoScoresError(UserError):
-  """A path that holds no stored scores."""
+  """Raised for a path without stored scores."""
 
 
 def read(path: str | Path) -> dict[str, list[Evaluation]]:
-  """{evaluator: [Evaluation] by rising steps} of those with receipts.
+  """{evaluator: [Evaluation] in the order of their steps}, for evaluations with receipts.
 
   Raises:
-    NoScoresError: there is none.
+    NoScoresError: there are none.
     UserError: a file is damaged.
   """
   path = Path(path)
   if not path.exists():
     raise NoScoresError(f'{path} is neither a run folder nor a file of scores')
   stored: dict[str, list[Evaluation]] = {}
-  for each in read_all(path) if path.is_dir() else [Evaluation.read(path)]:
-    if each.receipt:
-      stored.setdefault(each.evaluator, []).append(each)
+  for evaluation in read_all(path) if path.is_dir() else [Evaluation.read(path)]:
+    if evaluation.receipt:
+      stored.setdefault(evaluation.evaluator, []).append(evaluation)
   if not stored and path.is_dir() and not (path / 'config.json').exists():
     raise NoScoresError(f'{path} holds no run and no score')
   if not stored:
@@ -105,13 +105,13 @@ def read(path: str | Path) -> dict[str, list[Evaluation]]:
 
 
 def unlike(name: str, evaluations: Mapping[Any, list[Evaluation]]) -> str:
-  """Why the last evaluations of the paths {path: [Evaluation]} cannot be ranked; '' where they can."""
+  """Why the last evaluations of the paths {path: [Evaluation]} cannot be ranked; '' if they can."""
   (first, reference), *others = ((path, stored[-1]) for path, stored in evaluations.items())
-  for path, each in others:
-    field = differing(reference.receipt, each.receipt)
+  for path, evaluation in others:
+    field = differing(reference.receipt, evaluation.receipt)
     if field:
       return (f'{name} of {first} and {path} cannot be ranked: {field}, {MEASURE[field]}, is '
-              f'{_shown(reference.receipt.get(field))} and {_shown(each.receipt.get(field))}')
+              f'{_shown(reference.receipt.get(field))} and {_shown(evaluation.receipt.get(field))}')
   return ''
 
 
@@ -120,18 +120,18 @@ def _shown(value):
 
 
 def table(name: str, evaluations: Mapping[Any, list[Evaluation]]) -> str:
-  """The ranking by each score that the last evaluations {path: [Evaluation]} all have, and what else their models tell.
+  """The ranking by each common score of the last evaluations {path: [Evaluation]}, with notes on their models.
 
   A score that is not a number comes last.
   """
   last = {path: stored[-1] for path, stored in evaluations.items()}
-  numbers = {path: each.numbers() for path, each in last.items()}
+  numbers = {path: evaluation.numbers() for path, evaluation in last.items()}
   lines = []
   for score in next(iter(numbers.values())):
     better = kind(score).better if kind(score).among == RUNS else ''
-    if better and all(score in each for each in numbers.values()):
+    if better and all(score in scores for scores in numbers.values()):
       lines += [f'{score}, the {_WORDS[better]} first']
-      values = {path: each[score] for path, each in numbers.items()}
+      values = {path: scores[score] for path, scores in numbers.items()}
       lines += [f'  {place}. {_line(path, score, evaluations[path], better)}'
                 for place, path in enumerate(_ranked(values, better), 1)]
   return '\n'.join([*lines, *_notes(last)]) + '\n'
@@ -141,25 +141,25 @@ def _ranked(values, better):
   """The keys of {key: number}, the best first."""
   ranked: list = []
   while len(ranked) < len(values):
-    left = {key: value for key, value in values.items() if key not in ranked}
-    first = best(left, better)
-    ranked += left if first is None else [first]
+    unranked = {key: value for key, value in values.items() if key not in ranked}
+    first = best(unranked, better)
+    ranked += unranked if first is None else [first]
   return ranked
 
 
 def _line(path, score, stored, better):
-  alike = {each.step: each.numbers()[score] for each in stored
-           if not differing(each.receipt, stored[-1].receipt) and score in each.numbers()}
-  last, first = stored[-1].step, best(alike, better)
-  line = f'{path}: {alike[last]:.6g} at step {last:,}, the last; best '
-  return line + ('none' if first is None else f'{alike[first]:.6g} at step {first:,}')
+  comparable = {evaluation.step: evaluation.numbers()[score] for evaluation in stored
+                if not differing(evaluation.receipt, stored[-1].receipt) and score in evaluation.numbers()}
+  last, first = stored[-1].step, best(comparable, better)
+  line = f'{path}: {comparable[last]:.6g} at step {last:,}, the last; best '
+  return line + ('none' if first is None else f'{comparable[first]:.6g} at step {first:,}')
 
 
 def _notes(last):
-  """What may differ between models that are ranked, where it does."""
+  """Notes on properties in which ranked models are allowed to differ, if they do."""
   notes = []
   for field in ('averaged_parameters', 'batch_norm'):
-    values = {path: each.receipt.get(field) for path, each in last.items()}
+    values = {path: evaluation.receipt.get(field) for path, evaluation in last.items()}
     if len(set(map(repr, values.values()))) > 1:
       notes += [f'  note: {field}, {MODEL[field]}: ' + ', '.join(f'{path} {value}' for path, value in values.items())]
   return notes

@@ -1,4 +1,4 @@
-"""Summarises a data set in numbers and one picture: images unchanged, and augmented as in the config."""
+"""--mode=data: summarises a data set in numbers and one picture of images, unchanged and augmented."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,14 +23,14 @@ from jgen.shapes import PixelMap, Pixels
 
 SIDE = 8                                # rows and columns of each half
 GAP = 24                                # white pixels between the halves
-MAX_LISTED = 20                         # classes that are counted one by one
+MAX_LISTED = 20                         # classes whose counts are listed
 
 
 def run(config: ConfigDict, workdir: Path, command: str) -> None:
-  """Prints what `config.data` names and writes data.png to `workdir`, where nothing else is needed.
+  """Summarises the data set of `config.data` and writes data.png to `workdir`, which need not hold a run.
 
   Raises:
-    UserError: no such data, or an augmentation that cannot be.
+    UserError: the data set or the augmentation is not available.
   """
   del command
   augment = augmentation.create(config.augmentation)
@@ -49,8 +49,8 @@ def _check_folder(workdir, data_dir):
   if not data_dir or not workdir.is_dir() or (workdir / 'config.json').exists() or (workdir / OUTPUT_MARK).exists():
     return
   if workdir.resolve().is_relative_to(expanded(data_dir).resolve()) and next(workdir.iterdir(), None) is not None:
-    raise UserError(f'{workdir} is within the images of config.data.dir and holds files; data.png would become an '
-                    'image there: name another --workdir')
+    raise UserError(f'{workdir} is inside the folder config.data.dir and holds files; data.png would become an '
+                    'image of the data set: name another --workdir')
 
 
 def settings_text(augment: Callable) -> str:
@@ -63,7 +63,7 @@ def settings_text(augment: Callable) -> str:
 
 
 def table(dataset: Dataset) -> str:
-  """Lines about count, shape and source, the classes, and each annotation."""
+  """Lines about the number, shape and source of images, the classes, and each annotation."""
   spec = dataset.spec
   lines = [f'{spec.name}: {len(dataset.images):,} images of {"x".join(map(str, spec.image_shape))}',
            f'source: {dataset.source}',
@@ -82,7 +82,7 @@ def _counts(column, values):
 
 
 def _distribution(column, values):
-  """How often each value occurs: the rate of the second of two, the range of the counts of three and more."""
+  """The frequencies of values: the rate of the second of two values, the range of counts of three or more."""
   counts = _bins(column, values)
   if len(values) == 2:
     return f'{values[1]} {counts[1] / len(column):.1%}'
@@ -99,33 +99,33 @@ def _bins(column, values):
 
 
 def picture(dataset: Dataset, augment: Callable, seed: int) -> PixelMap:
-  """Both halves, uint8 [height, width, 3], under their headings; a row shows one class where there are classes."""
+  """Both halves, uint8 [height, width, 3], with headings; a row shows a single class if there are classes."""
   rows, names = choose(dataset, seed)
   plain = dataset.images[rows]
-  left = headed(compose_grid(plain, SIDE, names), 'as they are')
-  right = headed(compose_grid(augmented(plain, augment, seed), SIDE), settings_text(augment))
-  return np.concatenate([left, np.full((len(left), GAP, 3), 255, np.uint8), right], axis=1)
+  original = headed(compose_grid(plain, SIDE, names), 'unchanged')
+  changed = headed(compose_grid(augmented(plain, augment, seed), SIDE), settings_text(augment))
+  return np.concatenate([original, np.full((len(original), GAP, 3), 255, np.uint8), changed], axis=1)
 
 
 def choose(dataset: Dataset, seed: int) -> tuple[Int[np.ndarray, ' n'], Sequence[str]]:
-  """Which images are shown, int64 [SIDE^2], row by row, and the rows' names: SIDE of the classes, evenly spread."""
+  """Indices of the images to show, int64 [SIDE^2], row by row, and the rows' names: SIDE evenly spaced classes."""
   rng = np.random.default_rng(seed)
   if not dataset.spec.num_classes:
     return _sample(rng, np.arange(len(dataset.images)), SIDE * SIDE), ()
   present = np.unique(dataset.labels)
-  shown = present[np.arange(SIDE) * len(present) // SIDE]
-  rows = [_sample(rng, np.flatnonzero(dataset.labels == label), SIDE) for label in shown]
+  classes = present[np.arange(SIDE) * len(present) // SIDE]
+  rows = [_sample(rng, np.flatnonzero(dataset.labels == label), SIDE) for label in classes]
   names = legible(dataset.spec.label_names)
-  return np.concatenate(rows), [names[label] for label in shown]
+  return np.concatenate(rows), [names[label] for label in classes]
 
 
 def _sample(rng, candidates, count):
-  """`count` of the candidates, over and over if there are fewer."""
+  """`count` of the candidates in random order, repeated if there are fewer."""
   return np.resize(rng.permutation(candidates), count)
 
 
 def augmented(pixels: Pixels, augment: Callable, seed: int) -> Pixels:
-  """What the training step makes of uint8 [n, H, W, C] at step 0, as uint8."""
+  """Images uint8 [n, H, W, C], augmented as in the training step 0."""
   def compute(batch):
     return to_pixels(augment(jax.random.key(seed), 0, to_float(batch)))
   mapped = jax.jit(jax.vmap(compute, axis_name=AXIS))

@@ -1,4 +1,4 @@
-"""The same evaluators and samples as in training, on the checkpoints of a run folder."""
+"""--mode=evaluate: runs a config's evaluators on the newest and the best checkpoint of a run folder."""
 
 from collections.abc import Mapping
 import contextlib
@@ -25,10 +25,11 @@ from jgen.training.config import completed
 
 
 def run(config: ConfigDict, workdir: Path, command: str) -> None:
-  """Evaluates the newest sound checkpoint, and the best one if it is another; prints and stores the results.
+  """Evaluates the newest undamaged checkpoint, and the best one if it differs; prints and stores the results.
 
   Raises:
-    UserError: the folder holds no run, or one whose config differs in more than its evaluators, or no checkpoint.
+    UserError: the folder holds no run or no checkpoint, or the config differs from that of the run in more than
+      its evaluators.
   """
   del command
   folder = workdir.absolute()
@@ -37,10 +38,10 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
   spec = data.describe(config.data)
   family = families.create(config, spec)
   evaluators = evaluation.create(config.evaluators, spec, family, bool(config.data.test_splits))
-  known = seeds.of(config)
-  like = stacked.shapes(jax.eval_shape(family.init, jax.random.key(0)), len(known))
+  run_seeds = seeds.of(config)
+  shapes = stacked.shapes(jax.eval_shape(family.init, jax.random.key(0)), len(run_seeds))
   with contextlib.closing(Checkpoints(folder, config.checkpoints, read_only=True)) as checkpoints:
-    states, damaged = checkpoints.newest_and_best(like)
+    states, damaged = checkpoints.newest_and_best(shapes)
   if not states:
     raise UserError(f'{folder} holds no checkpoint yet; train first')
   report_passed_over(folder, damaged)
@@ -48,12 +49,12 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
   evaluation.check_data(evaluators, splits)
   compiled = Compiled(family)
   tell_devices()
-  for index, seed in enumerate(known):
+  for index, seed in enumerate(run_seeds):
     evaluate = actions.Evaluate(0, evaluators, compiled, splits, seeds.folder_of(folder, config, seed), seed,
                                 actions.NoWriter())
-    of_seed = f'seed {seed}, ' if len(known) > 1 else ''
+    of_seed = f'seed {seed}, ' if len(run_seeds) > 1 else ''
     for name, state in states.items():
-      state = stacked.picked(state, index, len(known))
+      state = stacked.picked(state, index, len(run_seeds))
       for score, value in evaluate(int(state.step), jax_utils.replicate(state), {}).items():
         if not scores.is_setting(score):
           terminal.say(f'{of_seed}step {int(state.step):,} ({name})  {score} {value:.4g}')
@@ -61,8 +62,8 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
 
 
 def check_same_model(stored: Mapping[str, Any], config: ConfigDict) -> None:
-  """Raises UserError if what was trained is not what the config describes."""
+  """Raises UserError if the config describes another model or data set than the stored config of the run."""
   changed = [line for line in config_lib.differences(config_lib.flatten(completed(stored)), config_lib.flatten(config))
              if not line.startswith(('evaluators', 'data.test_splits'))]
   if changed:
-    raise UserError(f'the run is of another config ({"; ".join(changed)}); leave --config out to take its own')
+    raise UserError(f'the run has another config ({"; ".join(changed)}); leave --config out to use that of the run')

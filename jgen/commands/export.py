@@ -1,4 +1,4 @@
-"""--mode=export: a trained run's networks as files that other programs read, with a README of inputs and outputs."""
+"""--mode=export: writes the networks of a trained run as files for other programs, with a README."""
 
 import importlib.util
 from pathlib import Path
@@ -10,15 +10,15 @@ from jgen.errors import UserError
 from jgen.host import terminal
 from jgen.host.files import replacing
 
-_EXTRAS = {'onnx': ('jax2onnx', 'onnx')}   # {format: (the package that it needs, the extra of jgen that brings it)}
+_EXTRAS = {'onnx': ('jax2onnx', 'onnx')}   # {format: (required package, the extra of jgen that installs it)}
 
 
 def run(options: Export, workdir: Path) -> None:
   """Writes the networks of the run in `workdir` in `options.formats`; prints their paths.
 
   Raises:
-    UserError: no run or checkpoint; a model that cannot be exported in a format; a format without its package; a folder
-      for the files that is not empty.
+    UserError: no run or checkpoint; a model that cannot be exported in a format; a package is missing; the output
+      folder is not empty.
   """
   for name in options.formats:
     check_package(name)
@@ -37,7 +37,7 @@ def run(options: Export, workdir: Path) -> None:
 
 
 def check_package(name: str) -> None:
-  """Raises UserError where a format's package is not installed."""
+  """Raises UserError if the package of a format is not installed."""
   package, extra = _EXTRAS.get(name, ('', ''))
   if package and importlib.util.find_spec(package) is None:
     raise UserError(f"--formats={name} needs the package {package}: pip install -e '.[{extra}]'")

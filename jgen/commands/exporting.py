@@ -1,6 +1,6 @@
-"""The networks of a trained model as functions of arrays, and these in the formats of other programs.
+"""The networks of a trained model as functions of arrays, and their export formats.
 
-Images are float32 [batch, H, W, C] in [-1, 1], channels last, in and out.
+Input and output images are float32 [batch, H, W, C] in [-1, 1], channels last.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 @dataclasses.dataclass(frozen=True)
 class Array:
-  """An input or output; the batch is its first axis, of any length."""
+  """An input or output of a network; its first axis is the batch, of any length."""
 
   name: str
   shape: tuple[int, ...]                # without the batch
@@ -32,31 +32,31 @@ class Array:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-  """A function of arrays, with the parameters in it."""
+  """A function of arrays that contains its parameters."""
 
   call: Callable                        # (*inputs) -> an array, or a tuple of them
   inputs: tuple[Array, ...]
   outputs: tuple[Array, ...]
 
   def arguments(self) -> list[jax.ShapeDtypeStruct]:
-    """The inputs as shapes whose batch is a symbol."""
+    """The inputs as shapes with a symbolic batch size."""
     batch, = export.symbolic_shape('batch')
-    return [jax.ShapeDtypeStruct((batch, *each.shape), each.dtype) for each in self.inputs]
+    return [jax.ShapeDtypeStruct((batch, *array.shape), array.dtype) for array in self.inputs]
 
 
-# ------------------------------------------------------------------------------------------- which networks
+# ------------------------------------------------------------------------------------------- networks
 
 
 def networks(trained: Trained) -> dict[str, Network]:
-  """{name: Network} of a `jgen.trained.run.Trained`: the generator of a GAN, encoder and decoder of a VAE or VQ-VAE.
+  """{name: Network} for a `jgen.trained.run.Trained`: the generator of a GAN, encoder and decoder of a VAE or VQ-VAE.
 
   Raises:
-    UserError: a prior, or a generator that draws random numbers as it samples.
+    UserError: the model is a prior, or a generator with dropout at sampling.
   """
   family, state = trained.family, trained.used
   generator: Any = getattr(family, 'generator', None)
   if getattr(generator, 'dropout_at_sampling', False) and generator.dropout:
-    raise UserError(f'the generator in {trained.folder} drops values at random as it samples; only '
+    raise UserError(f'the generator in {trained.folder} applies dropout at sampling; only '
                     '--formats=safetensors exports it')
   if trained.can('critic'):
     return {'generator': _generator(trained, family, state)}
@@ -64,7 +64,7 @@ def networks(trained: Trained) -> dict[str, Network]:
     return _code_networks(trained, family, state)
   if trained.can('encode'):
     return _latent_networks(trained, family, state)
-  raise UserError(f'the model in {trained.folder} draws its codes or latents from a prior ({trained.kind()}); only '
+  raise UserError(f'the model in {trained.folder} samples codes or latents from a prior ({trained.kind()}); only '
                   '--formats=safetensors exports it, and its VQ-VAE is a separate run')
 
 
@@ -87,35 +87,35 @@ def _generator(trained, family, state):
   else:
     further = []
   def call(latents, *more):
-    key = jax.random.key(0)             # of dropout, which `networks` has refused
+    key = jax.random.key(0)             # unused: `networks` refuses dropout at sampling
     labels = jnp.zeros(latents.shape[:1], jnp.int32)
     if trained.codes:
       return family.sample_at(state, key, latents, labels, codes=more[0])
     return family.sample_at(state, key, latents, *more or (labels,))
-  return Network(call, (latents, *further), (_images(trained, 'what is drawn'),))
+  return Network(call, (latents, *further), (_images(trained, 'samples'),))
 
 
 def _latent_networks(trained, family, state):
   moment = lambda name: Array(name, (trained.latent_size,), 'float32', f'{name.replace("_", " ")} of the latents')
-  return {'encoder': Network(lambda images: family.encode(state, images), (_images(trained, 'what is encoded'),),
+  return {'encoder': Network(lambda images: family.encode(state, images), (_images(trained, 'images to encode'),),
                              (moment('mean'), moment('log_variance'))),
           'decoder': Network(lambda latents: family.decode(state, latents), (_latents(trained),),
-                             (_images(trained, 'what is decoded'),))}
+                             (_images(trained, 'decoded images'),))}
 
 
 def _code_networks(trained, family, state):
   codes = Array('codes', (family.codes_per_image,), 'int32', f'from 0 to {family.codebook_size - 1}')
-  return {'encoder': Network(lambda images: family.codes(state, images), (_images(trained, 'what is encoded'),),
+  return {'encoder': Network(lambda images: family.codes(state, images), (_images(trained, 'images to encode'),),
                              (codes,)),
           'decoder': Network(lambda codes: family.decode_codes(state, codes), (codes,),
-                             (_images(trained, 'what is decoded'),))}
+                             (_images(trained, 'decoded images'),))}
 
 
 # ------------------------------------------------------------------------------------------- formats
 
 
 def stablehlo(network: Network) -> bytes:
-  """A Network for CPU, CUDA and TPU, as bytes that `jax.export.deserialize` reads."""
+  """A Network for CPU, CUDA and TPU, as bytes for `jax.export.deserialize`."""
   with portable():
     return bytes(export.export(jax.jit(network.call), platforms=PLATFORMS)(*network.arguments()).serialize())
 
@@ -125,25 +125,25 @@ def onnx(network: Network, name: str) -> bytes:
   from jax2onnx import to_onnx
   quiet = logging.getLogger('onnx_ir')
   before = quiet.level
-  quiet.setLevel(logging.ERROR)         # it warns of shapes that are not needed
+  quiet.setLevel(logging.ERROR)         # it warns about shapes that are not needed
   try:
     with portable():
       model = to_onnx(network.call, network.arguments(), model_name=name,
-                      input_names=[each.name for each in network.inputs],
-                      output_names=[each.name for each in network.outputs])
+                      input_names=[array.name for array in network.inputs],
+                      output_names=[array.name for array in network.outputs])
   finally:
     quiet.setLevel(before)
-  del model.graph.value_info[:]         # shapes of intermediate values, some of them with their axes in another order
+  del model.graph.value_info[:]         # shapes of intermediate values, some with permuted axes
   return model.SerializeToString()
 
 
 def tensors(trained: Trained) -> dict[str, np.ndarray]:
-  """{'<network>/params/<layer>/<name>': array}, and the same of batch statistics and whatever else a network keeps."""
+  """{'<network>/params/<layer>/<name>': array}, and likewise batch statistics and other state of a network."""
   state = trained.used
   flat = {}
   for path, leaf in jax.tree_util.tree_leaves_with_path({'params': state.params, 'state': state.model_state}):
-    kind, network, *rest = (str(getattr(entry, 'key', entry)) for entry in path)
-    flat['/'.join([network, *([kind] if kind == 'params' else []), *rest])] = np.ascontiguousarray(leaf)
+    kind, network, *names = (str(getattr(entry, 'key', entry)) for entry in path)
+    flat['/'.join([network, *([kind] if kind == 'params' else []), *names])] = np.ascontiguousarray(leaf)
   return flat
 
 
@@ -158,7 +158,7 @@ def safetensors(trained: Trained) -> bytes:
 
 
 def readme(trained: Trained, networks: Mapping[str, Network], formats: Sequence[str]) -> str:
-  """What the files hold and how they are read, as Markdown."""
+  """A description of the files and of how to read them, as Markdown."""
   parts = [f'# {trained.config.family} on {trained.spec.name}, step {trained.step:,}\n\n'
            f'Images are float32 `[batch, {", ".join(map(str, trained.image_shape))}]` in [-1, 1], channels last; '
            'pixels are `clip(round((x + 1) * 127.5), 0, 255)`. The batch may have any size.']
@@ -170,9 +170,10 @@ def readme(trained: Trained, networks: Mapping[str, Network], formats: Sequence[
 
 
 def _table(name, network):
-  rows = [f'| {kind} | `{each.name}` | {each.dtype} | `[{", ".join(["batch", *map(str, each.shape)])}]` | '
-          f'{each.meaning} |' for kind, arrays in (('in', network.inputs), ('out', network.outputs)) for each in arrays]
-  return '\n'.join([f'## {name}\n', '| | name | type | shape | what it is |', '|---|---|---|---|---|', *rows])
+  rows = [f'| {kind} | `{array.name}` | {array.dtype} | `[{", ".join(["batch", *map(str, array.shape)])}]` | '
+          f'{array.meaning} |' for kind, arrays in (('in', network.inputs), ('out', network.outputs))
+          for array in arrays]
+  return '\n'.join([f'## {name}\n', '| | name | type | shape | meaning |', '|---|---|---|---|---|', *rows])
 
 
 def _example(networks):
@@ -180,8 +181,8 @@ def _example(networks):
     return {}
   name = next(iter(networks))
   inputs = networks[name].inputs
-  return {'name': name, 'arguments': ', '.join(each.name for each in inputs),
-          'feed': ', '.join(f"'{each.name}': {each.name}" for each in inputs)}
+  return {'name': name, 'arguments': ', '.join(array.name for array in inputs),
+          'feed': ', '.join(f"'{array.name}': {array.name}" for array in inputs)}
 
 
 _USE = {
@@ -203,10 +204,10 @@ outputs = network.run(None, {{{feed}}})
 ```''',
     'safetensors': '''## Parameters
 
-`parameters.safetensors` holds the arrays that are used in sampling, averaged where the run averages them, as
-`<network>/params/<layer>/<name>` and, of layers that keep statistics, `<network>/batch_stats/<layer>/<name>`. A `Dense`
+`parameters.safetensors` holds the arrays used in sampling, averaged if the run averages them, as
+`<network>/params/<layer>/<name>` and, for layers with statistics, `<network>/batch_stats/<layer>/<name>`. A `Dense`
 kernel is [inputs, outputs], a convolution's [height, width, inputs, outputs], a transposed convolution's
-[height, width, outputs, inputs]: PyTorch's weight of either with its four axes in the order 2, 3, 1, 0.
+[height, width, outputs, inputs]: the corresponding PyTorch weight with its four axes permuted to 2, 3, 1, 0.
 
 ```python
 from safetensors.numpy import load_file

@@ -1,4 +1,4 @@
-"""--mode=list: the systems that come with jgen, what each reproduces and what it needs."""
+"""--mode=list: the included configs, what each reproduces and which data it needs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from jgen.run import config_file
 
 
 def run(paths: Sequence[Path], workdir: Path | None = None) -> None:
-  """Prints a table of the configs in configs/, by data set; raises UserError for arguments, which it takes none of."""
+  """Prints a table of the configs in configs/, by data set; raises UserError for any argument."""
   del workdir
   if paths:
     raise UserError(f"--mode=list takes no argument, but '{paths[0]}' was given")
@@ -18,13 +18,13 @@ def run(paths: Sequence[Path], workdir: Path | None = None) -> None:
 
 
 def listing() -> str:
-  """The table: for each data set what it needs, then a line a config with the first line of its docstring."""
+  """The table: for each data set what it needs, then one line per config with the first line of its docstring."""
   by_data: dict[str, list[tuple[str, str]]] = {}
   for file in sorted((config_file.ROOT / 'configs').glob('*.py')):
     config = config_file.load(str(file))
     by_data.setdefault(config.data.name, []).append((file.stem, abstract(file)))
   width = max(len(name) for entries in by_data.values() for name, _ in entries)
-  lines = ['python launch.py --config=NAME trains one; its first lines, in configs/NAME.py, say how.']
+  lines = ['python launch.py --config=NAME trains one; the first lines of configs/NAME.py give the full command.']
   for name in sorted(by_data, key=lambda name: (name != 'digits', name)):
     lines += ['', f'{name}: {data.READERS[name].NEEDS}']
     lines += [f'  {config:<{width}}  {summary}' for config, summary in by_data[name]]

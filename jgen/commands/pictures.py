@@ -1,4 +1,4 @@
-"""The pictures and films of --mode=sample: each writes its files into a folder and returns their paths."""
+"""The pictures and films of --mode=sample: each function writes files into a folder and returns their paths."""
 
 from pathlib import Path
 from typing import Any
@@ -17,28 +17,28 @@ from jgen.images.grids import SEPARATOR_COLOR, compose_grid, save_grid
 from jgen.report.film import save_film
 from jgen.shapes import Pixels
 
-_MOST = 8                               # latents that a traversal shows where none are named
-_PROBES = 256                           # latents whose effect is measured at most, to select those
-_FRAMES = 16                            # pictures of a film from one end to the other
+_MOST = 8                               # latents of a traversal if none are given
+_PROBES = 256                           # largest number of latents whose effect is measured to select them
+_FRAMES = 16                            # frames of a film from one end to the other
 
 
 def sheet(request: Request, folder: Path) -> list[Path]:
-  """grid.png: a row a class, or rows of `--columns` for a model that follows none."""
+  """grid.png: one row per class, or rows of `--columns` images for an unconditional model."""
   trained, num, labels = request.trained, request.options.num_samples, request.labels()
   names = tuple(trained.class_names[label] for label in labels) if trained.num_classes else ()
   if trained.num_classes:
     columns = -(-num // len(labels))
-    wanted = labels.repeat(columns)
+    image_labels = labels.repeat(columns)
   else:
-    columns, wanted = min(request.options.columns, num), np.zeros(num, np.int32)
-  made = np.concatenate([part for _, part in request.parts(len(wanted), wanted)])
+    columns, image_labels = min(request.options.columns, num), np.zeros(num, np.int32)
+  samples = np.concatenate([part for _, part in request.parts(len(image_labels), image_labels)])
   path = folder / 'grid.png'
-  save_grid(path, filled(made, columns), columns, names)
+  save_grid(path, filled(samples, columns), columns, names)
   return [path]
 
 
 def pairs(request: Request, folder: Path) -> list[Path]:
-  """pairs.png: a column the same latents, a row a class."""
+  """pairs.png: one row per class; all images of a column have the same latents."""
   trained, num, labels = request.trained, request.options.num_samples, request.labels()
   if not trained.num_classes:
     raise UserError(f'--draw=pairs: the model in {trained.folder} is not conditioned on a class ({trained.kind()})')
@@ -50,26 +50,26 @@ def pairs(request: Request, folder: Path) -> list[Path]:
 
 
 def reconstruction(request: Request, folder: Path) -> list[Path]:
-  """reconstructions.png, the user's pictures over what the model makes of them, and a PNG of each of the latter."""
+  """reconstructions.png, the user's images above their reconstructions, and one PNG per reconstruction."""
   if not request.options.images:
-    raise UserError('--draw=reconstruction: name your pictures with --images=FILE or --images=FOLDER')
+    raise UserError('--draw=reconstruction: give your images with --images=FILE or --images=FOLDER')
   request.trained.need('reconstruct', 'has an encoder')
   originals, files = request.pictures()
-  made = request.trained.reconstruct(originals)
+  reconstructions = request.trained.reconstruct(originals)
   path = folder / 'reconstructions.png'
-  grid = alternating(originals, made)
+  grid = alternating(originals, reconstructions)
   save_grid(path, grid.images, grid.columns, grid.row_names)
   paths = [path]
-  for number, (file, image) in enumerate(zip(files, made, strict=True)):
+  for number, (file, image) in enumerate(zip(files, reconstructions, strict=True)):
     paths.append(folder / f'{number:05d}_{file.stem}.png')
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(paths[-1], format='PNG')
   return paths
 
 
 def interpolation(request: Request, folder: Path) -> list[Path]:
-  """interpolation.png, a row each way from one end to the next, and interpolation.gif, all ways one after the other.
+  """interpolation.png, one row from each end to the next, and interpolation.gif, all rows one after the other.
 
-  The ends are samples (`--numbers`) or, of a VAE, the user's pictures (`--images`).
+  The ends are samples (`--numbers`) or, with a VAE, the user's images (`--images`).
   """
   trained, options = request.trained, request.options
   ends, names = _ends(request)
@@ -85,23 +85,24 @@ def interpolation(request: Request, folder: Path) -> list[Path]:
 
 
 def _ends(request):
-  """(latents [n, Z], a name each) that an interpolation joins."""
+  """(latents [n, Z], their names): the ends of an interpolation."""
   if request.options.images:
-    request.trained.need('encode', 'encodes images as latents to be joined')
+    request.trained.need('encode', 'encodes images as latents to interpolate')
     pictures, files = request.pictures()
     ends, names = request.trained.encode(pictures), [file.stem[:20] for file in files]
   else:
     numbers = whole_numbers('numbers', request.options.numbers) or [0, 1]
     ends, names = request.latents(numbers), list(map(str, numbers))
   if len(ends) < 2:
-    raise UserError('--draw=interpolation joins two ends at least: --numbers=0,1 or two pictures in --images')
+    raise UserError('--draw=interpolation needs at least two ends: --numbers=0,1 or two images in --images')
   return ends, names
 
 
 def traversal(request: Request, folder: Path) -> list[Path]:
-  """traversal.png, a row a latent, or a code of an InfoGAN, and traversal.gif, all rows at once.
+  """traversal.png, one row per latent or code of an InfoGAN, and traversal.gif, all rows at once.
 
-  Each runs over `--columns` values, all else stays: that of a sample (`--numbers`) or of a picture (`--images`).
+  Each row varies one of them over `--columns` values; all others are those of a sample (`--numbers`) or of an image
+  (`--images`).
   """
   options = request.options
   rows, names, title = (_code_rows if request.trained.codes and not options.latents else _latent_rows)(request)
@@ -115,20 +116,20 @@ def traversal(request: Request, folder: Path) -> list[Path]:
 
 
 def _latent_rows(request):
-  """(images [v, H, W, C] of each latent shown, names, what is said above)."""
+  """(images [v, H, W, C] of each traversed latent, names, title)."""
   trained, options = request.trained, request.options
   start, more = _start(request), {'labels': request.label(), 'codes': _fixed_codes(request)}
-  shown = whole_numbers('latents', options.latents) or _most_influential(trained, start, options.span, more)
+  indices = whole_numbers('latents', options.latents) or _most_influential(trained, start, options.span, more)
   values = np.linspace(-options.span, options.span, options.columns)
-  rows = trained.traverse(start, shown, values, **more)
+  rows = trained.traverse(start, indices, values, **more)
   title = f'from {-options.span:g} to {options.span:g} standard deviations'
-  return list(rows), [f'z{latent}' for latent in shown], title
+  return list(rows), [f'z{latent}' for latent in indices], title
 
 
 def _start(request):
-  """The latents [Z] that a traversal changes."""
+  """The latents [Z] from which a traversal starts."""
   if request.options.images:
-    request.trained.need('encode', 'encodes an image as latents to be changed')
+    request.trained.need('encode', 'encodes an image as latents to traverse')
     return request.trained.encode(request.pictures()[0][:1])[0]
   return request.latents((whole_numbers('numbers', request.options.numbers) or [0])[:1])[0]
 
@@ -139,7 +140,7 @@ def _fixed_codes(request):
 
 
 def _most_influential(trained, start, span, more):
-  """The latents that change an image the most, between -span and span, the first of them first."""
+  """The latents that change the image most between -span and span, the most influential first."""
   probed = np.arange(min(trained.latent_size, _PROBES))
   changes = [change(images[None], axis=1) for images in trained.traverse(start, probed, [-span, span], **more)]
   return [int(probed[i]) for i in np.argsort(changes, kind='stable')[::-1][:_MOST]]
@@ -156,20 +157,20 @@ def _code_rows(request):
     codes[:, number] = values
     rows.append(trained.decode(latents.repeat(len(values), axis=0), codes=codes))
     names.append(f'code {number}')
-  return rows, names, 'one code at a time; categorical from 0, continuous from -1 to 1'
+  return rows, names, 'one code per row; categorical from 0, continuous from -1 to 1'
 
 
 # ------------------------------------------------------------------------------------------- of images
 
 
 def filled(images: Pixels, columns: int) -> Pixels:
-  """The images uint8 [n, H, W, C], the last row filled up in the colour between images."""
+  """The images uint8 [n, H, W, C], the last row filled up with images in the colour of the separators."""
   missing = np.full((-len(images) % columns, *images.shape[1:]), SEPARATOR_COLOR, np.uint8)
   return np.concatenate([images, missing])
 
 
 def write_film(path: Path, frames: UInt8[np.ndarray, 'f rows H W C']) -> None:
-  """A GIF there and back of frames uint8 [f, rows, H, W, C]."""
+  """Writes a GIF that plays the frames uint8 [f, rows, H, W, C] forwards and backwards."""
   pictures = [compose_grid(frame, 1) for frame in [*frames, *frames[-2:0:-1]]]
   with replacing(path) as temporary:
     save_film(temporary, pictures)

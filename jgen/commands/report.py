@@ -9,14 +9,14 @@ from jgen.report.seeds import write_report
 
 
 def run(paths: Sequence[Path], workdir: Path | None = None) -> None:
-  """Writes report.html and the figures of a run, from the files of its folder alone; also while it is trained.
+  """Writes report.html and the figures of a run, from the files of its folder alone, also while it is training.
 
   Args:
     paths: the run folder, unless `workdir` names it.
     workdir: the run folder.
 
   Raises:
-    UserError: none or several are named, one holds no run, or a file of it is damaged.
+    UserError: no or several folders are given, the folder holds no run, or one of its files is damaged.
   """
   folders = [*paths, *([workdir] if workdir else [])]
   if len(folders) != 1:

@@ -26,7 +26,7 @@ class Request:
   options: Sample
 
   def check(self) -> None:
-    """Raises UserError if the model cannot do this, before a file is written."""
+    """Raises UserError if the model does not support the request, before a file is written."""
     trained, options = self.trained, self.options
     options_lib.checkpoint(options.step)
     if not trained.step:
@@ -37,10 +37,10 @@ class Request:
       trained.refuse(truncation=options.truncation, max_norm=options.max_norm)
 
   def labels(self) -> HostLabels:
-    """The requested classes int32 [k], by default all of the model; [0] for an unconditional model."""
-    wanted = options_lib.words(self.options.labels)
-    if wanted:
-      return self.trained.labels(wanted)
+    """The requested classes int32 [k], by default all classes of the model; [0] for an unconditional model."""
+    names = options_lib.words(self.options.labels)
+    if names:
+      return self.trained.labels(names)
     return np.arange(max(1, self.trained.num_classes), dtype=np.int32)
 
   def label(self) -> int | None:
@@ -48,29 +48,29 @@ class Request:
     return int(self.labels()[0]) if self.trained.num_classes else None
 
   def codes(self) -> Float[np.ndarray, ' C'] | None:
-    """The codes that were given, NaN for those that are drawn; None without any."""
-    given = options_lib.words(self.options.codes)
-    if not given:
+    """The requested codes, NaN for random ones; None if --codes is not given."""
+    words = options_lib.words(self.options.codes)
+    if not words:
       return None
     try:
-      codes = np.array([np.nan if word == '*' else float(word) for word in given], np.float32)
+      codes = np.array([np.nan if word == '*' else float(word) for word in words], np.float32)
     except ValueError as error:
       raise UserError(f"--codes is '{self.options.codes}'; expected numbers, separated by commas, * for any") from error
     self.trained.sample_codes(1, codes)
     return codes
 
   def latents(self, numbers: Sequence[int]) -> HostLatents:
-    """The latents float32 [n, Z] of the samples of these numbers."""
+    """The latents float32 [n, Z] of the samples with these numbers."""
     options = self.options
     return self.trained.latents(max(numbers) + 1, options.seed, options.truncation, options.max_norm)[numbers]
 
   def pictures(self) -> tuple[Pixels, list[Path]]:
-    """(uint8 [n, H, W, C], files) of the user's own pictures."""
+    """(uint8 [n, H, W, C], files) of the user's own images."""
     from jgen.data import own_pictures
     return own_pictures.read(self.options.images, self.trained.image_shape)
 
   def arguments(self) -> dict[str, Any]:
-    """The arguments of `Trained.sample` in addition to the number and the labels."""
+    """The arguments of `Trained.sample` apart from the number and the labels."""
     options = self.options
     arguments: dict[str, Any] = {'seed': options.seed, 'codes': self.codes()}
     if self.trained.latent_size:

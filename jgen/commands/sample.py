@@ -1,4 +1,4 @@
-"""--mode=sample: images, pictures and films of a trained run, without its data set."""
+"""--mode=sample: images, pictures and films from a trained run, without its data set."""
 
 from collections.abc import Sequence
 import json
@@ -20,11 +20,11 @@ from jgen.trained.run import Trained
 
 
 def run(options: Sample, workdir: Path) -> None:
-  """Draws what `options.draw` names of the run in `workdir`, or of one of its priors; prints the paths.
+  """Draws the output `options.draw` from the run in `workdir`, or from one of its priors; prints the paths.
 
   Raises:
-    UserError: no run, no checkpoint, a class or code that there is not, something that the model cannot, a folder for
-      the files that is not empty. Nothing is overwritten.
+    UserError: no run, no checkpoint, an unknown class or code, an option that the model does not support, or an output
+      folder that is not empty. Nothing is overwritten.
   """
   trained = load(options, workdir)
   request = Request(trained, options)
@@ -40,33 +40,33 @@ def run(options: Sample, workdir: Path) -> None:
 
 
 def load(options: Sample | Export, workdir: Path) -> Trained:
-  """The Trained of a run folder, or of its prior that `options.prior` names."""
+  """The Trained of a run folder, or of its prior `options.prior`."""
   folder = expanded(workdir)
   prior = getattr(options, 'prior', '')
   if prior:
-    known = sorted(path.parent.name for path in folder.glob('priors/*/config.json'))
-    if prior not in known:
+    priors = sorted(path.parent.name for path in folder.glob('priors/*/config.json'))
+    if prior not in priors:
       raise UserError(f"--prior: there is no '{prior}' in {folder}/priors; "
-                      + (f'it holds: {", ".join(known)}' if known else 'fit one with --mode=prior'))
+                      + (f'available: {", ".join(priors)}' if priors else 'fit one with --mode=prior'))
     folder = folder / 'priors' / prior
   of_seed = None if options.of_seed < 0 else options.of_seed
   return Trained(folder, options_lib.checkpoint(options.step), options.averaged, of_seed)
 
 
 def output_folder(output: str, parent: Path, name: str) -> Path:
-  """The folder for the files, made: the one that was named, or a new one `name`, `name_2`, ... below `parent`.
+  """Creates the output folder and returns it: `output`, or else a new `name`, `name_2`, ... below `parent`.
 
   Raises:
-    UserError: it is a file, or not empty.
+    UserError: `output` is a file, or not empty.
   """
   if output:
     folder = expanded(output)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-      raise UserError(f'--output: {folder} is no empty folder; name another one, for nothing is overwritten')
+      raise UserError(f'--output: {folder} is not an empty folder; name another one, as nothing is overwritten')
     try:
       folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-      raise UserError(f'--output: {folder} cannot be made ({error.strerror}); name another folder') from error
+      raise UserError(f'--output: {folder} cannot be created ({error.strerror}); name another folder') from error
     return folder
   number = 1
   while True:
@@ -79,35 +79,35 @@ def output_folder(output: str, parent: Path, name: str) -> Path:
 
 
 def remove_empty(folder: Path) -> None:
-  """Removes a folder to which nothing was written."""
+  """Removes a folder if nothing was written to it."""
   if not any(folder.iterdir()):
     folder.rmdir()
 
 
 def summary(paths: Sequence[Path], folder: Path, trained: Trained) -> str:
-  """The final summary: what was drawn, and the paths."""
-  what = f'{len(paths):,} files in {folder}' if len(paths) > 4 else '\n'.join(map(str, paths))
+  """The final summary: the step, the paths, and a note on sampling."""
+  files = f'{len(paths):,} files in {folder}' if len(paths) > 4 else '\n'.join(map(str, paths))
   notes = []
   if trained.can('decode_codes'):
-    notes = ['note: the codes were drawn evenly and one by one; a prior draws them as in images: fit one with '
+    notes = ['note: the codes were drawn uniformly and independently; a prior learns their distribution: fit one with '
              '--mode=prior and sample it with --prior=NAME']
-  return '\n'.join([f'step {trained.step:,}: {what}', *notes])
+  return '\n'.join([f'step {trained.step:,}: {files}', *notes])
 
 
 # ------------------------------------------------------------------------------------------- kinds of files
 
 
 def images(request: Request, folder: Path) -> list[Path]:
-  """A PNG an image; its name says number and class, or the categorical codes."""
+  """One PNG per image, named by its number and class, or by its categorical codes."""
   trained, num, kinds = request.trained, request.options.num_samples, request.trained.codes
   labels = trained.sample_labels(num, request.labels() if trained.num_classes else None)
   codes = trained.sample_codes(num, request.codes(), request.options.seed)
   digits, paths = max(5, len(str(num - 1))), []
   for start, part in request.parts(num, labels):
-    shown = codes[start:start + len(part)][:, :kinds.categorical].astype(int) if kinds else None
+    categorical = codes[start:start + len(part)][:, :kinds.categorical].astype(int) if kinds else None
     for i, image in enumerate(part):
-      name = f'{start + i:0{digits}d}{_suffix(trained, labels[start + i], None if shown is None else shown[i])}.png'
-      paths.append(folder / name)
+      suffix = _suffix(trained, labels[start + i], None if categorical is None else categorical[i])
+      paths.append(folder / f'{start + i:0{digits}d}{suffix}.png')
       save(paths[-1], image)
   return paths
 
@@ -120,7 +120,7 @@ def _suffix(trained, label, codes):
 
 
 def file_name(text: str) -> str:
-  """The text with what does not belong into a file's name replaced, at most 60 letters of it."""
+  """The text as part of a file name: at most 60 letters, unsuitable ones replaced."""
   return re.sub(r'[^\w.+=-]+', '_', text).strip('._')[:60] or '_'
 
 
@@ -130,7 +130,7 @@ def save(path: Path, image: np.ndarray) -> None:
 
 
 def npz(request: Request, folder: Path) -> list[Path]:
-  """One file with `images` uint8 [n, H, W, C] and, of a model that follows classes, `labels` int32 [n]."""
+  """One file with `images` uint8 [n, H, W, C] and, for a conditional model, `labels` int32 [n]."""
   trained, num = request.trained, request.options.num_samples
   labels = trained.sample_labels(num, request.labels() if trained.num_classes else None)
   path = folder / 'samples.npz'

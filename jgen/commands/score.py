@@ -1,4 +1,4 @@
-"""Scores of two folders of images, for models that were trained elsewhere."""
+"""--mode=score: compares two folders of images, for models that were trained elsewhere."""
 
 from collections.abc import Iterator, Sequence
 import copy
@@ -20,17 +20,17 @@ from jgen.shapes import Pixels
 
 
 def run(config: ConfigDict, workdir: Path, command: str) -> None:
-  """Scores `config.score.generated` against `config.score.real` by the evaluators of images; prints and stores.
+  """Scores `config.score.generated` against `config.score.real`; prints and stores the results.
 
-  Both folders are read as the data set `folder` is: cropped to the square and resized to `config.data.image_size`.
+  Both folders are read like the data set `folder`: cropped to a square and resized to `config.data.image_size`.
 
   Raises:
-    UserError: a folder is not named or cannot be read; an evaluator cannot serve; `workdir` is that of a run.
+    UserError: a folder is not given or cannot be read; an evaluator is not applicable; `workdir` holds a run.
   """
   del command
   folder = workdir.absolute()
   if (folder / 'config.json').exists():
-    raise UserError(f'{folder} is the folder of a run, which is scored by --mode=evaluate; name another --workdir for '
+    raise UserError(f'{folder} holds a run, which --mode=evaluate scores; name another --workdir for '
                     'the scores of two folders')
   if 'score' not in config:
     raise UserError('the config has no section `score`; leave --config out, or start from jgen/recipes/score.py')
@@ -50,12 +50,12 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-  """Existing images with the part of the interface of Model that evaluators of images use."""
+  """Existing images with the interface of a Model, as far as evaluators of images use it."""
 
   images: np.ndarray                    # uint8 [N, H, W, C]
 
   def sample_parts(self, labels: Sequence[int] | np.ndarray, seed: int) -> Iterator[Pixels]:
-    """The first of the images, as many as there are labels or as there are, 1,024 at a time."""
+    """The first images, as many as labels, or all if there are fewer; 1,024 at a time."""
     del seed
     for start in range(0, min(len(labels), len(self.images)), 1_024):
       yield self.images[start:min(start + 1_024, len(labels))]
@@ -73,15 +73,15 @@ def _load(config, name, folder):
 
 
 def _evaluators(sections, spec, count):
-  """{name: evaluator} of images; those that are to measure 0 generated images measure all `count`."""
+  """{name: evaluator} of images; a `num_generated` of 0 is replaced by `count`, all images."""
   sections = {name: {**section, 'num_generated': section.get('num_generated') or count}
               for name, section in sections.items()}
   for name in sections:
     if not getattr(evaluation.EVALUATORS.get(name), 'of_images', False):
-      known = [name for name, evaluator in evaluation.EVALUATORS.items() if evaluator.of_images]
-      raise UserError(f'config.evaluators.{name} needs a model, not images alone; name others: '
-                      f'--evaluators={",".join(known)}')
-  return evaluation.create(sections, spec, family=Family())   # which can do nothing
+      of_images = [name for name, evaluator in evaluation.EVALUATORS.items() if evaluator.of_images]
+      raise UserError(f'config.evaluators.{name} needs a model, not images alone; choose others: '
+                      f'--evaluators={",".join(of_images)}')
+  return evaluation.create(sections, spec, family=Family())   # a family without any ability
 
 
 def _evaluation(name, measured, evaluator, generated, real, seed):

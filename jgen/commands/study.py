@@ -1,7 +1,7 @@
-"""A study: variations of a config, trained one after the other and compared.
+"""--mode=study: trains variations of a config one after the other and compares them.
 
 Each variation is an ordinary run in a separate folder, which can be continued and evaluated by itself. The
-comparison, in the folder above, is drawn from the files of these runs alone (`jgen/report/comparison.py`).
+comparison, in the parent folder, is drawn from the files of these runs alone (`jgen/report/comparison.py`).
 """
 
 import dataclasses
@@ -26,25 +26,25 @@ from jgen.training.config import completed
 
 
 def run(config: ConfigDict, workdir: Path, command: str) -> None:
-  """Trains what `config.study.variations` declares, each from where it stopped, and draws the comparison.
+  """Trains the variations of `config.study.variations`, resuming stopped ones, and draws the comparison.
 
-  A variation that is trained already is left alone; one that fails is named, and the others go on. Ctrl-C and SIGTERM
-  save the variation that is being trained, draw what there is and return; `command` is shown then, to go on with.
+  Finished variations are skipped; a failure is reported and the others are trained nevertheless. Ctrl-C and SIGTERM
+  save the current variation, draw the comparison so far and return, showing `command`, which continues the study.
 
   Raises:
-    UserError: a variation cannot be read or cannot work (nothing is trained then), the folder holds something else, or
+    UserError: a variation cannot be read or is invalid (nothing is trained then), the folder holds something else, or
       a variation failed.
   """
   if jax.process_count() > 1:
     raise UserError('a study runs in one process; for several, train its variations one by one, without --mode=study')
   if config.num_seeds > 1:
-    raise UserError(f'config.num_seeds is {config.num_seeds}, but a study compares runs of one seed each; set it to 1, '
+    raise UserError(f'config.num_seeds is {config.num_seeds}, but each run of a study has one seed; set it to 1, '
                     "or train without --mode=study")
   folder = workdir.absolute()
   check_folder(folder)
   runs = [Run(variation, folder / variation.folder) for variation in variations.read(config, command)]
-  for each in runs:
-    each.check()
+  for study_run in runs:
+    study_run.check()
   with run_folder.locked(folder):
     Study(folder, runs, command).run()
 
@@ -63,20 +63,20 @@ class Run:
 
   variation: Variation
   folder: Path
-  error: str = ''                       # of one that failed
-  noun: str = 'variation'               # its name in terminal messages
+  error: str = ''                       # the error of a failed run
+  noun: str = 'variation'               # what messages call it
 
   def __post_init__(self):
     self.status = 'done' if self.done() else 'waiting'
 
   def done(self) -> bool:
-    """Whether the last step is saved, and all that is measured and drawn of the run is there."""
+    """Whether the last step is saved, and all its scores and pictures are stored."""
     steps = [int(path.name) for path in (self.folder / 'checkpoints').glob('*') if path.name.isdecimal()]
     last = max(steps, default=0)
     return bool(last) and last >= self.num_steps() and outputs.are_complete(self.folder, last)
 
   def num_steps(self) -> float:
-    """Steps of the whole run; infinity for a run by epochs that has not started with this length."""
+    """Steps of the whole run; infinity if its length is set in epochs and it has not started with this length."""
     config = self.variation.config
     if not config.num_epochs:
       return config.num_steps
@@ -84,11 +84,11 @@ class Run:
     return stored['num_steps'] if stored['num_epochs'] == config.num_epochs else math.inf
 
   def check(self) -> None:
-    """Raises UserError if the variation cannot work; prepares its images if they are not."""
+    """Raises UserError if the variation is invalid; prepares its images if necessary."""
     config = self.variation.config
     try:
       family, evaluators, _ = setup.build(config)
-      jax.eval_shape(family.init, jax.random.key(0))   # builds the networks, which may not fit
+      jax.eval_shape(family.init, jax.random.key(0))   # builds the networks, which may not fit the images
       run_folder.check(self.folder, config, completed)
       if self.status != 'done':
         setup.load(config, family, evaluators)
@@ -101,10 +101,10 @@ class Run:
     try:
       stopping = train.run(self.variation.config, self.folder, command)
       self.status = 'done' if self.done() else 'stopped'
-    except (UserError, jax.errors.JaxRuntimeError) as error:   # the latter: no room in the device's memory
+    except (UserError, jax.errors.JaxRuntimeError) as error:   # the latter: out of memory
       self.status, self.error = 'failed', ' '.join(str(error).split())[:400]
       terminal.tell(f'failed: {self.error}')
-    gc.collect()                        # the arrays and compiled steps of this run, before the next one's
+    gc.collect()                        # frees the arrays and compiled steps of this run before the next one
     return stopping
 
   def entry(self) -> dict[str, str]:
@@ -115,21 +115,21 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-  """All runs of a study, and the folder above theirs."""
+  """All runs of a study, and their parent folder."""
 
   folder: Path
   runs: list[Run]
   command: str
 
   def run(self) -> None:
-    """Trains what is left; raises UserError in the end if some failed."""
+    """Trains unfinished runs; raises UserError at the end if some failed."""
     self.store()
     stopping = False
-    for number, each in enumerate(self.runs, start=1):
-      already = ', done already' if each.status == 'done' else ''
-      terminal.say(f'{each.noun} {number} of {len(self.runs)}: {each.variation.name}{already}')
+    for number, study_run in enumerate(self.runs, start=1):
+      already = ', already done' if study_run.status == 'done' else ''
+      terminal.say(f'{study_run.noun} {number} of {len(self.runs)}: {study_run.variation.name}{already}')
       if not already:
-        stopping = self.train(each)
+        stopping = self.train(study_run)
       if stopping:
         break
     draw_comparison(self.folder)
@@ -137,24 +137,24 @@ class Study:
     failed = self.named('failed')
     if failed:
       raise UserError(f'{len(failed)} of {len(self.runs)} {self.runs[0].noun}s failed: {", ".join(failed)}; see '
-                      f'{self.folder}/comparison.md; the same command tries again what is not done')
+                      f'{self.folder}/comparison.md; the same command retries unfinished ones')
 
-  def train(self, each: Run) -> bool:
-    """One run; the comparison is drawn after each, since the next may take days."""
-    each.status = 'training'
+  def train(self, study_run: Run) -> bool:
+    """Trains one run, then draws the comparison, since the next run may take days."""
+    study_run.status = 'training'
     self.store()
-    stopping = each.train(self.command)
+    stopping = study_run.train(self.command)
     self.store()
-    if not stopping and each is not self.runs[-1]:
+    if not stopping and study_run is not self.runs[-1]:
       draw_comparison(self.folder)
     return stopping
 
   def store(self) -> None:
     write_text(self.folder / INDEX, json.dumps(
-        {'command': self.command, 'variations': [each.entry() for each in self.runs]}, indent=2) + '\n')
+        {'command': self.command, 'variations': [study_run.entry() for study_run in self.runs]}, indent=2) + '\n')
 
   def named(self, status: str) -> list[str]:
-    return [each.variation.name for each in self.runs if each.status == status]
+    return [study_run.variation.name for study_run in self.runs if study_run.status == status]
 
   def summary(self) -> str:
     """The final summary of a study."""
@@ -163,5 +163,5 @@ class Study:
              *(f'{name:<12} {self.folder / entry}' for name, entry in (
                  ('comparison', 'comparison.md'), ('numbers', 'comparison.csv'), ('figures', 'figures')))]
     if self.named('stopped') or self.named('waiting'):
-      lines += [f'stopped; go on with: {self.command}']
+      lines += [f'stopped; continue with: {self.command}']
     return '\n'.join(lines)

@@ -1,4 +1,4 @@
-"""--mode=summary: every network layer by layer, and how long the training is."""
+"""--mode=summary: every network layer by layer, and the length of the training."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from jgen.training import length
 
 
 def run(config: ConfigDict, workdir: Path, command: str) -> None:
-  """Prints how long the training is, each layer of every network and the total of their parameters.
+  """Prints the length of the training, each layer of every network and the total number of parameters.
 
-  It needs no run folder, and no data, unless the networks depend on the classes and the files alone say which these
-  are.
+  It needs no run folder, and it needs the data only if the networks depend on the classes and the classes are known
+  only from the files.
 
   Raises:
-    UserError: the networks cannot be built; missing data on which they depend.
+    UserError: the networks cannot be built; data on which they depend is missing.
   """
   del workdir, command
   spec, missing = data.outline(config.data)

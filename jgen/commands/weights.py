@@ -1,4 +1,4 @@
-"""The Inception's weights as published, or as a folder of layers, to one file that holds arrays and no program."""
+"""--mode=weights: converts published Inception weights, or a folder of layers, to one file of plain arrays."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,18 +10,18 @@ from jgen.networks.inception import weights as inception_weights
 
 
 def run(paths: Sequence[Path], workdir: Path | None = None) -> None:
-  """Checks the weights at the first path and writes them to the second, by default where evaluators look for them.
+  """Checks the weights at the first path and writes them to the second, by default to where evaluators expect them.
 
   Raises:
-    UserError: there is not one path or two; the weights are missing, damaged, or not those that were published.
+    UserError: not one or two paths; the weights are missing, damaged, or not the published ones.
   """
   del workdir
   if len(paths) not in (1, 2):
-    raise UserError('--mode=weights takes a file or folder of weights, and where to write them if not into the data '
+    raise UserError('--mode=weights takes a file or folder of weights and, optionally, a target other than the data '
                     f'cache; {inception_weights.FETCH}')
   source, target = paths[0], paths[-1] if len(paths) > 1 else default_weights()
   if target.suffix != '.npz':
-    raise UserError(f'{target}: weights are written as .npz; name such a file')
+    raise UserError(f'{target}: weights are written as .npz; name a file with this suffix')
   weights = inception_weights.load(source)
   inception_weights.save(weights, target)
   terminal.say(f"Inception as far as '{weights.depth}', sha256 {weights.sha256}\nwritten to {target}")

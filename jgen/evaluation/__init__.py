@@ -1,6 +1,6 @@
-"""What a model's images are measured by, during training and on a checkpoint.
+"""The evaluators of a model, used during training and on checkpoints.
 
-The contract is `jgen.evaluation.base.Evaluator`.
+Their interface is `jgen.evaluation.base.Evaluator`.
 """
 
 from collections.abc import Mapping
@@ -66,8 +66,8 @@ def create(sections: Mapping[str, Any], spec: Spec, family: Family,
            has_test: bool = False) -> dict[str, Evaluator]:
   """The evaluators {name: evaluator} of the config `sections` {name: section} for a data set and a model.
 
-  Raises UserError on an unknown evaluator, on keys that are not the evaluator's, and where an evaluator
-  cannot serve the data set of `spec`, which has test images or not, or the Family.
+  Raises UserError for an unknown evaluator, for unknown keys, and if an evaluator is not applicable
+  to the data set of `spec`, with or without test images, or to the Family.
   """
   evaluators: dict[str, Evaluator] = {}
   for name, section in sections.items():
@@ -80,13 +80,13 @@ def create(sections: Mapping[str, Any], spec: Spec, family: Family,
 
 
 def scores_of(evaluators: Mapping[str, Evaluator], spec: Spec, family: Family) -> list[str]:
-  """The scores '<evaluator>/<entry>' that the evaluators {name: evaluator} give and by which models can be ranked."""
+  """The scores '<evaluator>/<entry>' of the evaluators {name: evaluator} by which models can be ranked."""
   return [f'{name}/{entry}' for name, evaluator in evaluators.items()
           for entry in evaluator.scores(spec, family)]
 
 
 def check_data(evaluators: Mapping[str, Evaluator], splits: Splits) -> None:
-  """Raises UserError where the images are such that one of the evaluators {name: evaluator} cannot serve."""
+  """Raises UserError if one of the evaluators {name: evaluator} is not applicable to the images."""
   for evaluator in evaluators.values():
     evaluator.check_data(splits)
 
@@ -95,10 +95,10 @@ def _check_needs(name, evaluator, family, has_test):
   missing = [method for need in evaluator.needs for method in contracts.missing(family, need)]
   if missing:
     raise UserError(f"config.evaluators.{name}: needs a model that can {' and '.join(missing)}, which a "
-                    f'{type(family).__name__} cannot; remove the evaluator or take another model')
+                    f'{type(family).__name__} cannot; remove the evaluator or use another model')
   if evaluator.needs_test and not has_test:
-    raise UserError(f'config.evaluators.{name}: measures on test images, but config.data.test_splits names none; '
-                    "name some, as --config.data.test_splits='(\"test\",)', or remove the evaluator")
+    raise UserError(f'config.evaluators.{name}: needs test images, but config.data.test_splits names none; '
+                    "name some, for example --config.data.test_splits='(\"test\",)', or remove the evaluator")
 
 
 def _build(name, section):

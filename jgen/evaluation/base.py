@@ -1,4 +1,4 @@
-"""The contract of evaluators."""
+"""The interface of evaluators."""
 
 import typing
 
@@ -11,33 +11,33 @@ from jgen.families.model import Model
 class Evaluator:
   """Measures a model. A subclass is a frozen dataclass whose fields are the keys of its section of a config.
 
-  The keys are declared as in `jgen.keys`. Numbers of an evaluator can be ranked among runs where `measure` gives them a
-  receipt (`jgen.run.receipt`).
+  The keys are declared as in `jgen.keys`. The numbers of an evaluator can be ranked among runs if `measure` returns a
+  receipt with them (`jgen.run.receipt`).
   """
 
   needs: typing.ClassVar[tuple[type, ...]] = ()   # protocols of `jgen.families.contracts` that the family must follow
-  of_images: typing.ClassVar[bool] = False   # whether it calls nothing but `sample_parts`, so can measure any images
+  of_images: typing.ClassVar[bool] = False   # whether it calls only `sample_parts`, so that it can measure any images
 
   @property
   def needs_test(self) -> bool:
-    """Whether it measures on test images; a subclass that always does says `needs_test = True`."""
+    """Whether it needs test images; a subclass that always does sets `needs_test = True`."""
     return False
 
   def check(self, spec: Spec, family: Family) -> None:
-    """Raises UserError where it cannot serve the data set or the family; called before anything is trained."""
+    """Raises UserError if it is not applicable to the data set or the family; called before training."""
 
   def check_data(self, splits: Splits) -> None:
-    """Raises UserError where it cannot serve the images; called before anything is trained."""
+    """Raises UserError if it is not applicable to the images; called before training."""
 
   def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
-    """Names of its numbers that rank models: the entries of `jgen.run.scores.KINDS` that it measures."""
+    """Names of its numbers by which models can be ranked: the entries of `jgen.run.scores.KINDS` that it measures."""
     del spec, family
     return ()
 
   def stand_ins(self) -> 'dict[str, Evaluator]':
-    """{name: evaluator} that measure in its place where it cannot; {} where it can, or where nothing can."""
+    """{name: evaluator} that replace it if it cannot measure; {} if it can, or if there is no replacement."""
     return {}
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
-    """The numbers, pictures and receipt of a model."""
+    """Measures a model: its numbers, pictures and receipt."""
     raise NotImplementedError

@@ -20,8 +20,8 @@ from jgen.families.base import Family
 from jgen.families.model import Model
 from jgen.keys import key
 
-DRAW_SEED = 0             # the same real images whatever a run's seed, so that two runs' scores compare
-HELD_OUT = 5              # one in so many real images tests the classifier
+DRAW_SEED = 0             # the same real images for every seed of a run, so that scores of runs compare
+HELD_OUT = 5              # every HELD_OUT-th real image tests the classifier
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Classifier:
 class ClassConsistency(Evaluator):
   """The accuracy on generated images, against the requested labels, of a classifier trained on real images."""
 
-  num_real: int = key(5_000, 'real labelled images, at most; 4/5 train the classifier, 1/5 test it', at_least=1)
+  num_real: int = key(5_000, 'labelled real images, at most; 4/5 train the classifier, 1/5 test it', at_least=1)
   num_generated: int = key(1_000, 'generated images, the same number of each class', at_least=1)
 
   def check(self, spec: Spec, family: Family) -> None:
-    """Raises UserError where `spec` has no classes, the model heeds none, or real images are too few."""
+    """Raises UserError if `spec` has no classes, the model is unconditional, or there are too few real images."""
     if spec.num_classes < 2:
-      raise UserError(f"config.evaluators.class_consistency: data set '{spec.name}' has no labels to tell "
-                      'apart; at least 2 classes are needed; remove the evaluator or take labelled images')
+      raise UserError(f"config.evaluators.class_consistency: data set '{spec.name}' has no labels; "
+                      'at least 2 classes are needed; remove the evaluator or use labelled images')
     if not family.num_classes:
       raise UserError('config.evaluators.class_consistency: the model is not conditioned on the class; make it '
                       'conditional or remove the evaluator')
@@ -56,22 +56,22 @@ class ClassConsistency(Evaluator):
                       f'images of each of {spec.num_classes} classes; set {2 * spec.num_classes} or more')
 
   def check_data(self, splits: Splits) -> None:
-    """Raises UserError where a class has too few images."""
+    """Raises UserError if a class has too few images."""
     _draw(splits.train, self.num_real)
 
   def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
-    """Names of the numbers that rank models."""
+    """Names of the numbers by which models can be ranked."""
     del spec, family
     return ('accuracy',)
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
-    """Measured: the shares in [0, 1] of generated and of held-out real images that the classifier gives their class.
+    """Measured: the shares in [0, 1] of generated and of held-out real images that the classifier assigns their class.
 
     Every class is generated equally often: `num_generated` is rounded up to a multiple of the number of
-    classes, and the entry of that name is what was drawn. Raises UserError as `classifier` does.
+    classes, and the entry of that name is the resulting number. Raises UserError as `classifier` does.
     """
     classifier, spec = self.classifier(splits.train), splits.train.spec
-    # Classes alternate, so that a batch of any size that the model samples in holds a mixture of them.
+    # Classes alternate, so that a sampling batch of any size contains a mixture of them.
     labels = np.tile(np.arange(spec.num_classes, dtype=np.int32), -(-self.num_generated // spec.num_classes))
     right = classifier.classify(model.sample(labels, seed)) == labels
     return Measured({
@@ -87,9 +87,9 @@ class ClassConsistency(Evaluator):
     })
 
   def classifier(self, dataset: Dataset) -> Classifier:
-    """The classifier of `dataset`'s images, fitted once in the evaluator's life.
+    """The classifier of `dataset`'s images, fitted once per evaluator.
 
-    Raises UserError where a class has too few images, so that a caller may ask before training.
+    Raises UserError if a class has too few images.
     """
     if id(dataset) not in self._classifiers:
       self._classifiers[id(dataset)] = dataset, _fit(dataset, self.num_real)
@@ -97,14 +97,14 @@ class ClassConsistency(Evaluator):
 
   @functools.cached_property
   def _classifiers(self):
-    """{id of a data set: (the data set, its classifier)}; the data set is held so that its id stays its own."""
+    """{id of a data set: (the data set, its classifier)}; the data set is kept alive so that its id remains unique."""
     return {}
 
 
 def _fit(dataset, num_real):
   train, held_out = _draw(dataset, num_real)
   model = make_pipeline(PCA(0.95, svd_solver='covariance_eigh'), SVC(C=10))
-  # One thread: next to a training process, several that wait for each other took three times as long.
+  # One thread: next to a training process, several threads take three times as long.
   with threadpool_limits(1):
     model.fit(describe(dataset.images[train]), dataset.labels[train])
   labels = dataset.labels[held_out]
@@ -121,7 +121,7 @@ def _fit(dataset, num_real):
 
 
 def _draw(dataset, num_real):
-  """Rising indices (train, held out) of at most `num_real` images, each class by its share of all."""
+  """Sorted indices (training, held out) of at most `num_real` images, stratified by class."""
   random = np.random.default_rng(DRAW_SEED)
   fraction = min(1, num_real / len(dataset.labels))
   train, held_out = [], []
@@ -131,7 +131,7 @@ def _draw(dataset, num_real):
     if len(drawn) < 2:
       raise UserError(f"data set '{dataset.spec.name}' has too few images of class '{name}': {len(drawn)} of "
                       f'{len(of_class)} drawn, at least 2 are needed for its classifier; '
-                      "raise num_real in the evaluator's section of config.evaluators or train on more splits")
+                      "raise num_real in the evaluator's section of config.evaluators or use more splits")
     num_held_out = max(1, len(drawn) // HELD_OUT)
     held_out.append(drawn[:num_held_out])
     train.append(drawn[num_held_out:])

@@ -22,41 +22,41 @@ from jgen.keys import key
 
 @dataclasses.dataclass(frozen=True)
 class CodeClasses(Evaluator):
-  """Normalised mutual information of each categorical code with the classes that a classifier of real images sees."""
+  """Normalised mutual information of each categorical code with the classes predicted by a classifier."""
 
-  num_real: int = key(5_000, 'real labelled images, at most; 4/5 train the classifier, 1/5 test it', at_least=1)
-  num_generated: int = key(1_000, 'generated images of random codes', at_least=1)
+  num_real: int = key(5_000, 'labelled real images, at most; 4/5 train the classifier, 1/5 test it', at_least=1)
+  num_generated: int = key(1_000, 'images generated from random codes', at_least=1)
 
   needs = (SamplesCodes,)
 
   def check(self, spec: Spec, family: Any) -> None:
-    """Raises UserError where there are no classes, no categorical code, or too few images."""
+    """Raises UserError if there are no classes, no categorical code, or too few images."""
     check_at_least('code_classes', self, num_real=2 * max(spec.num_classes, 1))
     if spec.num_classes < 2:
       raise UserError(f"config.evaluators.code_classes: data set '{spec.name}' has no labels to compare codes with; "
-                      'remove the evaluator or take labelled images')
+                      'remove the evaluator or use labelled images')
     if not family.latent_codes.categorical:
       raise UserError('config.evaluators.code_classes: the model has no categorical code; set '
                       'config.model.codes.categorical to 1 or more, or remove the evaluator')
 
   def check_data(self, splits: Splits) -> None:
-    """Raises UserError where a class has too few images."""
+    """Raises UserError if a class has too few images."""
     self.classes.check_data(splits)
 
   @functools.cached_property
   def classes(self) -> ClassConsistency:
-    """The evaluator whose classifier this one asks."""
+    """The evaluator whose classifier is used."""
     return ClassConsistency(self.num_real, self.num_generated)
 
   def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
-    """Names of the numbers that rank models."""
+    """Names of the numbers by which models can be ranked."""
     del spec, family
     return ('nmi',)
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
-    """Measured: the information in [0, 1] of the code that has the most, and of each; 1 is another class a value.
+    """Measured: the information in [0, 1] of the most informative code, and of each code; 1 means one class per value.
 
-    It is divided by the mean of the two entropies (scikit-learn's). `class_shares` are of the generated images.
+    It is normalised by the mean of the two entropies (scikit-learn's). `class_shares` refer to the generated images.
     """
     classifier, codes = self.classes.classifier(splits.train), model.family.latent_codes
     codes_drawn = random_codes(codes, self.num_generated)

@@ -1,4 +1,4 @@
-"""How a codebook is used over whole data sets, what an image costs in it, and how good what is decoded is."""
+"""Use of a codebook over whole data sets, bits per image, and quality of reconstructions."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ _SMALLEST_FOR_SSIM = 11                 # pixels of a side
 
 @dataclasses.dataclass(frozen=True)
 class Codebook(Evaluator):
-  """Use of the codes by training and by test images, bits an image, and the error of reconstructed test images."""
+  """Use of the codes by training and by test images, bits per image, and the error of reconstructed test images."""
 
   num_images: int = key(0, 'test images, the first ones; 0 for all', at_least=0)
   num_train_images: int = key(10_000, 'training images, at most, evenly spread; 0 for all: an epoch', at_least=0)
@@ -30,14 +30,14 @@ class Codebook(Evaluator):
   needs_test = True
 
   def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
-    """Names of the numbers that rank models."""
+    """Names of the numbers by which models can be ranked."""
     of_images = per_image_scores('codebook', spec, family)
     return (*of_images, 'psnr', *(['ssim'] if min(spec.image_shape[:2]) >= _SMALLEST_FOR_SSIM else []))
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
-    """Measured: of the test images, the means of the model's `eval_step`, `psnr` in dB and `ssim`.
+    """Measured on test images: the means of the model's `eval_step`, `psnr` in dB and `ssim`.
 
-    `mse` is per pixel in [-1, 1]. Of the codes of all these images, and of training images as `train_...`: see `use`.
+    `mse` is per pixel in [-1, 1]. Codes of test images, and of training images as `train_...`, are counted by `use`.
     """
     images, labels = splits.test_set.images, splits.test_set.labels
     if self.num_images:
@@ -60,13 +60,13 @@ class Codebook(Evaluator):
 
 
 def use(codes: Int[np.ndarray, 'n N'], size: int) -> dict[str, float]:
-  """How codes int [n, N] use a codebook of `size`, over all n images at once, not batch by batch.
+  """How codes int [n, N] use a codebook of `size`, over all n images, not averaged over batches.
 
   Returns:
-    perplexity: exp of the entropy of the codes, from 1, one code, to `size`, all of them evenly.
-    dead_share: of the codes, those that no image has.
-    entropy_bits_per_image: N times that entropy; what is left of bits_per_image where codes are distinguished by how
-      often they come alone, not by place or neighbours.
+    perplexity: exp of the entropy of the codes, from 1, a single code, to `size`, uniform use.
+    dead_share: the share of codes that no image has.
+    entropy_bits_per_image: N times that entropy: the bits of an ideal code for independent symbols with these
+      frequencies.
     usage: how many times each code occurs.
     num_images: n.
   """

@@ -1,4 +1,4 @@
-"""What a classical classifier sees of an image: its shapes and its coarse colours, a few thousand numbers."""
+"""Image descriptors for a classical classifier: shapes and coarse colours, a few thousand numbers."""
 
 from jaxtyping import Float
 import numpy as np
@@ -27,8 +27,8 @@ def shrink(images: Pixels, max_side: int) -> Float[np.ndarray, 'n h w C']:
 def oriented_gradients(images: Float[np.ndarray, 'n H W C']) -> Float[np.ndarray, 'n rows columns _']:
   """Histograms of oriented gradients (Dalal and Triggs, 2005), float32 [N, rows, columns, 4 * ORIENTATIONS].
 
-  `images` are float32 [N, H, W, C]; each pixel counts with the colour of the strongest gradient. Light on
-  dark is the same as dark on light, since only the orientation (half a turn) counts.
+  `images` are float32 [N, H, W, C]; each pixel contributes the colour channel with the strongest gradient. Light on
+  dark equals dark on light, since only the orientation (half a turn) counts.
   """
   down, right = np.gradient(images, axis=(1, 2))
   magnitude = np.hypot(down, right)
@@ -48,7 +48,7 @@ def _vote(position, orientation):
 
 
 def _normalized_blocks(cells):
-  """Every 2x2 neighbours side by side, at length 1; 0.01 keeps flat regions near 0."""
+  """Concatenates 2x2 neighbouring cells and normalises them; 0.01 keeps flat regions near 0."""
   upper, lower = cells[:, :-1], cells[:, 1:]
   blocks = np.concatenate([upper[:, :, :-1], upper[:, :, 1:], lower[:, :, :-1], lower[:, :, 1:]], axis=-1)
   return blocks / np.sqrt(np.square(blocks).sum(axis=-1, keepdims=True) + 0.01)

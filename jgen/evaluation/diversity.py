@@ -1,4 +1,4 @@
-"""Whether samples differ from each other as real images do, or a generator has collapsed to a few pictures."""
+"""Diversity: whether samples differ from each other like real images, or the generator has collapsed."""
 
 import dataclasses
 
@@ -18,19 +18,19 @@ from jgen.shapes import Pixels
 
 @dataclasses.dataclass(frozen=True)
 class Diversity(Evaluator):
-  """Distances between samples and between real images, within a class where the model is conditional."""
+  """Distances between samples and between real images, within a class if the model is conditional."""
 
-  num_images: int = key(256, 'generated images, and real ones', at_least=2)
+  num_images: int = key(256, 'generated images, and as many real ones', at_least=2)
 
   def check(self, spec: Spec, family: Family) -> None:
-    """Raises UserError where there are too few images for a pair in every class."""
+    """Raises UserError if there are too few images for a pair in every class."""
     check_at_least('diversity', self, num_images=2 * max(1, family.num_classes))
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: mean distances as in `jgen.evaluation.features.neighbours`, and their ratio, samples to real images.
 
-    'pair' is of all pairs: near 0 where all samples are one picture. 'nearest' is of each image to the nearest other
-    one: near 0 also where the samples are a few pictures, each many times. The samples have the real images' labels.
+    'pair' is the mean over all pairs: near 0 if all samples are the same image. 'nearest' is from each image to its
+    nearest other one: near 0 also if there are only a few different images. Samples have the labels of the real images.
     """
     indices = spread(self.num_images, splits.train)
     labels = splits.train.labels[indices]
@@ -46,7 +46,7 @@ class Diversity(Evaluator):
 def between(images: Pixels, classes: Integer[np.ndarray, ' n']) -> dict[str, float]:
   """{'pair', 'nearest'}: mean distances within the classes [n] of uint8 images [n, H, W, C].
 
-  Of all pairs, and of each image to its nearest neighbour; images alone in their class count for nothing.
+  Over all pairs, and from each image to its nearest neighbour; images that are alone in their class are excluded.
   """
   pairs, nearest = [], []
   for value in np.unique(classes):

@@ -1,6 +1,6 @@
-"""Latents of samples that depend on the seed and the sample's number alone, and what is done with them.
+"""Latents of samples, which depend only on the seed and the sample's number, and operations on them.
 
-Samples are drawn in any portion and on any number of devices: number 17 of seed 0 has the same latents always.
+Sample 17 of seed 0 has the same latents in any part of any size and on any number of devices.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ import numpy as np
 
 from jgen.losses.information import LatentCodes
 
-BLOCK = 128                             # rows that are drawn at a time; another number gives other latents
+BLOCK = 128                             # rows drawn at a time; changing it changes the latents
 _CODES = 2**32                          # added to the number of a block, so that codes and latents are independent
 
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-  """An array [count, size] whose rows are drawn on access, so that many of them need no memory."""
+  """An array [count, size] whose rows are drawn on access, to save memory."""
 
   count: int
   size: int
@@ -48,16 +48,16 @@ class Rows:
 
 
 def normal(count: int, size: int, seed: int, truncation: float = 0., max_norm: float = 0.) -> Rows:
-  """Rows [count, size] from the standard normal distribution.
+  """Rows [count, size] of standard normal latents.
 
   Args:
-    count: how many latents.
-    size: entries of each.
+    count: number of latents.
+    size: entries of a latent.
     seed: a whole number from 0.
-    truncation: absolute value that no entry exceeds: the distribution is cut off there and its probability spread over
-      the rest, the truncation trick of Brock et al. 2019 (sec. 3.1); 0 for none. An entry is a rising function of the
-      one without truncation.
-    max_norm: Euclidean norm to which longer latents are scaled; 0 for none. The norms are sqrt(size) in the mean.
+    truncation: largest absolute value of an entry: the distribution is truncated there and renormalised,
+      the truncation trick of Brock et al. 2019 (sec. 3.1); 0 for none. An entry is an increasing function of the
+      entry without truncation.
+    max_norm: Euclidean norm to which longer latents are scaled; 0 for none. Norms are about sqrt(size).
   """
   return Rows(count, size, functools.partial(_normal_block, size, seed, truncation, max_norm))
 
@@ -73,7 +73,7 @@ def generator(seed: int, block: int) -> np.random.Generator:
 
 
 def truncated(latents: Float[np.ndarray, 'n Z'], bound: float) -> Float[np.ndarray, 'n Z']:
-  """Standard normal numbers mapped to the normal distribution within [-bound, bound]; their order stays."""
+  """Standard normal numbers mapped to the normal distribution within [-bound, bound]; the order is preserved."""
   from scipy.special import ndtr, ndtri  # here, because importing it takes a while
   low = ndtr(-bound)
   spread = ndtri(low + (1 - 2 * low) * ndtr(latents.astype(np.float64)))
@@ -81,7 +81,7 @@ def truncated(latents: Float[np.ndarray, 'n Z'], bound: float) -> Float[np.ndarr
 
 
 def limited(latents: Float[np.ndarray, 'n Z'], max_norm: float) -> Float[np.ndarray, 'n Z']:
-  """Latents [n, Z] of which those longer than `max_norm` are scaled to it; as they are for 0."""
+  """Latents [n, Z], those longer than `max_norm` scaled to this norm; unchanged for 0."""
   if not max_norm:
     return latents
   norms = np.linalg.norm(latents, axis=1, keepdims=True)
@@ -89,13 +89,13 @@ def limited(latents: Float[np.ndarray, 'n Z'], max_norm: float) -> Float[np.ndar
 
 
 def codes(count: int, kinds: LatentCodes, seed: int, given: Sequence[float] | np.ndarray = ()) -> Rows:
-  """Rows [count, M + N] of InfoGAN's codes: those that are given, and the others from their prior.
+  """Rows [count, M + N] of an InfoGAN's codes: fixed ones as given, the others from their prior.
 
   Args:
-    count: how many.
+    count: number of rows.
     kinds: a `jgen.losses.information.LatentCodes`.
     seed: a whole number from 0.
-    given: a number for each code, NaN where it is drawn; () draws all.
+    given: a number for each code, NaN for random ones; () for all random.
   """
   return Rows(count, kinds.size, functools.partial(_code_block, kinds, seed, np.asarray(given, np.float32)))
 
@@ -115,7 +115,7 @@ def on_lines(first: Float[np.ndarray, 'n Z'], last: Float[np.ndarray, 'n Z'],
 
 def on_arcs(first: Float[np.ndarray, 'n Z'], last: Float[np.ndarray, 'n Z'],
             num_steps: int) -> Float[np.ndarray, 'n steps Z']:
-  """Points as of `on_lines`, by equal angles around 0; on lines where these latents point the same or opposite ways."""
+  """Points like those of `on_lines`, but at equal angles around 0; on lines for parallel or opposite latents."""
   norms = np.linalg.norm(first, axis=1) * np.linalg.norm(last, axis=1)
   angle = np.arccos(np.clip((first * last).sum(axis=1) / norms, -1, 1))[:, None, None]
   share = np.linspace(0, 1, num_steps)[:, None]
@@ -128,7 +128,7 @@ def on_arcs(first: Float[np.ndarray, 'n Z'], last: Float[np.ndarray, 'n Z'],
 
 def traversed(start: Float[np.ndarray, ' Z'], shown: Sequence[int] | np.ndarray,
               values: Sequence[float] | np.ndarray) -> Float[np.ndarray, 'rows Z']:
-  """Latents [len(shown) * len(values), Z]: `start` [Z] with each of the latents `shown` at each of the values."""
+  """Latents [len(shown) * len(values), Z]: `start` [Z] with each of the entries `shown` set to each of the values."""
   latents = np.tile(start, (len(shown), len(values), 1))
   for row, latent in enumerate(shown):
     latents[row, :, latent] = values

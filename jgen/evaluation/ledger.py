@@ -1,4 +1,4 @@
-"""What a VAE's test images cost, in every unit in which papers give it."""
+"""The losses and bounds of a VAE on test images, in all units used in papers."""
 
 import dataclasses
 import math
@@ -23,22 +23,22 @@ class Ledger(Evaluator):
   """Error, ELBO and its terms, divergence per latent and the importance-weighted bound on test images."""
 
   num_images: int = key(0, 'test images, the first ones; 0 for all', at_least=0)
-  importance_samples: int = key(0, 'samples of the latents an image in the importance-weighted bound; 0 for none',
+  importance_samples: int = key(0, 'samples of the latents per image for the importance-weighted bound; 0 for none',
                                 at_least=0)
 
   needs = (Encodes, MeasuresImages, BoundsLikelihood)
   needs_test = True
 
   def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
-    """Names of the numbers that rank models."""
+    """Names of the numbers by which models can be ranked."""
     of_images = per_image_scores('ledger', spec, family)
     return (*of_images, 'mse_sampled', 'loss', *(['importance_bound'] if self.importance_samples else []))
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
-    """Means over the test images, each of which counts once whatever the batch size.
+    """Measured: means over the test images, each counted once for any batch size.
 
     Numbers: `loss`, the training objective; `mse` per pixel, images in [-1, 1], of the reconstruction from the
-    latents' mean and `mse_sampled` from one sample, as in training; `elbo`, `reconstruction_nats` and `kl` in nats an
+    latents' mean and `mse_sampled` from one sample, as in training; `elbo`, `reconstruction_nats` and `kl` in nats per
     image; `importance_bound` (Burda et al. 2016, eq. 8); standard errors of the means over the images.
     """
     images, labels = splits.test_set.images, splits.test_set.labels
@@ -61,7 +61,7 @@ class Ledger(Evaluator):
         'kl_per_latent': [round(float(value), 6) for value in kl]})
 
   def importance_bounds(self, model: Model, images: Pixels, seed: int) -> Float[np.ndarray, ' n']:
-    """log of the mean of p(x, z) / q(z | x) over samples of q, in nats, [N]; no lower than the ELBO on average."""
+    """log of the mean of p(x, z) / q(z | x) over samples of q, in nats, [N]; on average at least the ELBO."""
     total = np.full(len(images), -np.inf)
     for sample in range(self.importance_samples):
       total = np.logaddexp(total, model.log_weight(images, seed + 1 + sample).astype(np.float64))
@@ -69,5 +69,5 @@ class Ledger(Evaluator):
 
 
 def standard_error(values: Float[np.ndarray, ' n']) -> float:
-  """Of the mean of values [N]; 0 for a single one."""
+  """The standard error of the mean of values [N]; 0 for a single value."""
   return float(values.std(ddof=1, dtype=np.float64) / math.sqrt(len(values))) if len(values) > 1 else 0.

@@ -1,4 +1,4 @@
-"""What an evaluator gives back."""
+"""The result of an evaluator."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -9,8 +9,8 @@ from jgen.images.grids import Grid
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-  """Numbers, and where there are any pictures and a receipt."""
+  """Numbers, with optional pictures and an optional receipt."""
 
   numbers: Mapping[str, Any]            # plain numbers, strings and lists, ready for JSON
   grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)
-  receipt: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # how was measured, see jgen.run.receipt
+  receipt: Mapping[str, Any] = dataclasses.field(default_factory=dict)   # how it was measured: jgen.run.receipt

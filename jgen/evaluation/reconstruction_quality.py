@@ -1,4 +1,4 @@
-"""How near reconstructions are to their originals: an evaluator, and its measures, image by image.
+"""Quality of reconstructions: an evaluator, and its measures for single images.
 
 Each measure takes uint8 [N, H, W, C] twice and gives float64 [N].
 """
@@ -22,8 +22,8 @@ from jgen.shapes import Pixels
 _PEAK = 255.                            # the largest pixel
 _WINDOW, _SIGMA = 11, 1.5               # pixels: side and standard deviation of the Gaussian window
 _K1, _K2 = 0.01, 0.03
-_CHUNK = 64                             # images in float64 at one time
-_PART = 1_024                           # images that are reconstructed at one time
+_CHUNK = 64                             # images in float64 at a time
+_PART = 1_024                           # images reconstructed at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,21 +36,21 @@ class ReconstructionQuality(Evaluator):
   needs_test = True
 
   def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
-    """Names of the numbers that rank models."""
+    """Names of the numbers by which models can be ranked."""
     del family
     return ('mse', 'psnr', *(['ssim'] if min(spec.image_shape[:2]) >= _WINDOW else []))
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
-    """Measured: means over the test images, pixels in [0, 1], and the receipt; no `ssim` of images below 11 pixels."""
+    """Measured: means over the test images, pixels in [0, 1], and the receipt; no `ssim` for images below 11 pixels."""
     images = splits.test_set.images[:self.num_images or None]
     measures = {'mse': mean_squared_error, 'psnr': psnr} | (
         {'ssim': ssim} if min(images.shape[1:3]) >= _WINDOW else {})
     totals = dict.fromkeys(measures, 0.)
     for start in range(0, len(images), _PART):
       part = images[start:start + _PART]
-      made = model.reconstruct(part)
+      reconstructions = model.reconstruct(part)
       for name, measure in measures.items():
-        totals[name] += float(measure(part, made).sum())
+        totals[name] += float(measure(part, reconstructions).sum())
     numbers = {name: total / len(images) for name, total in totals.items()} | {'num_images': len(images)}
     return Measured(numbers, receipt={
         'reference': splits.test_set.spec.name, 'reference_split': 'test', 'reference_sha256': digest_of(images),
@@ -73,10 +73,10 @@ def ssim(first: Pixels, second: Pixels) -> Float[np.ndarray, ' n']:
 
   Averaged over the positions where the 11x11 window fits, and over the channels.
 
-  Raises UserError where no window fits into the image.
+  Raises UserError if the window does not fit into the image.
   """
   if min(first.shape[1:3]) < _WINDOW:
-    raise UserError(f'SSIM looks through a window of {_WINDOW} x {_WINDOW} pixels; images have '
+    raise UserError(f'SSIM needs a window of {_WINDOW} x {_WINDOW} pixels; images have '
                     f'{first.shape[1]} x {first.shape[2]}')
   return _by_chunk(_ssim, first, second)
 
@@ -101,7 +101,7 @@ def _window_mean(x):
 
 
 def _by_chunk(measure, first, second):
-  """`measure` of both in float64, chunk by chunk. Raises UserError if the images are not alike."""
+  """`measure` of both in float64, chunk by chunk. Raises UserError if the images differ in type or shape."""
   if first.shape != second.shape or first.dtype != np.uint8 or second.dtype != np.uint8:
     raise UserError(f'images are {first.dtype} {list(first.shape)} and {second.dtype} {list(second.shape)}; '
                     'expected uint8 and the same shape')

@@ -1,4 +1,4 @@
-"""Functions shared by evaluators: which test images they show, and how they refuse a key."""
+"""Functions shared by evaluators: the selection of images to show, and the check of keys."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,9 +19,9 @@ _DRAW_SEED = 0            # the same images at every step and in every run, so t
 
 
 def spread(num_images: int, dataset: Dataset) -> Integer[np.ndarray, ' n']:
-  """Rising indices of `num_images` images of the data set, or of all if there are fewer: one out of each equal part.
+  """Rising indices of `num_images` images of the data set, or of all if there are fewer: one from each equal part.
 
-  Where in its part is drawn with a fixed seed: a regular distance may agree with a period of the data set's order.
+  Positions within the parts are random with a fixed seed, since regular distances may match a period in the data set.
   """
   count = len(dataset.images)
   bounds = np.arange(min(num_images, count) + 1) * count // min(num_images, count)
@@ -29,12 +29,12 @@ def spread(num_images: int, dataset: Dataset) -> Integer[np.ndarray, ' n']:
 
 
 def blanks(num_images: int, shape: Sequence[int]) -> Pixels:
-  """Images uint8 [num_images, H, W, C] that in a Grid look like nothing, being of its separators' colour."""
+  """Blank images uint8 [num_images, H, W, C] in the colour of a Grid's separators."""
   return np.full((num_images, *shape), SEPARATOR_COLOR, np.uint8)
 
 
 def per_image_scores(evaluator: str, spec: Spec, family: Any) -> tuple[str, ...]:
-  """The entries of the family's `eval_step` that rank models when `evaluator` averages them. Computes nothing."""
+  """The entries of the family's `eval_step` that rank models when averaged by `evaluator`. Computes nothing."""
   key = jax.random.key(0)
   batch = {'image': jax.ShapeDtypeStruct((1, 1, *spec.image_shape), jnp.float32),
            'label': jax.ShapeDtypeStruct((1, 1), jnp.int32)}
@@ -44,7 +44,7 @@ def per_image_scores(evaluator: str, spec: Spec, family: Any) -> tuple[str, ...]
 
 
 def check_at_least(name: str, evaluator: object, **least: int) -> None:
-  """Raises UserError if one of these keys of the evaluator `name` is below its least value."""
+  """Raises UserError if one of these keys of the evaluator `name` is below its smallest value."""
   for key, bound in least.items():
     if getattr(evaluator, key) < bound:
       raise UserError(f'config.evaluators.{name}.{key} is {getattr(evaluator, key)}; set {bound} or more')

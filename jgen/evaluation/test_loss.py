@@ -20,17 +20,17 @@ from jgen.keys import key
 class TestLoss(Evaluator):
   """Means of the family's `eval_step` over test images and over as many training images."""
 
-  num_images: int = key(0, 'test images, evenly spread; 0 for all; and as many training images', at_least=0)
+  num_images: int = key(0, 'test images, evenly spread, and as many training images; 0 for all', at_least=0)
 
   needs = (MeasuresImages,)
   needs_test = True
 
   def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
-    """Names of the numbers that rank models."""
+    """Names of the numbers by which models can be ranked."""
     return per_image_scores('test_loss', spec, family)
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
-    """Numbers: {name: mean over the test images}, each with its standard error; of training images as `train_...`."""
+    """Numbers: {name: mean over the test images}, each with its standard error; for training images as `train_...`."""
     test = self.table(model, splits.test_set, self.num_images or len(splits.test_set.images), seed)
     count = len(next(iter(test.values())))
     train = self.table(model, splits.train, count, seed)

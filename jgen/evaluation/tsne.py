@@ -1,6 +1,6 @@
-"""The latent means of test images in the plane, and the accuracy of a linear classifier of them.
+"""t-SNE of the latent means of test images, and the accuracy of a linear classifier on the latent means.
 
-The plane is for looking at; the classifier sees all entries of the latents.
+The plane is for visual inspection; the classifier uses all entries of the latents.
 """
 
 import dataclasses
@@ -35,39 +35,39 @@ _SECTION = 'config.evaluators.tsne'
 class Tsne(Evaluator):
   """t-SNE (van der Maaten and Hinton 2008) of latent means, coloured by an annotation, and its linear separability."""
 
-  annotation: str = key('', "what colours the points and is predicted from the latents; '' for the class")
+  annotation: str = key('', "annotation that colours the points and is predicted from the latents; '' for the class")
   num_images: int = key(2_000, 'test images, at most', at_least=2)
-  perplexity: float = key(30., 'of t-SNE: neighbours that count, about; below the number of images', at_least=1)
+  perplexity: float = key(30., 'of t-SNE: approximate number of neighbours; below the number of images', at_least=1)
 
   needs = (Encodes,)
   needs_test = True
 
   def check(self, spec: Spec, family: Family) -> None:
-    """Raises UserError where the data set lacks the annotation, or images are too few."""
+    """Raises UserError if the data set lacks the annotation, or there are too few images."""
     annotation_of(spec, self.annotation)
     if self.num_images <= self.perplexity:
       raise UserError(f'{_SECTION}.num_images is {self.num_images}, but a perplexity of {self.perplexity:g} '
                       'needs more images than that; raise it or lower the perplexity')
 
   def check_data(self, splits: Splits) -> None:
-    """Raises UserError where the test images are too few for the perplexity, or those of one value for the folds."""
+    """Raises UserError if there are too few test images for the perplexity, or too few of one value for the folds."""
     self._codes(splits.test_set)
 
   def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
-    """Names of the numbers that rank models."""
+    """Names of the numbers by which models can be ranked."""
     del spec, family
     return ('linear_accuracy', 'linear_balanced_accuracy')
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
-    """Measured, without a picture: the figure is drawn from `x`, `y` and `values`, one entry an image.
+    """Measured, without a picture: the figure is drawn from `x`, `y` and `values`, one entry per image.
 
-    `linear_accuracy` and `linear_balanced_accuracy`, in [0, 1], are of images that the classifier was not fitted on;
-    `majority_share` is what naming the commonest value would get, 1 / the number of values what it would get balanced.
+    `linear_accuracy` and `linear_balanced_accuracy`, in [0, 1], are cross-validated on held-out images;
+    `majority_share` is the accuracy of always predicting the most frequent value (balanced: 1 / the number of values).
     Raises UserError as `check_data`.
     """
     indices, codes = self._codes(splits.test_set)
     means, _ = model.encode(splits.test_set.images[indices])
-    # One thread: next to a training process, several that wait for each other took three times as long.
+    # One thread: next to a training process, several threads take three times as long.
     with threadpool_limits(1):
       points, divergence = embed(means, self.perplexity)
       accuracy, balanced = separability(means, codes)
@@ -89,7 +89,7 @@ class Tsne(Evaluator):
     })
 
   def _codes(self, dataset):
-    """(the images' indices [n], their values' [n]); raises UserError as `check_data`."""
+    """(indices of the images [n], their values [n]); raises UserError as `check_data` does."""
     indices = spread(self.num_images, dataset)
     if len(indices) <= self.perplexity:
       raise UserError(f'{_SECTION}.perplexity is {self.perplexity:g}, which {len(indices):,} test images are too few '
@@ -101,17 +101,17 @@ class Tsne(Evaluator):
     rarest = there[counts[there].argmin()]
     if counts[rarest] < FOLDS or len(there) < 2:
       raise UserError(
-          f"{_SECTION}: {counts[rarest]:,} of {len(codes):,} test images have '{annotation.name}' at "
-          f"'{annotation.values[rarest]}'; expected two values, and {FOLDS} images of each that occurs; take another "
+          f"{_SECTION}: {counts[rarest]:,} of {len(codes):,} test images have '{annotation.name}' = "
+          f"'{annotation.values[rarest]}'; expected two values, and {FOLDS} images of each; use another "
           'annotation or more images')
     return indices, codes
 
 
 def annotation_of(spec: Spec, name: str) -> Annotation:
-  """The Annotation of this name; for '' the data set's classes, as one of the name 'class'.
+  """The Annotation with this name; for '' the classes of the data set, as an Annotation 'class'.
 
   Raises:
-    UserError: there is none, or it has a single value.
+    UserError: there is none, or it has only one value.
   """
   names = [annotation.name for annotation in spec.annotations]
   if not name:
@@ -123,33 +123,33 @@ def annotation_of(spec: Spec, name: str) -> Annotation:
     raise UserError(f"{_SECTION}.annotation: unknown annotation '{name}' for {spec.name}; {nearest(name, names)}")
   annotation = spec.annotations[names.index(name)]
   if len(annotation.values) < 2:
-    raise UserError(f"{_SECTION}.annotation names '{name}', of which {spec.name} has the single value "
-                    f"'{''.join(annotation.values)}'; expected two at least")
+    raise UserError(f"{_SECTION}.annotation names '{name}', which has the single value "
+                    f"'{''.join(annotation.values)}'; expected at least two")
   return annotation
 
 
 def _column(dataset, name):
-  """int32 [N], the values of the annotation as numbers from 0 on."""
+  """int32 [N], the values of the annotation as numbers from 0."""
   if not name:
     return dataset.labels
   return dataset.annotations[:, [annotation.name for annotation in dataset.spec.annotations].index(name)]
 
 
 def embed(means: Float[np.ndarray, 'n Z'], perplexity: float) -> tuple[Float[np.ndarray, 'n 2'], float]:
-  """(points [n, 2], the divergence that they leave, in nats) of latent means [n, Z]."""
+  """(points [n, 2], the remaining divergence in nats) for latent means [n, Z]."""
   centred = means - means.mean(axis=0, dtype=np.float64)
   scale = centred.std()
-  if not scale:                         # a collapsed encoder: scikit-learn 1.9 breaks down where all points are one
+  if not scale:                         # a collapsed encoder: scikit-learn 1.9 fails if all points are equal
     return np.zeros((len(means), 2)), 0.
-  # Neither the scale nor an added column of zeros changes a neighbourhood; the one keeps squares in float32's range,
-  # the other lets the two principal components that t-SNE starts from exist where Z is 1.
+  # Neither the scale nor a column of zeros changes neighbourhoods; the former keeps squares in the range of float32,
+  # the latter provides the two principal components from which t-SNE starts if Z is 1.
   scaled = np.pad(centred / scale, ((0, 0), (0, max(0, 2 - means.shape[1]))))
   fitted = TSNE(perplexity=perplexity, init='pca', random_state=0).fit(scaled)
   return fitted.embedding_.astype(np.float64), float(fitted.kl_divergence_)
 
 
 def separability(means: Float[np.ndarray, 'n Z'], codes: Integer[np.ndarray, ' n']) -> tuple[float, float]:
-  """(accuracy, balanced accuracy) of predicting values [n] from latent means [n, Z] that were held out of the fit."""
+  """(accuracy, balanced accuracy) of predicting values [n] from held-out latent means [n, Z]."""
   classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
   folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
   predicted = cross_val_predict(classifier, means.astype(np.float64), codes, cv=folds)

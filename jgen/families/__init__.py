@@ -1,4 +1,4 @@
-"""The model families, by the name that a config gives."""
+"""The model families, by their names in configs."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -36,7 +36,7 @@ def create(config: ConfigDict, spec: Spec) -> Family:
   """The Family that `config.family` and `config.model` describe, for images of a Spec.
 
   Raises:
-    UserError: a key of `config.model` is out of its range, or not read; the model cannot be of such images.
+    UserError: a key of `config.model` is out of range, or not read; the model does not fit these images.
   """
   kind = choose('family', config.family, FAMILIES)
   keys.check(kind.keys, config.model, 'config.model')

@@ -1,7 +1,7 @@
-"""A device's share of a batch in microbatches, one after the other, so that a large batch fits into little memory.
+"""Gradient accumulation: a device processes its share of a batch in microbatches, to save memory.
 
-A family asks for what it needs of a batch by `over_microbatches` and `pullback`; without `microbatches_of` both give
-what the whole batch gives at once. Random numbers are those of the images' positions in the whole batch.
+Families compute on batches through `over_microbatches` and `pullback`; outside of `microbatches_of` both process
+the whole batch at once. Random numbers depend on the positions of the images in the whole batch.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ _size = contextvars.ContextVar('images of a microbatch on one device', default=0
 
 @contextlib.contextmanager
 def microbatches_of(size: int) -> Iterator[None]:
-  """Within it, what is traced takes `size` images of a device at once, which divides its share; 0 takes all."""
+  """A context for tracing: `size` images per device are processed at once; it divides the share, 0 means all."""
   token = _size.set(size)
   try:
     yield
@@ -29,15 +29,15 @@ def microbatches_of(size: int) -> Iterator[None]:
 
 
 def over_microbatches(function: Callable, inputs: Any) -> tuple[Any, Any]:
-  """(means, outputs) of a function of images.
+  """Applies a function to images microbatch by microbatch; returns (means, outputs).
 
   Args:
-    function: arrays [b, ...] -> (means, outputs): arrays of any shape, as gradients of a mean over these images and new
-      statistics; and arrays [b, ...], one entry an image.
+    function: arrays [b, ...] -> (means, outputs). The means are arrays of any shape, such as gradients of a mean over
+      these images and new statistics; the outputs are arrays [b, ...], one entry per image.
     inputs: arrays [B, ...].
 
   Returns:
-    The means over the microbatches, and the outputs [B, ...] of all images in their order.
+    The means averaged over the microbatches, and the outputs [B, ...] of all images in order.
   """
   parts, count = _parts_of(inputs), len(jax.tree.leaves(inputs)[0])
   if parts == 1:
@@ -47,7 +47,7 @@ def over_microbatches(function: Callable, inputs: Any) -> tuple[Any, Any]:
     part, inputs = xs
     with part_of_share(part, parts):
       new, outputs = function(inputs)
-    # A running mean: what is the same for all, as a constant among the statistics, stays the same to the last bit.
+    # A running mean: values equal in all microbatches, such as constant statistics, stay equal to the last bit.
     return jax.tree.map(lambda mean, x: mean + (x - mean) / (part + 1.), means, new), outputs
   means, _ = jax.eval_shape(lambda inputs: function(inputs), jax.tree.map(lambda x: x[0], split))
   zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), means)
@@ -61,7 +61,7 @@ def _parts_of(inputs):
 
 
 def pullback(function: Callable, params: Any, inputs: Any) -> tuple[Any, Any, Callable]:
-  """The outputs of a function of parameters and images, with the way back of their gradient.
+  """The outputs of a function of parameters and images, with the function that pulls back their gradient.
 
   Args:
     function: (params, arrays [b, ...]) -> (outputs [b, ...], means of any shape).
@@ -69,9 +69,9 @@ def pullback(function: Callable, params: Any, inputs: Any) -> tuple[Any, Any, Ca
     inputs: arrays [B, ...].
 
   Returns:
-    (outputs [B, ...], means over the microbatches, the function from a gradient at the outputs, of each image as that
-    of its microbatch's mean, to the gradient at the parameters). With several microbatches that one computes the
-    outputs once more, for only one microbatch's intermediate results are kept at a time.
+    (outputs [B, ...], means over the microbatches, pullback). The pullback maps a gradient at the outputs, each
+    image's scaled as that of its microbatch's mean, to the gradient at the parameters. With several microbatches it
+    recomputes the outputs, to keep the intermediate results of only one microbatch at a time.
   """
   if _parts_of(inputs) == 1:
     outputs, vjp, means = jax.vjp(lambda params: function(params, inputs), params, has_aux=True)

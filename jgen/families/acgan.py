@@ -25,7 +25,7 @@ class LabelInput(NamedTuple):
   """How a generator receives the label."""
 
   encode: Callable                      # (labels [B], Y) -> float32 [B, n], appended to the noise
-  learned: bool                         # whether the generator puts a learned vector in its place
+  learned: bool                         # whether the generator replaces it by a learned vector
 
 
 def one_hot(labels: Labels, num_classes: int) -> Float[Array, 'B Y']:
@@ -33,7 +33,7 @@ def one_hot(labels: Labels, num_classes: int) -> Float[Array, 'B Y']:
 
 
 def value(labels: Labels, num_classes: int) -> Float[Array, 'B 1']:
-  """One number, [B, 1]: the classes evenly from 0 to 1."""
+  """One number per label, [B, 1]: the classes evenly spaced from 0 to 1."""
   return labels[:, None] / (num_classes - 1.)
 
 
@@ -44,7 +44,7 @@ _LEARNED = tuple(name for name, label_input in LABEL_INPUTS.items() if label_inp
 
 @dataclasses.dataclass(frozen=True)
 class Keys(gan.AdversarialKeys):
-  """The keys of an ACGAN, in which only the generator receives the label."""
+  """The keys of an ACGAN; only its generator receives the label."""
 
   label_input: str = key('one_hot', 'how the generator receives the label', names=LABEL_INPUTS)
   embedding_size: int = key(10, 'entries of the learned vector of a label', at_least=1,
@@ -61,7 +61,7 @@ def create(model: Any, spec: Spec) -> gan.GAN:
   """
   if spec.num_classes < 2:
     raise UserError(f'config.family: an ACGAN needs classes, and the data set {spec.name} has '
-                    f'{spec.num_classes or "none"}; name an annotation of two values or more with config.data.label, '
+                    f'{spec.num_classes or "none"}; choose an annotation with two or more values by config.data.label, '
                     'or choose a labelled data set')
   label_input = choose('model.label_input', model.label_input, LABEL_INPUTS)
   parts: dict[str, Any] = {'critic': networks.critic(

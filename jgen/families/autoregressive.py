@@ -1,6 +1,6 @@
-"""A distribution over rows of codes, factorised code by code: what VQ-VAE samples from (van den Oord et al. 2017, 3.3).
+"""An autoregressive distribution over sequences of codes, the prior of a VQ-VAE (van den Oord et al. 2017, sec. 3.3).
 
-p(codes | label) = prod_i p(code i | codes before i, label), by a causal transformer instead of their PixelCNN.
+p(codes | label) = prod_i p(code i | codes before i, label), by a causal transformer instead of the paper's PixelCNN.
 """
 
 from collections.abc import Callable
@@ -29,11 +29,11 @@ from jgen.shapes import Array, Codes, Labels, PerImage, PRNGKey
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Autoregressive(Family):
-  """Trained on the codes of images: its batches are {'codes': int32 [..., N], 'label': int32}, and it samples codes."""
+  """A family over codes: its batches are {'codes': int32 [..., N], 'label': int32}, and its samples are codes."""
 
   network: CausalTransformer
   optimizer: optax.GradientTransformation
-  temperature: float                    # that the logits are divided by in sampling
+  temperature: float                    # divides the logits in sampling
   ema_decay: float = 0.
 
   @property
@@ -41,7 +41,7 @@ class Autoregressive(Family):
     return self.network.num_classes
 
   def inputs(self) -> tuple[Codes, Labels]:
-    """Codes and label of an image, for their shapes."""
+    """The codes and the label of one image, for their shapes."""
     codes = jnp.zeros((1, self.network.num_positions), jnp.int32)
     return codes, codes[:, 0]
 
@@ -60,7 +60,7 @@ class Autoregressive(Family):
                              dropout_key=dropout_key)[0]
 
   def ledger(self, logits: Float[Array, 'B N K'], codes: Codes) -> dict[str, PerImage]:
-    """{name: [B]}: what codes [B, N] cost: `nats` in all, `bits_per_code`; `accuracy`, how many were the likeliest."""
+    """{name: [B]} for codes [B, N]: the cost in total `nats` and in `bits_per_code`; the `accuracy` of predictions."""
     nats = optax.softmax_cross_entropy_with_integer_labels(logits, codes).sum(1)
     return {'nats': nats, 'bits_per_code': nats / (codes.shape[1] * math.log(2)),
             'accuracy': (logits.argmax(-1) == codes).mean(1)}
@@ -79,12 +79,12 @@ class Autoregressive(Family):
     return state, {f'autoregressive/{name}': value for name, value in metrics.items()}
 
   def eval_step(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> dict[str, Array]:
-    """{name: [B]}, as `ledger`, without dropout."""
+    """{name: [B]} of `ledger`, without dropout."""
     del key
     return self.ledger(self.logits(state.params, batch['codes'], batch['label']), batch['codes'])
 
   def sample(self, state: TrainState, key: PRNGKey, labels: Labels) -> Codes:
-    """Codes int32 [B, N], drawn one after the other."""
+    """Samples codes int32 [B, N] one after the other."""
     keys, variables = per_image(key, len(labels), lambda key: key), {'params': state.params['autoregressive']}
     def place(carry, position):
       code, caches = carry
@@ -99,25 +99,25 @@ class Autoregressive(Family):
 
 @dataclasses.dataclass(frozen=True)
 class Keys:
-  """The keys of an autoregressive prior over the codes."""
+  """The keys of an autoregressive prior over codes."""
 
   conditional: bool = key(False, 'whether it is conditioned on the label')
   width: int = key(128, 'size of the transformer\'s embeddings', at_least=1)
-  num_layers: int = key(4, 'layers, of attention and two linear layers each', at_least=1)
-  num_heads: int = key(4, 'heads of attention that the width is divided among', at_least=1)
+  num_layers: int = key(4, 'blocks of attention and two linear layers', at_least=1)
+  num_heads: int = key(4, 'attention heads, among which the width is divided', at_least=1)
   dropout: float = key(0.1, 'probability with which a value in a residual branch is dropped in training', at_least=0,
                        below=1)
-  temperature: float = key(1., 'that the logits are divided by in sampling', above=0)
-  ema_decay: float = key(0., 'decay a step of the averaged parameters, which are drawn and measured; 0 for none',
+  temperature: float = key(1., 'divides the logits in sampling', above=0)
+  ema_decay: float = key(0., 'decay per step of the averaged parameters, used for samples and scores; 0 for none',
                          at_least=0, below=1)
   optimizer: Optimizer = section(Optimizer, learning_rate=1e-3, b1=0.9)
 
 
 def create(model: Any, num_codes: int, num_positions: int, num_classes: int) -> Autoregressive:
-  """The family of a section with these Keys for rows of `num_positions` codes below `num_codes`.
+  """The family of a section with these Keys, for sequences of `num_positions` codes below `num_codes`.
 
   Raises:
-    UserError: labels to follow where there are none; a width that does not divide among the heads.
+    UserError: a conditional prior without labels; a width that is not a multiple of the number of heads.
   """
   check(model, num_classes)
   network = CausalTransformer(
@@ -128,10 +128,10 @@ def create(model: Any, num_codes: int, num_positions: int, num_classes: int) -> 
 
 
 def check(model: Any, num_classes: int) -> None:
-  """Raises UserError for a section with which no such prior can work."""
+  """Raises UserError for a section with invalid settings."""
   where = 'config.priors.autoregressive.model'
   if model.conditional and not num_classes:
-    raise UserError(f'{where}.conditional is True, but the images have no labels; set it to False or take labelled '
+    raise UserError(f'{where}.conditional is True, but the images have no labels; set it to False or use labelled '
                     'images')
   if model.width % model.num_heads:
     raise UserError(f'{where}.width is {model.width}; it must be a multiple of num_heads, {model.num_heads}')

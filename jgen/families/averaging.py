@@ -1,9 +1,9 @@
-"""What is used of a model after training: averaged parameters, with batch statistics that are theirs.
+"""The state used after training: averaged parameters, with batch statistics recomputed for them.
 
-Running statistics follow the parameters that are trained. Those of the averaged parameters lag behind, so their
-activations have other means and variances, and normalising them by the running statistics distorts what is drawn. So
-before averaged parameters are used, the statistics are computed for them: the means over some batches in training mode
-("standing statistics", Brock et al. 2019, who do so to sample).
+Running statistics follow the trained parameters. Averaged parameters lag behind them, so their
+activations have other means and variances, and normalising by the running statistics distorts samples. Therefore,
+before averaged parameters are used, statistics are computed for them: the means over several batches in training mode
+("standing statistics", Brock et al. 2019).
 """
 
 from collections.abc import Callable
@@ -34,20 +34,20 @@ def needs_statistics(state: TrainState) -> bool:
 
 
 def with_averages(state: TrainState) -> TrainState:
-  """The state whose params are the averaged ones, where it has them; its statistics are still those of the others."""
+  """The state with the averaged parameters as its params, if it has them; its statistics are unchanged."""
   return state.replace(params={**state.params, **state.ema_params}, ema_params={})
 
 
 def recompute(family: Family, state: TrainState, batches: dict[str, Array]) -> TrainState:
-  """The state of `with_averages` with batch statistics for its params, on one device; mapped over `AXIS`.
+  """The state of `with_averages` with batch statistics for its params; runs on each device, mapped over `AXIS`.
 
   Args:
     family: a Family.
     state: a TrainState that `needs_statistics`.
-    batches: as `batches_for` makes them, [S, B, ...] each, this device's share.
+    batches: from `batches_for`, [S, B, ...] each, this device's share.
   """
   names, state = tuple(state.ema_params), with_averages(state)
-  key = jax.random.fold_in(jax.random.key(0), STATISTICS)   # the same images for the same parameters, whatever the seed
+  key = jax.random.fold_in(jax.random.key(0), STATISTICS)   # the same images for the same parameters and any seed
   def one_batch(model_state, step):
     i, batch = step
     model_state = with_statistics(model_state, statistics(model_state, names, jnp.zeros_like))
@@ -59,7 +59,7 @@ def recompute(family: Family, state: TrainState, batches: dict[str, Array]) -> T
 
 
 def statistics(model_state: Any, names: Any, function: Callable) -> Any:
-  """{network: its batch statistics}, each array through `function`, of the networks `names` that have any."""
+  """{network: batch statistics} of the networks `names` that have any, with `function` applied to each array."""
   return {name: jax.tree.map(function, model_state[name]['batch_stats'])
           for name in names if 'batch_stats' in model_state[name]}
 
@@ -69,22 +69,22 @@ def with_statistics(model_state: Any, statistics: Any) -> Any:
 
 
 def batches_for(family: Family, dataset: Dataset | None) -> dict[str, np.ndarray]:
-  """{'image': uint8 [S, G, H, W, C], 'label': int32 [S, G]} on the host: all classes as often, images evenly spread.
+  """{'image': uint8 [S, G, H, W, C], 'label': int32 [S, G]} on the host: classes equally often, images evenly spread.
 
   Args:
     family: a Family.
-    dataset: the training Dataset; may be None for a family whose statistics do not need images.
+    dataset: the training Dataset; may be None if the family's statistics do not need images.
 
   Raises:
-    UserError: there is no data set, and the family's statistics need images.
+    UserError: there is no data set, although the family's statistics need images.
   """
   count = NUM_BATCHES * BATCH_SIZE
   labels = np.arange(count, dtype=np.int32) % max(1, family.num_classes)
-  images = np.zeros((count, 1), np.uint8)   # nobody reads them
+  images = np.zeros((count, 1), np.uint8)   # not read
   if family.statistics_need_images:
     if dataset is None:
-      raise UserError('the averaged parameters of this model need training images, from which the batch statistics '
-                      'that go with them are computed; name the data set')
+      raise UserError('the averaged parameters of this model need training images, from which their batch statistics '
+                      'are computed; name the data set')
     rows = np.arange(count) * len(dataset.images) // count
     images = np.asarray(dataset.images[np.random.default_rng(0).permutation(rows)])
   arrays: dict[str, np.ndarray] = {'image': images, 'label': labels}
@@ -92,7 +92,7 @@ def batches_for(family: Family, dataset: Dataset | None) -> dict[str, np.ndarray
 
 
 def on_one_device(family: Family, state: TrainState, dataset: Dataset) -> TrainState:
-  """The state as it is used after training, for a state on the host; it is itself where nothing is averaged."""
+  """The state used after training, for a state on the host; unchanged if no parameters are averaged."""
   if not needs_statistics(state):
     return with_averages(state)
   function = jax.vmap(functools.partial(recompute, family), (None, 0), axis_name=AXIS)

@@ -1,6 +1,6 @@
-"""What the loop and the evaluators may know of a model.
+"""The interface of a model for the training loop and the evaluators.
 
-Some families can do more than `Family` asks of all: see `jgen.families.contracts`.
+Some families have further methods: see `jgen.families.contracts`.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from jgen.shapes import Array, Images, Labels, PRNGKey
 class Family:
   """A kind of model. Its methods are pure and see one device; `AXIS` is mapped around all but `init`."""
 
-  ema_decay: float = 0.                 # decay a step of the averaged parameters, which are what is used after training
-  statistics_need_images: bool = False  # whether `training_pass` reads the images of its batch, not the labels alone
-  samples_note: str = ''                # what a reader has to know of its samples, as how they are drawn
+  ema_decay: float = 0.                 # decay per step of the averaged parameters, which are used after training
+  statistics_need_images: bool = False  # whether `training_pass` reads the images of its batch, not only the labels
+  samples_note: str = ''                # a note for readers on its samples, such as how they are drawn
 
   @property
   def couples_batch(self) -> str:
-    """What of its objective is of a batch as a whole, not of each image; '' for none."""
+    """Which part of the objective depends on the batch as a whole, not on each image separately; '' for none."""
     return ''
 
   @property
@@ -32,20 +32,20 @@ class Family:
 
   @property
   def num_classes(self) -> int:
-    """Y, labels that its samples follow; 0 where they follow none."""
+    """Y, the number of classes that samples are conditioned on; 0 for an unconditional model."""
     return 0
 
   def init(self, key: PRNGKey) -> TrainState:
-    """The TrainState at step 0. Run once, on one device, outside of any mapped function."""
+    """The TrainState at step 0. Called once, on one device, outside of any mapped function."""
     raise NotImplementedError
 
   def init_from_data(self, state: TrainState, dataset: Dataset) -> TrainState:
-    """The state at step 0 with what it takes from the training images; run once, on the host."""
+    """The state at step 0 with the values computed from the training images; called once, on the host."""
     del dataset
     return state
 
   def check_data(self, dataset: Dataset) -> None:
-    """Raises UserError where the model cannot be trained on the data set; run before anything is."""
+    """Raises UserError if the model cannot be trained on the data set; called before training."""
     del dataset
 
   def train_step(self, state: TrainState, batches: dict[str, Array],
@@ -65,7 +65,7 @@ class Family:
   def training_pass(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> Any:
     """The model_state after a forward pass in training mode on a batch {'image': [B, H, W, C], 'label': [B]}.
 
-    Of networks with averaged parameters; it gives the batch statistics of these: see `jgen.families.averaging`.
+    It provides the batch statistics for averaged parameters: see `jgen.families.averaging`.
     """
     raise NotImplementedError
 
@@ -74,13 +74,13 @@ class Family:
     raise NotImplementedError
 
   def networks(self) -> dict[str, Any]:
-    """{name: parameters as shapes}, computed without running anything."""
+    """{name: shapes of the parameters}, computed without running anything."""
     return jax.eval_shape(self.init, jax.random.key(0)).params
 
   def passes(self) -> dict[str, Callable[[], Any]]:
-    """{network: a function of no arguments that runs its module for one image, in training, with new parameters}.
+    """{network: a function without arguments that runs its module on one image, in training, with new parameters}.
 
-    What is traced of them lists the layers of a network: `jgen.networks.listing`. Networks without one are listed
+    Tracing them lists the layers of a network: `jgen.networks.listing`. Networks without such a function are listed
     parameter by parameter.
     """
     return {}

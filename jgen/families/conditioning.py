@@ -1,6 +1,6 @@
-"""What a GAN's generator gets besides its noise: one class per kind, which draws it and makes both networks' inputs.
+"""The conditions of a GAN: one class per kind, which draws conditions and builds the inputs of both networks.
 
-A condition of a batch is int32 labels [B] of the real images, or codes float32 [B, M + N] from their prior.
+The condition of a batch is the int32 labels [B] of the real images, or codes float32 [B, M + N] from their prior.
 """
 
 from collections.abc import Callable
@@ -13,25 +13,25 @@ from jgen.losses.information import LatentCodes
 from jgen.parallel import per_image
 from jgen.shapes import Array, Images, Labels, Latents, PRNGKey
 
-_CODES = 2**31 + 32                     # folded into keys; images' positions are below
+_CODES = 2**31 + 32                     # folded into keys; positions of images are smaller
 
 
 class Condition:
-  """The base of all kinds: labels that neither network gets."""
+  """The base of all kinds: neither network receives the labels."""
 
-  num_classes: int                      # Y, classes that samples follow; 0 where they follow none
+  num_classes: int                      # Y, classes that samples are conditioned on; 0 for an unconditional model
 
   def draw(self, key: jax.Array, labels: jax.Array) -> jax.Array:
-    """The conditions of generated images, for the labels int32 [B] of as many real images."""
+    """The conditions of B generated images, given the labels int32 [B] of B real images."""
     del key
     return labels
 
   def draw_shared(self, key: jax.Array, labels: jax.Array) -> jax.Array:
-    """The same, where what is not a label is the same for all images."""
+    """The conditions for the labels int32 [B], with the same codes, if any, for all images."""
     return self.draw(key, labels)
 
   def example(self) -> jax.Array:
-    """The condition of one image, for its shape."""
+    """The condition of a single image, for its shape."""
     return jnp.zeros((1,), jnp.int32)
 
   def generator_input(self, noise: jax.Array, condition: jax.Array) -> jax.Array:
@@ -54,7 +54,7 @@ class Unconditional(Condition):
 
 @dataclasses.dataclass(frozen=True)
 class OneHot(Condition):
-  """The label's one-hot, appended to the noise and, as constant channels, to the image (Mirza & Osindero 2014)."""
+  """The one-hot label, appended to the noise and, as constant channels, to the image (Mirza & Osindero 2014)."""
 
   num_classes: int
 
@@ -72,7 +72,7 @@ class OneHot(Condition):
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorLabel(Condition):
-  """The label, encoded, appended to the noise; the critic does not get it (Odena et al. 2017)."""
+  """The encoded label, appended to the noise; the critic does not receive it (Odena et al. 2017)."""
 
   num_classes: int
   encode: Callable                      # (labels [B], Y) -> float32 [B, n]
@@ -83,7 +83,7 @@ class GeneratorLabel(Condition):
 
 @dataclasses.dataclass(frozen=True)
 class Codes(Condition):
-  """Latent codes from their prior, appended to the noise; labels play no part (Chen et al. 2016)."""
+  """Latent codes from their prior, appended to the noise; labels are not used (Chen et al. 2016)."""
 
   latent_codes: LatentCodes
   num_classes = 0

@@ -1,6 +1,6 @@
-"""What some families can do beyond what `jgen.families.base.Family` asks of all: one protocol for each ability.
+"""Methods of some families in addition to those of `jgen.families.base.Family`: one protocol per ability.
 
-An evaluator names those that it needs. Letters for shapes as in `jgen`: images are float32 [B, H, W, C] in [-1, 1],
+Evaluators list the protocols that they need. Images are float32 [B, H, W, C] in [-1, 1],
 latents [B, Z], or maps [B, h, w, c] in VQ-VAEs. All methods are pure and see one device's share of a batch.
 """
 
@@ -22,7 +22,7 @@ class Encodes(typing.Protocol):
 
 @typing.runtime_checkable
 class Decodes(typing.Protocol):
-  """Makes images of latents."""
+  """Decodes latents to images."""
 
   def decode(self, state: TrainState, latents: jax.Array) -> jax.Array:
     """Images for latents [B, Z] or [B, h, w, c]."""
@@ -30,15 +30,15 @@ class Decodes(typing.Protocol):
 
 @typing.runtime_checkable
 class Reconstructs(typing.Protocol):
-  """Makes images of what it encodes of images."""
+  """Reconstructs images from their encoding."""
 
   def reconstruct(self, state: TrainState, images: jax.Array) -> jax.Array:
-    """Images for images."""
+    """The reconstructions of images."""
 
 
 @typing.runtime_checkable
 class MeasuresImages(typing.Protocol):
-  """Gives numbers of single images, as its objective."""
+  """Computes numbers for single images, such as the objective."""
 
   def eval_step(self, state: TrainState, batch: dict[str, jax.Array], key: jax.Array) -> dict[str, jax.Array]:
     """{name: [B]} for a batch {'image': images, 'label': int32 [B]}."""
@@ -46,13 +46,13 @@ class MeasuresImages(typing.Protocol):
 
 @typing.runtime_checkable
 class BoundsLikelihood(typing.Protocol):
-  """Has a variational bound, whose terms can be computed over a whole data set."""
+  """Has a variational bound, with terms that can be computed over a whole data set."""
 
   def log_weight(self, state: TrainState, images: jax.Array, key: jax.Array) -> jax.Array:
-    """log p(x, z) - log q(z | x) in nats, [B], for one z of q; Burda et al. 2016, eq. 8."""
+    """log p(x, z) - log q(z | x) in nats, [B], for one sample z of q; Burda et al. 2016, eq. 8."""
 
   def regularization(self, kl: jax.Array, step: jax.Array) -> jax.Array:
-    """The objective's second term, [], for the mean divergences kl [Z] of any number of images."""
+    """The regularisation term of the objective, [], for divergences kl [Z] averaged over any number of images."""
 
 
 @typing.runtime_checkable
@@ -77,7 +77,7 @@ class DecodesCodes(typing.Protocol):
 
 @typing.runtime_checkable
 class SamplesLatents(typing.Protocol):
-  """Draws images at given latents from the standard normal distribution, of `latent_size` entries."""
+  """Generates images from given latents of `latent_size` entries, standard normal in training."""
 
   latent_size: int                      # Z
 
@@ -87,7 +87,7 @@ class SamplesLatents(typing.Protocol):
 
 @typing.runtime_checkable
 class SamplesCodes(typing.Protocol):
-  """Draws images that follow latent codes, an InfoGAN's."""
+  """Generates images from the latent codes of an InfoGAN."""
 
   latent_codes: LatentCodes
 
@@ -97,13 +97,13 @@ class SamplesCodes(typing.Protocol):
 
 @typing.runtime_checkable
 class HasCritic(typing.Protocol):
-  """Says of images how real they look to it."""
+  """Rates how real images look."""
 
   def critic_logits(self, state: TrainState, images: jax.Array, labels: jax.Array) -> jax.Array:
-    """[B], higher is more real, in units of its own."""
+    """[B]; higher means more real, in arbitrary units."""
 
 
 def missing(family: object, protocol: type) -> list[str]:
-  """Names of the protocol's methods that a family does not have; [] where it can do what the protocol says."""
+  """Names of the protocol's methods that a family lacks; [] if it follows the protocol."""
   names = [name for name in vars(protocol) if not name.startswith('_')]
   return [] if isinstance(family, protocol) else [name for name in names if not hasattr(family, name)] or names

@@ -15,7 +15,7 @@ from jgen.run.description import MODEL, NETWORKS
 
 
 def text_of_networks(networks: Mapping[str, Any], layers: Sequence[listing.Layer]) -> str:
-  """The table of layers, the number of parameters of each network and, in the last line, their total."""
+  """The table of layers, then the number of parameters of each network and, in the last line, their total."""
   totals = {name: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)) for name, params in networks.items()}
   return '\n'.join([*listing.table(layers), '',
                     *(f'{name}: {total:,} parameters' for name, total in totals.items()),
@@ -23,7 +23,7 @@ def text_of_networks(networks: Mapping[str, Any], layers: Sequence[listing.Layer
 
 
 def store_model(folder: str | Path, family: Family) -> None:
-  """Writes networks.txt, and model.json with every layer, every parameter's shape and further facts for the report.
+  """Writes networks.txt, and model.json with all layers, the shapes of all parameters and notes for the report.
 
   Args:
     folder: the run folder.

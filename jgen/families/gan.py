@@ -1,4 +1,4 @@
-"""Generative adversarial networks: one class with values for its parts."""
+"""Generative adversarial networks: one class, parametrised by its networks, loss, penalty and other parts."""
 
 from collections.abc import Callable
 import dataclasses
@@ -32,16 +32,16 @@ from jgen.networks.products import products_in
 from jgen.parallel import per_image
 from jgen.shapes import Array, Images, Labels, Latents, PerImage, PRNGKey
 
-_PENALISED = tuple(name for name, penalty in PENALTIES.items() if penalty)   # the losses that a penalty is added to
+_PENALISED = tuple(name for name, penalty in PENALTIES.items() if penalty)   # penalties that add a term to the loss
 
-# Folded into keys, one for each purpose. Images' positions, which are folded into the same keys, are below.
+# Folded into keys, one for each purpose. Positions of images, which are folded into the same keys, are smaller.
 (_DROPOUT, _AUGMENT_REAL, _AUGMENT_FAKE, _CRITIC_REAL, _CRITIC_FAKE, _CRITIC_POINTS, _TARGETS,
  _UPDATE) = range(2**31, 2**31 + 8)
 
 
 @dataclasses.dataclass(frozen=True)
 class Generated:
-  """The generator's forward pass on one batch, kept for the critic's update and for its own."""
+  """The generator's forward pass on one batch, for the critic's update and for its own."""
 
   images: jax.Array                     # [B, H, W, C]
   model_state: dict                     # of the generator after it
@@ -50,14 +50,14 @@ class Generated:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GAN(Family):
-  """A generator against a critic.
+  """A generator and a critic (discriminator).
 
-  Batches inside the family are {'image': [B, H, W, C], 'condition': [B, ...]}, the condition being that of the
+  Batches inside the family are {'image': [B, H, W, C], 'condition': [B, ...]}; the condition is that of the
   generated images.
   """
 
   generator: nn.Module                  # [B, Z + n] -> [B, H, W, C]
-  critic: nn.Module                     # [B, H, W, C + n] -> (logits [B], what the second head needs [B, ...])
+  critic: nn.Module                     # [B, H, W, C + n] -> (logits [B], input of the second head [B, ...])
   generator_optimizer: optax.GradientTransformation
   critic_optimizer: optax.GradientTransformation
   condition: conditioning.Condition
@@ -69,8 +69,8 @@ class GAN(Family):
   augment_for_critic: Callable          # (key, step, images) -> the critic's input images
   image_shape: tuple[int, int, int]
   latent_size: int                      # Z
-  critic_steps: int                     # critic updates a step, each of a batch of its own
-  generator_steps: int                  # generator updates a step
+  critic_steps: int                     # critic updates per step, each on a separate batch
+  generator_steps: int                  # generator updates per step
   ema_decay: float
 
   @property
@@ -104,12 +104,12 @@ class GAN(Family):
             for name, (module, inputs, _) in self.parts().items()}
 
   def latents(self, key: PRNGKey, condition: Array) -> Array:
-    """The generator's input for conditions [B, ...]: standard normal [B, Z], with the condition."""
+    """The generator's input for conditions [B, ...]: standard normal noise [B, Z] with the condition."""
     noise = per_image(key, len(condition), lambda k: jax.random.normal(k, (self.latent_size,)))
     return self.condition.generator_input(noise, condition)
 
   def generate(self, state: TrainState, key: PRNGKey, condition: Array) -> Generated:
-    """The forward pass in training, with all that the generator's own update needs of it."""
+    """The generator's forward pass in training, with all that its own update needs."""
     latents = self.latents(key, condition)
     def forward(params, latents):
       return train_state.apply(self.generator, params, state.model_state['generator'], latents, train=True,
@@ -118,7 +118,7 @@ class GAN(Family):
 
   def run_critic(self, params: Any, model_state: Any, images: Images, condition: Array,
                  key: PRNGKey) -> tuple[PerImage, Any, Any]:
-    """(logits [B], what the second head needs, new model_state) of the critic in training, for its params."""
+    """(logits [B], input of the second head, new model_state) of the critic in training, for its params."""
     (logits, features), model_state = train_state.apply(
         self.critic, params, model_state, self.condition.critic_input(images, condition), train=True, dropout_key=key)
     return logits, features, model_state
@@ -128,7 +128,7 @@ class GAN(Family):
     """({term: [B]} that the critic minimises, {name: [B]} that is logged, the critic's new model_state).
 
     `params` are of all networks, `model_state` is the critic's. Real and generated images are two minibatches, so that
-    BatchNorm never mixes their statistics. They are as the critic sees them, for the penalty too.
+    BatchNorm never mixes their statistics. Both are already augmented, for the penalty too.
     """
     key_of = lambda purpose: jax.random.fold_in(key, purpose)
     real, condition = batch['image'], batch['condition']
@@ -143,14 +143,14 @@ class GAN(Family):
     if penalty := self.penalty:
       score = lambda x: run(model_state, x, _CRITIC_POINTS)[0]
       drawn = per_image(key, len(fake), lambda k: penalty.draw(k, self.image_shape))
-      with products_in('float32'):      # its second derivatives need more than 8 bits
+      with products_in('float32'):      # second derivatives need more than 8 bits
         metrics['penalty'], slopes = penalty.function(score, real, fake, drawn)
       metrics.update(slopes)
       terms['weighted_penalty'] = self.penalty_weight * metrics['penalty']
     return terms, metrics, model_state
 
   def critic_losses(self, real_logits: PerImage, fake_logits: PerImage, key: PRNGKey) -> tuple[PerImage, PerImage]:
-    """The adversarial loss of real and of generated images, [B] each, with the targets."""
+    """The adversarial losses on real and on generated images, [B] each, with the targets."""
     if self.targets == Targets():
       return self.loss.critic(real_logits, fake_logits)
     real, generated = per_image(key, len(real_logits), self.targets.draw).T
@@ -173,7 +173,7 @@ class GAN(Family):
     return state.replace(model_state={**state.model_state, 'critic': model_state}), metrics
 
   def generator_terms(self, params: Any, model_state: Any, batch: dict[str, Array], fake: Images, key: PRNGKey) -> Any:
-    """({term: [B]} that the generator minimises, {name: [B]} that is logged); arguments as of `critic_terms`.
+    """({term: [B]} that the generator minimises, {name: [B]} that is logged); arguments as in `critic_terms`.
 
     The critic runs on the real images only where the loss depends on its logits for them.
     """
@@ -185,9 +185,9 @@ class GAN(Family):
     return {'adversarial': self.loss.generator(real_logits, fake_logits), **head_terms}, head_metrics
 
   def generator_step(self, state: TrainState, generated: Generated, batch: dict[str, Array], key: PRNGKey) -> Any:
-    """One update of the generator through the critic, whose own gradients are not computed.
+    """One update of the generator through the critic; gradients for the critic are not computed.
 
-    The critic's running statistics stay as its own update left them. A network of the second head is updated as well.
+    The critic's running statistics do not change. A network of the second head is updated as well.
     """
     augment = lambda purpose, images: self.augment_for_critic(jax.random.fold_in(key, purpose), state.step, images)
     if self.loss.relativistic:
@@ -216,13 +216,13 @@ class GAN(Family):
     """K critic updates, each on fresh real and generated images, then the generator's.
 
     The generator's first update uses the images of the last critic update: one forward pass serves both, as the
-    generator does not change in between. Each further one has latents of its own, with the conditions of that batch.
-    Metrics are means over the updates of a network.
+    generator does not change in between. Each further update draws new latents, with the conditions of that batch.
+    Metrics are averaged over the updates of a network.
     """
     count = self.critic_steps
     conditions = jax.vmap(self.condition.draw)(jax.random.split(key, count), batches['label'])
     batches = {'image': batches['image'], 'condition': conditions}
-    keys = jax.random.split(key, (count, 2))   # [K, 2]: latents, all else
+    keys = jax.random.split(key, (count, 2))   # [K, 2]: for latents, for everything else
     def earlier_step(state, xs):
       batch, step_keys = xs
       fake = self.generate(state, step_keys[0], batch['condition']).images
@@ -240,7 +240,7 @@ class GAN(Family):
 
   def update_generator(self, state: TrainState, generated: Generated, batch: dict[str, Array],
                        key: PRNGKey) -> tuple[TrainState, Any]:
-    """All updates of the generator in a step, the first with what it has generated."""
+    """All updates of the generator in a step; the first reuses the generated images."""
     state, metrics = self.generator_step(state, generated, batch, key)
     if self.generator_steps == 1:
       return state, metrics
@@ -270,7 +270,7 @@ class GAN(Family):
     return images
 
   def critic_logits(self, state: TrainState, images: Images, labels: Labels) -> PerImage:
-    """The critic's logits [B] in evaluation, on images [B, H, W, C] as they are: higher is more real."""
+    """The critic's logits [B] in evaluation, on images [B, H, W, C] without augmentation: higher is more real."""
     (logits, _), _ = train_state.apply(self.critic, state.params['critic'], state.model_state['critic'],
                                        self.condition.critic_input(images, labels), train=False)
     return logits
@@ -278,7 +278,7 @@ class GAN(Family):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodeGAN(GAN):
-  """A GAN whose images follow latent codes, which can be given (Chen et al. 2016)."""
+  """A GAN conditioned on latent codes, which can be given (Chen et al. 2016)."""
 
   condition: conditioning.Codes
 
@@ -290,12 +290,12 @@ class CodeGAN(GAN):
   def sample_at(self, state: TrainState, key: PRNGKey, latents: Latents, labels: Labels,
                 codes: Array | None = None) -> Images:
     """Images of latents [B, Z] with codes [B, M + N]; without codes, all with the same random ones."""
-    if codes is None:                   # so that an interpolation is between latents alone
+    if codes is None:                   # so that an interpolation changes the latents alone
       return super().sample_at(state, key, latents, labels)
     return self.draw(state, key, self.condition.generator_input(latents, codes))
 
   def sample_codes(self, state: TrainState, key: PRNGKey, codes: Array) -> Images:
-    """Images [B, H, W, C] of codes [B, M + N], from the same noise for the same key and place."""
+    """Images [B, H, W, C] of codes [B, M + N], with the same noise for the same key and position."""
     return self.draw(state, key, self.latents(key, codes))
 
 
@@ -303,22 +303,22 @@ class CodeGAN(GAN):
 class AdversarialKeys:
   """The keys of every adversarial family."""
 
-  latent_size: int = key(100, 'Z, entries of the normal noise vector', at_least=1)
-  loss: str = key('non_saturating', 'what critic and generator minimise', names=ADVERSARIAL_LOSSES)
-  penalty: str = key('none', "what the critic's slope is penalised by", names=PENALTIES)
+  latent_size: int = key(100, 'Z, size of the normal noise vector', at_least=1)
+  loss: str = key('non_saturating', 'the losses of critic and generator', names=ADVERSARIAL_LOSSES)
+  penalty: str = key('none', "penalty on the critic's gradient", names=PENALTIES)
   penalty_weight: float = key(10., "factor of the penalty in the critic's loss", at_least=0,
                               read_with={'penalty': _PENALISED})
   allow_penalty_with_batch_norm: bool = key(
       False, 'whether a penalty, which is per image, is allowed with BatchNorm in the critic',
       read_with={'penalty': _PENALISED})
-  critic_steps: int = key(1, 'critic updates a step, each on a fresh batch; they come first', at_least=1)
-  generator_steps: int = key(1, 'generator updates a step, each on latents of its own', at_least=1)
-  ema_decay: float = key(0., 'decay a step of the averaged generator that is sampled; 0 for none', at_least=0, below=1)
-  critic_targets: Targets = section(Targets, 'what the critic is to answer: 1 is real, 0 is generated')
+  critic_steps: int = key(1, 'critic updates per step, each on a new batch; they come first', at_least=1)
+  generator_steps: int = key(1, 'generator updates per step, each on new latents', at_least=1)
+  ema_decay: float = key(0., 'decay per step of the averaged generator, for samples; 0 for none', at_least=0, below=1)
+  critic_targets: Targets = section(Targets, 'targets of the critic: 1 is real, 0 is generated')
   instance_noise: critic_inputs.InstanceNoise = section(
-      critic_inputs.InstanceNoise, 'normal noise on all that the critic sees, real and generated')
+      critic_inputs.InstanceNoise, "normal noise on the critic's inputs, real and generated")
   diff_augment: tuple[str, ...] = key(
-      (), 'changes at random of all that the critic sees, in this order, before the noise', names=POLICIES)
+      (), "random augmentations of the critic's inputs, in this order, before the noise", names=POLICIES)
   generator: sections.Generator = section(sections.Generator)
   critic: sections.Critic = section(sections.Critic)
   generator_optimizer: Optimizer = section(Optimizer)
@@ -352,10 +352,10 @@ def build(model: Any, spec: Spec, condition: conditioning.Condition, head: heads
   Args:
     model: the section.
     spec: a Spec.
-    condition: a value of `jgen.families.conditioning`.
-    head: a value of `jgen.families.heads`.
+    condition: an object of `jgen.families.conditioning`.
+    head: an object of `jgen.families.heads`.
     kind: GAN, or a subclass.
-    parts: fields that replace those made from the section, as `generator`.
+    parts: fields that replace those built from the section, such as `generator`.
 
   Raises:
     UserError: what `check` refuses; a network that does not fit the image; an unknown name.
@@ -373,15 +373,15 @@ def build(model: Any, spec: Spec, condition: conditioning.Condition, head: heads
 
 
 def check(model: Any, penalty: Penalty | None, loss: AdversarialLoss, targets: Targets) -> None:
-  """Raises UserError for a penalty with BatchNorm in the critic, and for targets that the loss has no place for.
+  """Raises UserError for a penalty with BatchNorm in the critic, and for targets if the loss has none.
 
   `allow_penalty_with_batch_norm` allows the first.
   """
   if penalty and model.critic.normalization == 'batch' and not model.allow_penalty_with_batch_norm:
     raise UserError(
         f"config.model.penalty '{model.penalty}' is a penalty per image, which BatchNorm in the critic makes "
-        "meaningless; set config.model.critic.normalization to 'none', 'layer' or 'instance', or ask for the "
-        'pair with config.model.allow_penalty_with_batch_norm=True')
+        "meaningless; set config.model.critic.normalization to 'none', 'layer' or 'instance', or allow the "
+        'combination with config.model.allow_penalty_with_batch_norm=True')
   if targets != Targets() and not loss.towards:
     raise UserError(f"config.model.critic_targets: the loss '{model.loss}' compares real with generated images and has "
                     'no targets; leave them at their defaults, or choose another loss')

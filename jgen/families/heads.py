@@ -1,4 +1,4 @@
-"""A second head on a GAN's critic: one class per kind, with the terms that it adds to both losses.
+"""The second head of a GAN's critic: one class per kind, with the terms that it adds to both losses.
 
 Terms are {name: [B]} that are minimised, metrics {name: [B]} that are logged.
 """
@@ -22,12 +22,12 @@ Terms = dict[str, jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class NoHead:
-  """The critic gives logits alone; also the base of the other kinds."""
+  """No second head; also the base class of the other kinds."""
 
   def networks(self, features: Callable) -> dict:
-    """{network: (module, the arguments of its call, optimizer)} that the generator's update moves as well.
+    """{network: (module, the arguments of its call, optimizer)} of networks that the generator's update also trains.
 
-    `features()` is an array of the shape [1, F] of what the critic returns besides its logits.
+    `features()` returns an array [1, F] with the shape of the critic's second output.
     """
     del features
     return {}
@@ -42,8 +42,8 @@ class NoHead:
 
     Args:
       params: of all networks.
-      real, fake: what the critic returned besides its logits for real and for generated images, [B, ...].
-      condition: that the images were generated for, [B, ...].
+      real, fake: the critic's second output for real and for generated images, [B, ...].
+      condition: of the generated images, [B, ...].
     """
     del params, real, fake, condition
     return {}, {}
@@ -56,7 +56,7 @@ class NoHead:
 
 @dataclasses.dataclass(frozen=True)
 class ClassHead(NoHead):
-  """The class of an image, as logits [B, Y]: the auxiliary classifier of Odena et al. 2017, L_C of eq. 3."""
+  """Predicts the class of an image, logits [B, Y]: the auxiliary classifier of Odena et al. 2017, L_C of eq. 3."""
 
   weight: float
 
@@ -72,11 +72,11 @@ class ClassHead(NoHead):
 
 @dataclasses.dataclass(frozen=True)
 class CodeHead(NoHead):
-  """The codes of a generated image: Q, a network on the critic's body (Chen et al. 2016).
+  """Predicts the codes of a generated image: Q, a network on the critic's body (Chen et al. 2016).
 
-  The generator and Q ascend the bound on the mutual information, eq. 5, together. In the critic's update Q is fixed;
-  the body that it shares with the critic learns there, from the critic's loss and, as in the paper's code, from the
-  bound on the same images, or, without `body_learns`, from the critic's loss alone.
+  The generator and Q together maximise the bound on the mutual information, eq. 5. In the critic's update Q is fixed;
+  the body shared with the critic is trained there, on the critic's loss and, as in the paper's code, on the
+  bound for the same images or, without `body_learns`, on the critic's loss alone.
   """
 
   latent_codes: LatentCodes
@@ -100,7 +100,7 @@ class CodeHead(NoHead):
     return self.information(params, fake, condition)
 
   def information(self, params: Any, features: Any, codes: Array) -> tuple[Terms, Terms]:
-    """The negative weighted bound, and the bound in nats with the most that it can be."""
+    """The negative weighted bound, and the metrics: the bound in nats and its maximum."""
     outputs, _ = train_state.apply(self.network, params['q_head'], {}, features, train=True)
     latent_codes, metrics = self.latent_codes, {}
     cost = jnp.zeros(len(codes))
@@ -121,5 +121,5 @@ def class_loss(logits: Float[Array, 'B Y'], labels: jax.Array) -> PerImage:
 
 
 def class_accuracy(logits: Float[Array, 'B Y'], labels: jax.Array) -> PerImage:
-  """[B], 1 where the largest of the logits [B, Y] is that of the label, else 0."""
+  """[B]: 1 if the largest of the logits [B, Y] is that of the label, else 0."""
   return (logits.argmax(-1) == labels).astype(jnp.float32)

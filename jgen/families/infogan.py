@@ -1,4 +1,4 @@
-"""InfoGAN (Chen et al. 2016): images follow latent codes, which a head on the critic's body, Q, infers from them."""
+"""InfoGAN (Chen et al. 2016): a GAN with latent codes, which a head on the critic's body, Q, infers from images."""
 
 import dataclasses
 from typing import Any
@@ -21,13 +21,13 @@ class CodeKeys:
   """The keys of the codes."""
 
   categorical: int = key(10, 'categorical codes; 0 for none', at_least=0)
-  num_values: int = key(10, 'values of each categorical code, all as likely', at_least=2,
+  num_values: int = key(10, 'values of each categorical code, equally likely', at_least=2,
                         read_with={'categorical': True})
   continuous: int = key(0, 'continuous codes, uniform in [-1, 1]; 0 for none', at_least=0)
   categorical_weight: float = key(1., 'lambda: factor of the bound of the categorical codes, in nats, relative to the '
                                       'losses', at_least=0, read_with={'categorical': True})
-  continuous_weight: float = key(0.1, 'the same for the continuous codes, whose bound has no maximum', at_least=0)
-  body_learns: bool = key(True, 'whether the body that Q and the critic share also learns from the bound')
+  continuous_weight: float = key(0.1, 'lambda of the continuous codes, whose bound has no maximum', at_least=0)
+  body_learns: bool = key(True, 'whether the body shared by Q and the critic is also trained on the bound')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Keys(AdversarialKeys):
   """The keys of an InfoGAN, which uses no labels."""
 
   codes: CodeKeys = section(CodeKeys, "codes in the generator's input, which Q predicts from the images")
-  q_optimizer: Optimizer = section(Optimizer, "of Q's head")
+  q_optimizer: Optimizer = section(Optimizer, "optimizer of Q's head")
   critic: sections.Critic = section(sections.Critic, head_bias=True)
 
 
@@ -43,7 +43,7 @@ def create(model: Any, spec: Spec) -> gan.GAN:
   """The InfoGAN of a section with these Keys for a data set's Spec, whose labels it ignores.
 
   Raises:
-    UserError: as `gan.build`; there is no code.
+    UserError: as `gan.build`; there are no codes.
   """
   codes = model.codes
   if not codes.categorical + codes.continuous:

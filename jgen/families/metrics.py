@@ -1,4 +1,4 @@
-"""Metrics of an adversarial family's updates, made into those of a training step."""
+"""Combines the metrics of an adversarial family's updates into those of a training step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from jgen.shapes import Array, Metrics, Scalar
 
 
 def means_over_updates(others: Mapping[str, Float[Array, ' n']], one: Metrics) -> Metrics:
-  """{name: []}, the means of the metrics of n + 1 updates: `others` {name: [n]} and `one` {name: []}."""
+  """{name: []}, the means of metrics over n + 1 updates: `others` {name: [n]} and `one` {name: []}."""
   return jax.tree.map(lambda a, b: (a.sum(0) + b) / (len(a) + 1), others, one)
 
 
@@ -22,7 +22,7 @@ def means(terms: Metrics) -> Metrics:
 
 
 def gradient_norms(gradients: Mapping[str, Any]) -> dict[str, Scalar]:
-  """Euclidean norms of a network's gradients {layer: tree}: of all of them, and of those of its first layer."""
+  """Euclidean norms of a network's gradients {layer: tree}: over all layers, and over the first layer."""
   return {'gradient_norm': optax.tree.norm(gradients),
           'first_layer_gradient_norm': optax.tree.norm(gradients[FIRST_LAYER])}
 

@@ -20,21 +20,21 @@ from jgen.keys import key
 from jgen.parallel import per_image
 from jgen.shapes import Array, Labels, PRNGKey
 
-_MAX_ITERATIONS = 500                   # of expectation and maximisation
+_MAX_ITERATIONS = 500                   # of expectation maximisation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mixture(Family):
   """p(x) = sum_m w_m N(P x; mu_m, L_m L_m^T), P the projection to F principal components.
 
-  The fit, in `model_state`, is all of it: a training step changes nothing and computes the likelihood of its
-  batch. Samples are in the plane of the components.
+  `model_state` holds the complete fit: a training step changes nothing and computes the likelihood of its
+  batch. Samples lie in the span of the components.
   """
 
-  shape: tuple[int, ...]                # of one x, whatever its axes
-  num_points: int                       # vectors that it is fitted to
+  shape: tuple[int, ...]                # of one x, with any axes
+  num_points: int                       # vectors used for the fit
   pca_dimension: int                    # F
-  num_components: int                   # of the mixture
+  num_components: int                   # Gaussians of the mixture
   smallest_variance: float              # added to the variances of every Gaussian
 
   def init(self, key: PRNGKey) -> TrainState:
@@ -45,13 +45,13 @@ class Mixture(Family):
     return train_state.create(key, {}, {}, {}).replace(model_state={'mixture': fit})
 
   def check_data(self, dataset: Dataset) -> None:
-    """Raises UserError where the data set has too few images."""
+    """Raises UserError if the data set has too few images."""
     if self.num_points > len(dataset.images):
       raise UserError(f'config.priors.mixture.model.num_points is {self.num_points:,}, but there are '
                       f'{len(dataset.images):,} training images; set it to that or less')
 
   def init_from_data(self, state: TrainState, dataset: Dataset) -> TrainState:
-    """The fit to all vectors of the data set, by scikit-learn: PCA, then expectation and maximisation from k-means."""
+    """The state with the fit to all vectors of the data set: PCA, then expectation maximisation from k-means."""
     seed = int(state.model_state['mixture']['seed'])
     points = np.asarray(dataset.images, np.float64).reshape(len(dataset.images), -1)
     pca = PCA(self.pca_dimension, svd_solver='full').fit(points)
@@ -74,19 +74,19 @@ class Mixture(Family):
     return state, {f'mixture/{name}': value.mean() for name, value in metrics.items()}
 
   def eval_step(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> dict[str, Array]:
-    """{name: [B]} for each vector: its likelihood, and how much of it the principal components miss.
+    """{name: [B]}: the likelihood of each vector, and its share outside of the principal components.
 
     `log_likelihood` is in nats, a density of the principal components; `share_outside` is the share of the squared
-    distance from the centre that is outside of their span.
+    distance from the centre that lies outside of their span.
     """
     del key
     fit = state.model_state['mixture']
     centered = batch['latents'].reshape(len(batch['latents']), -1) - fit['center']
     inner = centered @ fit['axes'].T
-    squares, seen = (jnp.square(x).sum(1) for x in (centered, inner))
+    squares, inner_squares = (jnp.square(x).sum(1) for x in (centered, inner))
     log_densities = jax.vmap(log_normal, (None, 0, 0), 1)(inner, fit['means'], fit['factors'])
     return {'log_likelihood': jax.nn.logsumexp(log_densities + fit['log_weights'], axis=1),
-            'share_outside': 1 - seen / jnp.maximum(squares, 1e-30)}
+            'share_outside': 1 - inner_squares / jnp.maximum(squares, 1e-30)}
 
   def sample(self, state: TrainState, key: PRNGKey, labels: Labels) -> Array:
     """[B, *shape]"""
@@ -108,17 +108,17 @@ def log_normal(points: Array, mean: Array, factor: Array) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class Keys:
-  """The keys of a mixture of Gaussians over the latents, which are standardised."""
+  """The keys of a mixture of Gaussians over standardised latents."""
 
-  num_points: int = key(5_000, 'training images, drawn at random, whose latents it is fitted to', at_least=1)
-  pca_dimension: int = key(256, 'principal components that the Gaussians are over', at_least=1)
+  num_points: int = key(5_000, 'random training images, to whose latents the mixture is fitted', at_least=1)
+  pca_dimension: int = key(256, 'principal components, the dimension of the Gaussians', at_least=1)
   num_components: int = key(16, 'Gaussians', at_least=1)
-  smallest_variance: float = key(1e-6, 'added to the variances of each along the components; of a latent it is 1',
+  smallest_variance: float = key(1e-6, 'added to the variances of each Gaussian; the latents have variance 1',
                                  above=0)
 
 
 def create(model: Any, shape: tuple[int, ...]) -> Mixture:
-  """The family of a section with these Keys for vectors of a shape; raises UserError where they cannot be fitted."""
+  """The family of a section with these Keys for vectors of a shape; raises UserError if they cannot be fitted."""
   where = 'config.priors.mixture.model'
   for name in ('pca_dimension', 'num_components'):
     if model[name] > model.num_points:

@@ -1,4 +1,4 @@
-"""A model as the evaluators see it: a family with the state that it has now, for any number of images."""
+"""A model for evaluators: a family with a state, called with any number of images."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
@@ -20,17 +20,17 @@ from jgen.images.pixels import to_float, to_pixels
 from jgen.parallel import EVALUATION, over_devices
 from jgen.shapes import Array, HostLatents, Images, Pixels, PRNGKey
 
-_CHUNK = 128                            # images a call; the next multiple of the devices is taken
+_CHUNK = 128                            # images per call, rounded up to a multiple of the devices
 
 
 class Compiled:
-  """A family's methods on all devices of this process, each compiled when it is first called.
+  """A family's methods on all devices of this process, each compiled on its first call.
 
-  The same (state, batch, seed) gives the same on any number of devices, where their number divides 128.
+  The same (state, batch, seed) gives the same results on any number of devices that divides 128.
   """
 
   def __init__(self, family: Family, devices: Sequence[jax.Device] | None = None) -> None:
-    """On the `devices`, or on all of this process."""
+    """Runs on `devices`, by default on all of this process."""
     self.family = family
     self._devices = devices or jax.local_devices()
     self._shape = (len(self._devices), -(-_CHUNK // len(self._devices)))
@@ -43,9 +43,9 @@ class Compiled:
     return over_devices(functools.partial(method, self.family), in_axes=(0, None, 0), devices=self._devices)
 
   def used(self, state: TrainState, dataset: Dataset | None) -> TrainState:
-    """What is used of a replicated TrainState: its averaged parameters, where it has them, with statistics of theirs.
+    """The replicated TrainState to use after training: with averaged parameters, if any, and statistics for them.
 
-    They are computed once for a state, from the training Dataset where the family needs its images: see
+    The statistics are computed once per state, from the training Dataset if the family needs images: see
     `jgen.families.averaging`.
     """
     if not averaging.needs_statistics(state):
@@ -58,28 +58,28 @@ class Compiled:
   def _split(self, x):
     """[D, S, B, ...] of [S, G, ...]: a device's share of each batch.
 
-    The last images of a batch are left out where D does not divide G.
+    The last images of a batch are left out if D does not divide G.
     """
     devices = len(self._devices)
     whole = x[:, :x.shape[1] // devices * devices]
     return np.moveaxis(whole.reshape(len(x), devices, -1, *x.shape[2:]), 1, 0)
 
   def __call__(self, method: Callable, state: TrainState, batch: Any, seed: int) -> Any:
-    """`method(family, state, key, batch)` on arrays [n, ...], chunk by chunk; its arrays [n, ...], on the host."""
+    """Calls `method(family, state, key, batch)` on arrays [n, ...] in chunks; returns arrays [n, ...] on the host."""
     return jax.tree.map(lambda *x: np.concatenate(x), *self.parts(method, state, batch, seed))
 
   def parts(self, method: Callable, state: TrainState, batch: Any, seed: int) -> Iterator[Any]:
-    """The same, part by part as it is made: what is never joined needs no memory.
+    """Yields the results of `method(family, state, key, batch)` chunk by chunk, so that memory does not grow with n.
 
-    The last chunk is filled up with zeros, and what comes of them is dropped.
+    The last chunk is filled up with zeros, whose results are dropped.
     """
     count, size = len(jax.tree.leaves(batch)[0]), self._shape[0] * self._shape[1]
     key = jax.random.fold_in(jax.random.key(seed), EVALUATION)
     for i in range(-(-count // size)):
       chunk = jax.tree.map(functools.partial(self._chunk, i), batch)
-      made = self._mapped(method)(state, jax.random.fold_in(key, i), chunk)
+      results = self._mapped(method)(state, jax.random.fold_in(key, i), chunk)
       num_valid = min(size, count - i * size)
-      yield jax.tree.map(lambda x, num_valid=num_valid: np.asarray(x).reshape(size, *x.shape[2:])[:num_valid], made)
+      yield jax.tree.map(lambda x, num_valid=num_valid: np.asarray(x).reshape(size, *x.shape[2:])[:num_valid], results)
 
   def _chunk(self, i, x):
     size = self._shape[0] * self._shape[1]
@@ -90,10 +90,10 @@ class Compiled:
 
 
 class Argument(typing.NamedTuple):
-  """How an argument passes from the host to a family's method."""
+  """How an argument is converted from the host to a family's method."""
 
-  dtype: type | None                    # that the host's array is made of; None leaves it
-  on_device: Callable                   # applied to it there
+  dtype: type | None                    # type of the array on the host; None leaves it unchanged
+  on_device: Callable                   # applied to the array on the device
 
 
 IMAGES = Argument(None, to_float)
@@ -107,25 +107,25 @@ def pixels(images: Images) -> dict[str, Array]:
   return {'image': to_pixels(images), 'finite': jnp.isfinite(images).all(axis=(1, 2, 3))}
 
 
-@dataclasses.dataclass(frozen=True, eq=False)   # compared and hashed by identity: what is compiled is found by it
+@dataclasses.dataclass(frozen=True, eq=False)   # hashed by identity, as the key of the compiled functions
 class Border:
-  """How a method of a family is called from the host: with uint8 images, and without keys where it draws nothing."""
+  """How a method of a family is called from the host: with uint8 images, and without a key if it is deterministic."""
 
-  method: str                           # of a Family, or of one that follows a protocol of `jgen.families.contracts`
-  arguments: Mapping[str, Argument]     # by the names that the method gives them
+  method: str                           # of a Family, or of a protocol of `jgen.families.contracts`
+  arguments: Mapping[str, Argument]     # by their names in the method
   draws: bool = False                   # whether it takes a key
   gives_images: bool = False
   as_batch: bool = False                # whether it takes the arguments as one mapping, `batch`
 
   def __call__(self, family: Family, state: TrainState, key: PRNGKey, arrays: Mapping[str, Array]) -> Any:
-    """What the method gives for one device's share of the host's arrays."""
+    """The result of the method for one device's share of the host's arrays."""
     inputs = {name: self.arguments[name].on_device(x) for name, x in arrays.items()}
     inputs = {'batch': inputs} if self.as_batch else inputs
-    given = getattr(family, self.method)(state, **inputs, **({'key': key} if self.draws else {}))
-    return pixels(given) if self.gives_images else given
+    result = getattr(family, self.method)(state, **inputs, **({'key': key} if self.draws else {}))
+    return pixels(result) if self.gives_images else result
 
   def on_host(self, inputs: Sequence) -> dict[str, Any]:
-    """{name: array} of the arguments in their order."""
+    """{name: array} for the positional arguments `inputs`."""
     return {name: x if argument.dtype is None else np.asarray(x, argument.dtype)
             for (name, argument), x in zip(self.arguments.items(), inputs, strict=True)}
 
@@ -149,25 +149,25 @@ BORDERS = {border.method: border for border in (
 class Model:
   """A family with a state, called with any number n of uint8 images [n, H, W, C] on the host.
 
-  `call` is the way to all methods of BORDERS; those below name the arguments and what comes back. Families lack some.
+  `call` calls any method of BORDERS; the methods below wrap it with named arguments. Not all families have all methods.
   """
 
   compiled: Compiled
   state: TrainState                     # replicated
-  dataset: Dataset | None = None        # the training images, which some averaged models need
+  dataset: Dataset | None = None        # the training images, which some averaged models need for batch statistics
 
   @property
   def family(self) -> Any:
-    """A Family, and what the protocols of an evaluator's `needs` promise of it."""
+    """The Family, which also follows the protocols in the `needs` of an evaluator."""
     return self.compiled.family
 
   @property
   def used(self) -> TrainState:
-    """The TrainState that all methods use: of averaged parameters where there are any."""
+    """The TrainState that all methods use: with averaged parameters if there are any."""
     return self.compiled.used(self.state, self.dataset)
 
   def call(self, method: str, *inputs: Any, seed: int = 0) -> Any:
-    """What a method of BORDERS gives for its arguments, arrays [n, ...]: arrays on the host, images as uint8.
+    """Calls a method of BORDERS with arrays [n, ...]; returns arrays on the host, images as uint8.
 
     Raises:
       UserError: an image is not finite.
@@ -175,11 +175,11 @@ class Model:
     return jax.tree.map(lambda *x: np.concatenate(x), *self.parts(method, *inputs, seed=seed))
 
   def parts(self, method: str, *inputs: Any, seed: int = 0) -> Iterator[Any]:
-    """The same part by part, as it is made."""
+    """Yields the results of `call` part by part."""
     border = BORDERS[method]
     for made in self.compiled.parts(border, self.used, border.on_host(inputs), seed):
       if border.gives_images and not made['finite'].all():
-        raise UserError(f'the model of step {self.step:,} draws images with NaN or infinity; train with a smaller '
+        raise UserError(f'the model of step {self.step:,} generates images with NaN or infinity; train with a smaller '
                         'learning rate, or evaluate an earlier checkpoint')
       yield made['image'] if border.gives_images else made
 
@@ -188,7 +188,7 @@ class Model:
     return self.call('sample', labels, seed=seed)
 
   def sample_parts(self, labels: Any, seed: int) -> Iterator[Pixels]:
-    """The same images part by part, uint8 [k, H, W, C], as they are made."""
+    """Yields the images of `sample` part by part, uint8 [k, H, W, C]."""
     return self.parts('sample', labels, seed=seed)
 
   def encode(self, images: np.ndarray) -> tuple[HostLatents, HostLatents]:
@@ -208,7 +208,7 @@ class Model:
     return self.call('decode_codes', codes)
 
   def decode(self, latents: Any) -> Pixels:
-    """Images of latents float32 [n, Z], or [n, h, w, c] where these are maps."""
+    """Images of latents float32 [n, Z], or of maps [n, h, w, c]."""
     return self.call('decode', latents)
 
   def reconstruct(self, images: np.ndarray) -> Pixels:
@@ -216,7 +216,7 @@ class Model:
     return self.call('reconstruct', images)
 
   def eval_step(self, images: np.ndarray, labels: Any, seed: int) -> dict[str, Float[np.ndarray, ' n']]:
-    """{name: float32 [n]}, the family's numbers for each image."""
+    """{name: float32 [n]}, the family's metrics for each image."""
     return self.call('eval_step', images, labels, seed=seed)
 
   def log_weight(self, images: np.ndarray, seed: int) -> Float[np.ndarray, ' n']:
@@ -228,14 +228,14 @@ class Model:
     return self.call('sample_at', latents, labels, seed=seed)
 
   def sample_codes(self, codes: Any, seed: int) -> Pixels:
-    """Images of codes float32 [n, M + N]; for the same seed, noise is the same at the same place."""
+    """Images of codes float32 [n, M + N]; for the same seed, the noise is the same at the same position."""
     return self.call('sample_codes', codes, seed=seed)
 
   def critic_logits(self, images: np.ndarray, labels: Any) -> Float[np.ndarray, ' n']:
-    """How real each image, of labels int [n], looks to the critic: float32 [n], higher is more real."""
+    """The critic's outputs for images with labels int [n]: float32 [n], higher is more real."""
     return self.call('critic_logits', images, labels)
 
   @property
   def step(self) -> int:
-    """Training steps that the state has seen."""
+    """The training step of the state."""
     return int(self.state.step.addressable_shards[0].data[0])

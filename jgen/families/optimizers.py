@@ -1,4 +1,4 @@
-"""A network's optimizer from its section of the config: an update rule, a rate over the updates, and clipping."""
+"""Builds a network's optimizer from its config section: update rule, learning rate schedule, and clipping."""
 
 from collections.abc import Iterator
 import dataclasses
@@ -33,7 +33,7 @@ def rmsprop(section: Any, rate: Any) -> optax.GradientTransformation:
 
 
 def sgd(section: Any, rate: Any) -> optax.GradientTransformation:
-  """Gradient descent, with momentum if it is set."""
+  """Stochastic gradient descent, with optional momentum."""
   return optax.sgd(rate, momentum=section.momentum or None)
 
 
@@ -47,12 +47,12 @@ def constant(section: Any) -> Any:
 
 
 def linear(section: Any) -> Any:
-  """From 1 to the end factor in a straight line."""
+  """A linear decay from 1 to the end factor."""
   return optax.linear_schedule(1., section.end_factor, section.decay_updates)
 
 
 def cosine(section: Any) -> Any:
-  """From 1 to the end factor along half a cosine (Loshchilov & Hutter 2017, eq. 5, without restarts)."""
+  """A cosine decay from 1 to the end factor (Loshchilov & Hutter 2017, eq. 5, without restarts)."""
   return optax.cosine_decay_schedule(1., section.decay_updates, alpha=section.end_factor)
 
 
@@ -61,40 +61,40 @@ SCHEDULES = {'constant': constant, 'linear': linear, 'cosine': cosine}
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-  """The keys of one network's optimizer."""
+  """The keys of a network's optimizer."""
 
   name: str = key('adam', 'the update rule', names=OPTIMIZERS)
-  learning_rate: float = key(2e-4, 'step size; the largest one where a schedule changes it', at_least=0)
+  learning_rate: float = key(2e-4, 'learning rate; the largest value if a schedule changes it', at_least=0)
   b1: float = key(0.5, 'decay of the first moment', at_least=0, below=1, read_with={'name': ('adam', 'adamw', 'lion')})
   b2: float = key(0.999, 'decay of the second moment (Lion: of its average of the gradients)', at_least=0, below=1,
                   read_with={'name': ('adam', 'adamw', 'lion')})
   decay: float = key(0.99, 'decay of the mean square', at_least=0, below=1, read_with={'name': ('rmsprop',)})
-  momentum: float = key(0., 'share of the last update that is added; 0 for none', at_least=0, below=1,
+  momentum: float = key(0., 'momentum: share of the previous update that is added; 0 for none', at_least=0, below=1,
                         read_with={'name': ('rmsprop', 'sgd')})
-  weight_decay: float = key(0., 'share of each parameter, times the learning rate, that an update takes away',
+  weight_decay: float = key(0., 'share of each parameter, times the learning rate, that an update subtracts',
                             at_least=0, read_with={'name': ('adamw', 'lion')})
   schedule: str = key('constant', 'how the learning rate changes over the updates of this network', names=SCHEDULES)
   warmup_updates: int = key(0, 'updates over which the learning rate first rises linearly from 0', at_least=0)
-  decay_updates: int = key(0, 'updates, after those, over which it falls; from then on it stays', at_least=0,
+  decay_updates: int = key(0, 'updates after the warmup over which it falls; then it is constant', at_least=0,
                            read_with={'schedule': ('linear', 'cosine')})
-  end_factor: float = key(0., 'the last learning rate as a share of the largest', at_least=0, at_most=1,
+  end_factor: float = key(0., 'the final learning rate as a share of the largest', at_least=0, at_most=1,
                           read_with={'schedule': ('linear', 'cosine')})
   clip_norm: float = key(0., "largest Euclidean norm of the network's gradient; a larger one is scaled down to it; 0 "
                              'for none', at_least=0)
 
 
 class Rate(NamedTuple):
-  """Part of an optimizer's state: how far its schedule is."""
+  """The state of a learning rate schedule."""
 
-  updates: jax.Array                    # [] int32, so far
-  rate: jax.Array                       # [] float32, the learning rate of the last one
+  updates: jax.Array                    # [] int32, number of updates so far
+  rate: jax.Array                       # [] float32, the learning rate of the last update
 
 
 def create(section: Any) -> optax.GradientTransformation:
-  """The optax transformation of a section with the keys of an Optimizer.
+  """The optax transformation for a section with the keys of an Optimizer.
 
   Raises:
-    UserError: a schedule that falls over no updates.
+    UserError: a schedule without `decay_updates`.
   """
   rule = choose('optimizer.name', section.name, OPTIMIZERS)
   scheduled = section.schedule != 'constant' or section.warmup_updates
@@ -104,7 +104,7 @@ def create(section: Any) -> optax.GradientTransformation:
 
 
 def rate_of(section: Any) -> Any:
-  """The learning rate of a section: a function of the network's updates so far, [] -> []."""
+  """The learning rate of a section, as a function of the network's number of updates so far, [] -> []."""
   if section.schedule != 'constant' and section.decay_updates < 1:
     raise UserError(f"the optimizer's schedule is '{section.schedule}' and its decay_updates 0; expected the number of "
                     'updates over which the learning rate falls, at least 1')
@@ -116,7 +116,7 @@ def rate_of(section: Any) -> Any:
 
 
 def _at_rate(rate):
-  """The transformation that multiplies updates by a learning rate of their number, and keeps it in its state."""
+  """The transformation that multiplies updates by a scheduled learning rate and stores that rate in its state."""
   def init(params):
     del params
     return Rate(jnp.zeros((), jnp.int32), jnp.float32(rate(0)))
@@ -128,6 +128,6 @@ def _at_rate(rate):
 
 
 def learning_rates(opt_state: Any) -> Iterator[jax.Array]:
-  """The learning rates, [] each, that are kept in an optimizer's state: none where the rate is constant."""
+  """The learning rates, [] each, stored in an optimizer's state: none if the rate is constant."""
   leaves = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, Rate))
   return (leaf.rate for leaf in leaves if isinstance(leaf, Rate))

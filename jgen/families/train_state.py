@@ -1,4 +1,4 @@
-"""The state of a run, and the one place where gradients are averaged and applied."""
+"""The state of a run, and the single place where gradients are averaged and applied."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,13 @@ PyTree = Any
 
 @flax.struct.dataclass
 class TrainState:
-  """Everything that a resumed run needs. Arrays only, each mapping with one entry a network."""
+  """Everything that a resumed run needs: arrays only, in mappings with one entry per network."""
 
-  step: Any                             # [] int32, training steps so far; anything as a leaf of a tree
+  step: Any                             # [] int32, number of training steps; of any type, as a leaf of a tree
   params: Mapping[str, PyTree]
   opt_state: Mapping[str, PyTree]
-  model_state: Mapping[str, PyTree]     # batch statistics and whatever else is not learned by gradient
-  ema_params: Mapping[str, PyTree]      # only of networks that are sampled by their moving average
+  model_state: Mapping[str, PyTree]     # batch statistics and other state that is not learned by gradient
+  ema_params: Mapping[str, PyTree]      # only for networks with averaged parameters
 
   if TYPE_CHECKING:                     # flax adds it
     def replace(self, **fields: Any) -> 'TrainState': ...
@@ -35,10 +35,10 @@ def create(key: PRNGKey, networks: Mapping[str, Any], inputs: Mapping[str, Any],
 
   Args:
     key: the run's key.
-    networks: {name: linen module}.
+    networks: {name: Linen module}.
     inputs: {name: the arguments of its call}, for their shapes.
     optimizers: {name: optax transformation}.
-    averaged: names of the networks whose parameters are averaged over the steps.
+    averaged: names of the networks with averaged parameters.
   """
   variables = {name: network.init(network_key, *inputs[name], train=True) for network_key, (name, network)
                in zip(jax.random.split(key, len(networks)), networks.items(), strict=True)}
@@ -52,9 +52,9 @@ def create(key: PRNGKey, networks: Mapping[str, Any], inputs: Mapping[str, Any],
 
 
 def average(state: TrainState, decay: float) -> TrainState:
-  """The state with its averaged parameters moved towards the parameters: once a step, after the updates.
+  """Moves the averaged parameters towards the parameters; called once per step, after the updates.
 
-  Exponential moving average over the steps (Polyak & Juditsky 1992), as Yazıcı et al. 2019 use it for generators.
+  Exponential moving average over the steps (Polyak & Juditsky 1992; for generators Yazıcı et al. 2019).
   """
   ema_params = {name: optax.incremental_update(state.params[name], averaged, 1. - decay)
                 for name, averaged in state.ema_params.items()}
@@ -63,9 +63,9 @@ def average(state: TrainState, decay: float) -> TrainState:
 
 def apply(network: Any, params: Any, model_state: Any, *inputs: Any, train: bool,
           dropout_key: PRNGKey | None = None) -> tuple[Any, Any]:
-  """(output, new model_state) of a linen module; in evaluation the state is as it was.
+  """(output, new model_state) of a Linen module; in evaluation the state does not change.
 
-  A module that drops values at random needs the key.
+  Modules with dropout need the key.
   """
   variables = {'params': params, **model_state}
   rngs = {} if dropout_key is None else {'dropout': dropout_key}
@@ -79,7 +79,7 @@ def apply_gradients(state: TrainState, name: str, gradients: Any,
                     optimizer: optax.GradientTransformation) -> tuple[TrainState, Any]:
   """One optimizer step of the network `name`: (state, gradients averaged over all devices).
 
-  `gradients` are of this device's share of the batch; they are averaged here, and nowhere else.
+  `gradients` are those of this device's share of the batch; they are averaged only here.
   """
   gradients = lax.pmean(gradients, AXIS)
   updates, opt_state = optimizer.update(gradients, state.opt_state[name], state.params[name])

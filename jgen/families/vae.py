@@ -1,4 +1,4 @@
-"""Variational autoencoders (Kingma & Welling 2014): one family with values for network, likelihood and regulariser."""
+"""Variational autoencoders (Kingma & Welling 2014): one family, parametrised by network, likelihood and regulariser."""
 
 from collections.abc import Callable
 import dataclasses
@@ -28,34 +28,34 @@ from jgen.networks import sections
 from jgen.parallel import AXIS, per_image
 from jgen.shapes import Array, Labels, Latents, PerImage, PRNGKey, Scalar, Step, Values
 
-# The likelihoods whose variance begins with that of the training pixels, or with a given one.
+# The likelihoods whose initial variance is that of the training pixels, or a given one.
 _OF_THE_DATA = tuple(name for name, likelihood in LIKELIHOODS.items() if likelihood.fixed_variance(1., 1) is None)
-_CHUNK = 1_000                          # images whose pixels are counted at a time
+_CHUNK = 1_000                          # images processed at a time when pixels are counted
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VAE(Family):
-  """An encoder q(z | x) and a decoder p(x | z) around a standard normal prior, trained on one sample an image."""
+  """An encoder q(z | x) and a decoder p(x | z) with a standard normal prior, trained with one sample per image."""
 
   network: nn.Module                    # jgen.networks.vae.VAE
   optimizer: optax.GradientTransformation
   likelihood: Likelihood
   regularizer: Regularizer
-  variance: float                       # of a pixel; 0 for that of the training images
+  variance: float                       # of a pixel; 0 for the variance of the training pixels
   image_shape: tuple[int, int, int]
   latent_size: int
   ema_decay: float = 0.
 
   statistics_need_images = True
-  data = 'image'                        # the name, in its batches, of what it models
+  data = 'image'                        # name of the modelled array in batches
 
   @property
   def couples_batch(self) -> str:
-    bounded = 'its regularizer is no sum over the mean divergences of a batch'
+    bounded = 'its regularizer is not a sum over the mean divergences of a batch'
     return '' if self.regularizer.name == 'kl' else bounded
 
   def inputs(self) -> tuple[Values, Latents]:
-    """An image and its noise, for their shapes."""
+    """One image and its noise, for their shapes."""
     return jnp.zeros((1, *self.image_shape)), jnp.zeros((1, self.latent_size))
 
   def passes(self) -> dict[str, Callable[[], Any]]:
@@ -65,27 +65,27 @@ class VAE(Family):
   def init(self, key: PRNGKey) -> TrainState:
     state = train_state.create(key, {'vae': self.network}, {'vae': self.inputs()}, {'vae': self.optimizer},
                                averaged=('vae',) if self.ema_decay else ())
-    fixed = {'variance': jnp.ones(())}  # until `init_from_data` has seen the images
+    fixed = {'variance': jnp.ones(())}  # until `init_from_data` computes it
     return state.replace(model_state={**state.model_state, 'likelihood': fixed})
 
   def init_from_data(self, state: TrainState, dataset: Dataset) -> TrainState:
-    """Stores the likelihood's variance, where it is that of the training pixels, in the state."""
-    given = self.likelihood.fixed_variance(self.regularizer.weight, math.prod(self.image_shape))
-    variance = given or self.variance or pixel_variance(dataset.images)
+    """The state with the variance of the likelihood, computed from the training pixels unless it is given."""
+    fixed = self.likelihood.fixed_variance(self.regularizer.weight, math.prod(self.image_shape))
+    variance = fixed or self.variance or pixel_variance(dataset.images)
     if not variance > 0:
-      raise UserError(f'all pixels of {dataset.spec.name} are alike, so their variance is 0; set '
-                      'config.model.variance above 0 or take other images')
+      raise UserError(f'all pixels of {dataset.spec.name} are equal, so their variance is 0; set '
+                      'config.model.variance above 0 or use other images')
     return state.replace(model_state={**state.model_state, 'likelihood': {'variance': jnp.float32(variance)}})
 
   def pixel_variance(self, params: Any, model_state: Any) -> Scalar:
-    """[], that of the likelihood: what `init_from_data` stored, times what was learned since, if it is learned."""
+    """The variance of the likelihood, []: the value stored by `init_from_data`, times the learned factor, if any."""
     return model_state['likelihood']['variance'] * jnp.exp(params['vae'].get('log_variance', 0.))
 
   def noise(self, key: PRNGKey, count: int) -> Latents:
     return per_image(key, count, lambda k: jax.random.normal(k, (self.latent_size,)))
 
   def posterior_noise(self, key: PRNGKey, count: int) -> Latents:
-    """Noise [B, Z] of the samples from q(z | x); zeros where the KL weight is 0, for a plain autoencoder."""
+    """Noise [B, Z] for samples from q(z | x); zeros if the KL weight is 0, for a plain autoencoder."""
     noise = self.noise(key, count)
     return noise if self.regularizer.weight else jnp.zeros_like(noise)
 
@@ -95,7 +95,7 @@ class VAE(Family):
     return outputs, {**model_state, 'vae': state}
 
   def ledger(self, output: Values, images: Values, kl: PerImage, variance: Scalar) -> dict[str, Array]:
-    """{name: [B]}: what an output for an image costs, in every unit; kl [B] is in nats."""
+    """{name: [B]}: reconstruction errors and bounds in all units, for outputs and the divergence kl [B] in nats."""
     nats, size = self.likelihood.nats(output, images, variance), images[0].size
     elbo = -nats - kl
     return {
@@ -136,9 +136,9 @@ class VAE(Family):
     return self.run(state.params, state.model_state, batch[self.data], noise, train=True)[1]
 
   def eval_step(self, state: TrainState, batch: dict[str, Array], key: PRNGKey) -> dict[str, Array]:
-    """{name: [B]}: the ledger and the weights of the objective's terms, which are the same for all images.
+    """{name: [B]}: the values of `ledger` and the weights of the objective's terms, which are the same for all images.
 
-    Latents are sampled once per image, as in training; `mse_of_mean` is the error with their mean instead.
+    Latents are sampled once per image, as in training; `mse_of_mean` is the error for their mean instead.
     """
     images, noise = batch[self.data], self.posterior_noise(key, len(batch[self.data]))
     (mean, log_variance, output), _ = self.run(state.params, state.model_state, images, noise, train=False)
@@ -149,7 +149,7 @@ class VAE(Family):
     return {**self.ledger(output, images, kl, variance), **weights, 'mse_of_mean': of_mean}
 
   def log_weight(self, state: TrainState, images: Values, key: PRNGKey) -> PerImage:
-    """log p(x | z) + log p(z) - log q(z | x) in nats, [B], for one z of q: what Burda et al. 2016 average, eq. 8."""
+    """log p(x | z) + log p(z) - log q(z | x) in nats, [B], for one sample z of q: Burda et al. 2016, eq. 8."""
     noise = self.noise(key, len(images))
     (mean, log_variance, output), _ = self.run(state.params, state.model_state, images, noise, train=False)
     latents = mean + jnp.exp(log_variance / 2) * noise
@@ -158,7 +158,7 @@ class VAE(Family):
     return prior_over_posterior - self.likelihood.nats(output, images, variance)
 
   def regularization(self, kl: Float[Array, ' Z'], step: Step) -> Scalar:
-    """The objective's second term for the mean divergences kl [Z] of any number of images."""
+    """The regularisation term of the objective for divergences kl [Z] averaged over any number of images."""
     return self.regularizer(kl, step)
 
   def encode(self, state: TrainState, images: Values) -> tuple[Latents, Latents]:
@@ -184,13 +184,13 @@ class VAE(Family):
 
 
 def active_units(mean: Latents) -> Scalar:
-  """How many latents' means [B, Z] vary over the batch of all devices (Burda et al. 2016, sec. 5.2)."""
+  """The number of latents whose means [B, Z] vary over the batch of all devices (Burda et al. 2016, sec. 5.2)."""
   first, second = lax.pmean((mean.mean(0), jnp.square(mean).mean(0)), AXIS)
   return (second - jnp.square(first) > ACTIVE_VARIANCE).sum().astype(jnp.float32)
 
 
 def pixel_variance(images: np.ndarray) -> float:
-  """The variance of all values of uint8 images [N, H, W, C], as they are in [-1, 1]; exact, from their counts."""
+  """The variance of all values of uint8 images [N, H, W, C], scaled to [-1, 1]; exact, from their counts."""
   chunks = (images[i:i + _CHUNK] for i in range(0, len(images), _CHUNK))
   counts = sum(np.bincount(np.ravel(chunk), minlength=256) for chunk in chunks)
   values = np.arange(256) / 127.5 - 1
@@ -203,21 +203,21 @@ class Keys:
   """The keys of a VAE."""
 
   latent_size: int = key(128, 'Z, latents of an image', at_least=1)
-  likelihood: str = key('gaussian', "p(x | z), what a decoder's output says of an image", names=LIKELIHOODS)
-  variance: float = key(0., 'variance of a pixel in [-1, 1] at the start; 0 for that of the training pixels',
+  likelihood: str = key('gaussian', "p(x | z), given by the decoder's output", names=LIKELIHOODS)
+  variance: float = key(0., 'initial variance of a pixel in [-1, 1]; 0 for that of the training pixels',
                         at_least=0, read_with={'likelihood': _OF_THE_DATA})
   regularizer: Regularizer = section(Regularizer)
   encoder: sections.Encoder | sections.DenseLayers = section(
       sections.Encoder, features=(32, 64, 128, 256), normalization='batch', kernel_init='pytorch')
   decoder: sections.Decoder | sections.DenseLayers = section(
       sections.Decoder, features=(256, 128, 64, 32), normalization='batch', kernel_init='pytorch')
-  ema_decay: float = key(0., 'decay a step of the averaged parameters, which are drawn and measured; 0 for none',
+  ema_decay: float = key(0., 'decay per step of the averaged parameters, used for samples and scores; 0 for none',
                          at_least=0, below=1)
   optimizer: Optimizer = section(Optimizer)
 
 
 def create(model: Any, spec: Spec, network: Callable = networks.vae, family: type[VAE] = VAE) -> VAE:
-  """The VAE of a section with these Keys for a data set's Spec; others may have a `network` or a class of their own.
+  """The VAE of a section with these Keys for a data set's Spec; callers may pass another `network` or class.
 
   Raises:
     UserError: a network that does not fit the image.

@@ -1,4 +1,4 @@
-"""Vector-quantised autoencoders (van den Oord et al. 2017): one family with values for network, loss and upkeep."""
+"""Vector-quantised autoencoders (van den Oord et al. 2017): one family, with network, loss and upkeep as parameters."""
 
 from collections.abc import Callable
 import dataclasses
@@ -30,16 +30,16 @@ from jgen.networks.quantizer import GROUPINGS
 from jgen.parallel import AXIS, per_image
 from jgen.shapes import Array, Codes, Images, Labels, Map, PerImage, PRNGKey
 
-_LEARNED_BY = {'gradient': False, 'moving_average': True}   # whether the codes follow the averages of their vectors
-_MAX_VECTORS = 20_000                   # that the first codes are chosen from, so that it takes a second
+_LEARNED_BY = {'gradient': False, 'moving_average': True}   # whether codes are moving averages of their vectors
+_MAX_VECTORS = 20_000                   # vectors from which the initial codes are chosen, to take about a second
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VQVAE(Family):
-  """An encoder whose output is replaced by codes, and a decoder of these.
+  """An encoder whose output is quantised to codes, and a decoder.
 
-  Codes int32 [B, N] are in the order of the grouping: for 'positions' position after position in row-major order, at
-  each group of channels after group; for 'maps' channel after channel.
+  The order of codes int32 [B, N] depends on the grouping: for 'positions' by position in row-major order, and at
+  each position by group of channels; for 'maps' by channel.
   """
 
   network: nn.Module                    # jgen.networks.vqvae.VQVAE
@@ -47,7 +47,7 @@ class VQVAE(Family):
   reconstruction: Callable              # (output, images) -> [B], of RECONSTRUCTIONS
   commitment_weight: float              # beta
   upkeep: Upkeep
-  init_images: int                      # training images whose vectors the first codes are chosen from; 0: random codes
+  init_images: int                      # training images for the initial codes; 0: random codes
   image_shape: tuple[int, int, int]
   latent_shape: tuple[int, int, int]    # (h, w, c) of the encoder's output
   codebook_size: int                    # K
@@ -56,7 +56,7 @@ class VQVAE(Family):
 
   statistics_need_images = True
 
-  samples_note = 'codes drawn uniformly: no prior'
+  samples_note = 'codes drawn uniformly, without a prior'
 
   def passes(self) -> dict[str, Callable[[], Any]]:
     images = jnp.zeros((1, *self.image_shape))
@@ -71,9 +71,9 @@ class VQVAE(Family):
     return state.replace(model_state={**state.model_state, 'codebook': averages})
 
   def init_from_data(self, state: TrainState, dataset: Dataset) -> TrainState:
-    """The codebook at step 0: vectors of training images, chosen by k-means++ (Arthur & Vassilvitskii 2007).
+    """The state with an initial codebook: vectors of training images, by k-means++ (Arthur & Vassilvitskii 2007).
 
-    The encoder runs as in training, with the statistics of these images. Each vector is a vector that there is.
+    The encoder runs in training mode, with the statistics of these images. Each code equals one of their vectors.
     """
     if not self.init_images:
       return state
@@ -82,8 +82,8 @@ class VQVAE(Family):
     vectors = np.asarray(self._vectors_in_training(state, images)).reshape(-1, self.network.quantizer.code_size)
     if len(vectors) < self.codebook_size:
       raise UserError(f'config.model.quantizer.codebook_size is {self.codebook_size}, but {count} images have only '
-                      f'{len(vectors)} vectors to begin from; set it lower, or config.model.quantizer.init_images to 0')
-    # Drawn, for every so manieth would be of some groups of channels alone.
+                      f'{len(vectors)} vectors; set it lower, or config.model.quantizer.init_images to 0')
+    # Random, because every k-th vector could come from the same groups of channels.
     vectors = vectors[np.sort(np.random.default_rng(0).permutation(len(vectors))[:_MAX_VECTORS])]
     codebook, _ = kmeans_plusplus(vectors, self.codebook_size, random_state=0)
     codebook = jnp.asarray(codebook)
@@ -103,13 +103,13 @@ class VQVAE(Family):
     return outputs, {**model_state, 'vqvae': state}
 
   def terms(self, latents: Map, quantized: Map, output: Images, images: Images) -> dict[str, PerImage]:
-    """{term of the objective: [B]}. Codes that follow averages are not moved by a gradient too."""
+    """{term of the objective: [B]}. Codes that are moving averages get no gradient."""
     terms = {'reconstruction': self.reconstruction(output, images),
              'commitment': self.commitment_weight * commitment_loss(latents, quantized)}
     return terms if self.upkeep.by_average else {**terms, 'codebook': codebook_loss(latents, quantized)}
 
   def errors(self, latents: Map, quantized: Map, output: Images, images: Images) -> dict[str, PerImage]:
-    """{name: [B]}, means over an image's values: of the pixels in [-1, 1] and of the encoder's output."""
+    """{name: [B]}, mean squared errors over the pixels in [-1, 1] and over the encoder's output."""
     return {'mse': sum_over_values(jnp.square(images - sigmoid_mean(output))) / images[0].size,
             'quantization_error': sum_over_values(jnp.square(latents - quantized)) / latents[0].size}
 
@@ -132,7 +132,7 @@ class VQVAE(Family):
     return state, {f'vqvae/{name}': value for name, value in {**metrics, **of_codebook}.items()}
 
   def keep_up(self, state: TrainState, latents: Map, codes: Codes, key: PRNGKey) -> Any:
-    """(state, metrics of the codebook) after a step in which these latents got these codes."""
+    """(state, metrics of the codebook) after a step in which these latents were assigned these codes."""
     vectors = self.network.quantizer.split(latents)
     codebook, averages, shares = self.upkeep.follow(
         codebook_of(state.params), state.model_state['codebook'], codes, vectors)
@@ -141,7 +141,7 @@ class VQVAE(Family):
       revived = dead & ((state.step + 1) % self.upkeep.revive_every_steps == 0)
       codebook, averages = self.upkeep.revive(codebook, averages, revived, vectors, key)
       state = state.replace(opt_state=reset_moments(state.opt_state, revived))
-      if state.ema_params:              # an average with a dead code would be dead for long
+      if state.ema_params:              # otherwise the average of a dead code would stay dead for long
         averaged = jnp.where(revived[:, None], codebook, codebook_of(state.ema_params))
         state = state.replace(ema_params=with_codebook(state.ema_params, averaged))
     state = state.replace(params=with_codebook(state.params, codebook),
@@ -185,7 +185,7 @@ class VQVAE(Family):
     return self.decode(state, self.latents(state, images))
 
   def sample(self, state: TrainState, key: PRNGKey, labels: Labels) -> Images:
-    """Images of codes drawn evenly and one by one: the prior that training assumes (sec. 3.2), not a learned one."""
+    """Images of uniform, independent codes: the prior that training assumes (sec. 3.2), not a learned one."""
     draw = lambda key: jax.random.randint(key, (self.codes_per_image,), 0, self.codebook_size)
     return self.decode_codes(state, per_image(key, len(labels), draw))
 
@@ -212,13 +212,13 @@ class QuantizerKeys:
 
   codebook_size: int = key(256, 'K, codes', at_least=2)
   code_size: int = key(16, "D, values of a code's vector", at_least=1)
-  grouping: str = key('positions', 'what D values are a vector', names=GROUPINGS)
-  learned_by: str = key('gradient', 'what moves the codes', names=_LEARNED_BY)
+  grouping: str = key('positions', 'which D values form a vector', names=GROUPINGS)
+  learned_by: str = key('gradient', 'how the codes are learned', names=_LEARNED_BY)
   decay: float = key(0.99, "decay per step, of the moving averages of each code's vectors and of its frequency",
                      at_least=0, below=1)
-  dead_below: float = key(0.01, 'share of the even use, 1 / K, below which a code is dead', at_least=0)
+  dead_below: float = key(0.01, 'share of uniform use, 1 / K, below which a code is dead', at_least=0)
   revive_every_steps: int = key(0, 'steps between revivals of dead codes; 0 for none', at_least=0)
-  init_images: int = key(500, 'training images whose vectors the first codes are chosen from; 0 for random codes',
+  init_images: int = key(500, 'training images from whose vectors the initial codes are chosen; 0 for random codes',
                          at_least=0)
 
 
@@ -235,7 +235,7 @@ class Keys:
       sections.Encoder, features=(32, 64, 128, 128), negative_slope=0.01, kernel_init='pytorch', use_bias=True,
       kernel_size=3)
   decoder: sections.MapDecoder = section(
-      sections.MapDecoder, 'its features are of the layers that double the image', features=(64, 32, 16, 16),
+      sections.MapDecoder, 'its features are those of the layers that double the image', features=(64, 32, 16, 16),
       negative_slope=0.01, kernel_init='pytorch', use_bias=True, kernel_size=3, last_kernel_size=3, last_stride=1)
   ema_decay: float = key(0., 'decay a step of the averaged parameters, which are drawn and measured; 0 for none',
                          at_least=0, below=1)

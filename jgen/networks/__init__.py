@@ -1,4 +1,4 @@
-"""Linen modules from their sections of the config."""
+"""Builds Linen modules from their sections of the config."""
 
 import functools
 from typing import Any
@@ -17,7 +17,7 @@ from jgen.shapes import Shape
 
 def generator(section: Any, image_shape: Shape, kind: type[dcgan.Generator] = dcgan.Generator,
               **fields: Any) -> dcgan.Generator:
-  """The generator of a `sections.Generator` for images (H, W, C), with the `fields` of its kind."""
+  """The generator for a `sections.Generator` and images (H, W, C), with the additional `fields` of its class."""
   return kind(
       image_shape=image_shape, dropout_at_sampling=section.dropout_at_sampling,
       resampling=choose('model.generator.up', section.up, UPSAMPLINGS),
@@ -26,25 +26,25 @@ def generator(section: Any, image_shape: Shape, kind: type[dcgan.Generator] = dc
 
 
 def critic(section: Any, image_shape: Shape, kind: type[dcgan.Critic] = dcgan.Critic, **fields: Any) -> dcgan.Critic:
-  """The critic of a `sections.Critic` for images (H, W, C), with the `fields` of its kind."""
+  """The critic for a `sections.Critic` and images (H, W, C), with the additional `fields` of its class."""
   layers = _layers(section) if section.strides else _common(section, image_shape)
   return kind(resampling=_critic_layers(section), head_bias=section.head_bias, **_adversarial(section), **layers,
               **fields)
 
 
 def head(section: Any, outputs: int) -> dcgan.Head:
-  """A linear head in addition to that of the critic of a `sections.Critic`."""
+  """A second linear head for the critic of a `sections.Critic`."""
   return dcgan.Head(outputs, _layers(section)['kernel_init'])
 
 
 def _critic_layers(section):
-  """A layer for each of the critic's features: `down`, or the convolutions of its `strides`."""
+  """One layer for each of the critic's features: `down`, or convolutions with its `strides`."""
   if not section.strides:
     return (choose('model.critic.down', section.down, DOWNSAMPLINGS),) * len(section.features)
   if not len(section.features) == len(section.strides) == len(section.paddings):
     raise UserError(
         f'config.model.critic: {len(section.features)} features, {len(section.strides)} strides and '
-        f'{len(section.paddings)} paddings; give as many of each, or strides of () for layers that halve')
+        f'{len(section.paddings)} paddings; give the same number of each, or strides of () for layers that halve')
   return tuple(functools.partial(Conv, kernel_size=section.kernel_size, stride=stride, padding=padding)
                for stride, padding in zip(section.strides, section.paddings, strict=True))
 
@@ -52,7 +52,7 @@ def _critic_layers(section):
 def vae(section: Any, image_shape: Shape, learns_variance: bool) -> vae_networks.VAE:
   """The VAE of a section of `families.vae.Keys` for images (H, W, C)."""
   if not section.decoder.features:
-    raise UserError('config.model.decoder.features is empty; name those of each layer, the first layer included')
+    raise UserError('config.model.decoder.features is empty; give the features of each layer, including the first')
   encoder, (first, *spread) = section.encoder, section.decoder.features
   decoder, base = _map_decoder(section.decoder, spread, image_shape)
   return vae_networks.VAE(
@@ -76,7 +76,7 @@ def vqvae(section: Any, image_shape: Shape) -> vqvae_networks.VQVAE:
   """The VQ-VAE of a section of `families.vqvae.Keys` for images (H, W, C).
 
   Raises:
-    UserError: a decoder whose input is no map of the encoder's size; vectors that the map cannot be cut into.
+    UserError: the decoder's input does not have the size of the encoder's output; the map cannot be cut into vectors.
   """
   shape, quantizer = latent_shape(section, image_shape), section.quantizer
   decoder, base = _map_decoder(section.decoder, section.decoder.features, image_shape)

@@ -1,6 +1,6 @@
-"""A small causal transformer over a sequence of codes (Vaswani et al. 2017; pre-norm, as Radford et al. 2019).
+"""A small causal transformer over a sequence of codes (Vaswani et al. 2017; pre-norm as in Radford et al. 2019).
 
-M is the width, A the attention heads. The output at position i depends on the codes before i and the label, never on
+M is the width, A the number of heads. The output at position i depends on the codes before i and the label, never on
 code i.
 """
 
@@ -15,7 +15,7 @@ from jgen.networks.layers import Dropout
 from jgen.shapes import Array, Codes, Labels, Step
 
 Rows = Float[Array, 'B n M']
-Cache = tuple[Float[Array, 'B N A _'], Float[Array, 'B N A _']]   # keys and values of the places before
+Cache = tuple[Float[Array, 'B N A _'], Float[Array, 'B N A _']]   # keys and values of earlier positions
 
 _embedding = nn.initializers.normal(0.02)
 
@@ -25,32 +25,32 @@ def _linear(features, name):
 
 
 class Attention(nn.Module):
-  """Causal self-attention with several heads."""
+  """Causal multi-head self-attention."""
 
   num_heads: int                        # A
 
   @nn.compact
   def __call__(self, x: Rows, cache: Cache | None = None, position: Step | None = None) -> tuple[Rows, Cache]:
-    """[B, n, M] for x [B, n, M]: all places at once, or one (n = 1) at `position` with those before in the cache.
+    """[B, n, M] for x [B, n, M]: all positions at once, or one (n = 1) at `position` with earlier ones in the cache.
 
     Args:
       x: [B, n, M]
-      cache: (keys, values), [B, N, A, M / A] each, of which those before `position` are filled in; None without
-      position: [] int; None without a cache
+      cache: (keys, values), [B, N, A, M / A] each, filled in before `position`; None for all positions at once
+      position: [] int; None if there is no cache
 
     Returns:
-      (the output, the cache with this place filled in)
+      (the output, the cache with this position filled in)
     """
     count, width = x.shape[1:]
     split = lambda y: y.reshape(*y.shape[:2], self.num_heads, width // self.num_heads)
     queries, keys, values = map(split, jnp.split(_linear(3 * width, 'queries_keys_values')(x), 3, axis=-1))
-    seen = jnp.tril(jnp.ones((count, count), bool))
+    visible = jnp.tril(jnp.ones((count, count), bool))
     if cache is not None and position is not None:
       keys, values = (jax.lax.dynamic_update_slice_in_dim(old, new, position, axis=1)
                       for old, new in zip(cache, (keys, values), strict=True))
-      seen = (jnp.arange(keys.shape[1]) <= position)[None]
+      visible = (jnp.arange(keys.shape[1]) <= position)[None]
     scores = jnp.einsum('bqad,bkad->baqk', queries, keys) / jnp.sqrt(width / self.num_heads)
-    weights = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf))
+    weights = jax.nn.softmax(jnp.where(visible, scores, -jnp.inf))
     mixed = jnp.einsum('baqk,bkad->bqad', weights, values).reshape(x.shape)
     return _linear(width, 'output')(mixed), (keys, values)
 
@@ -72,14 +72,14 @@ class Block(nn.Module):
 
 
 class CausalTransformer(nn.Module):
-  """Codes int32 [B, N] and labels int32 [B] to logits [B, N, K].
+  """A transformer from codes int32 [B, N] and labels int32 [B] to logits [B, N, K].
 
   Logits at position i depend on the label and on the codes before i only.
   """
 
   num_codes: int                        # K
   num_positions: int                    # N
-  num_classes: int                      # Y; 0 where the labels are not used
+  num_classes: int                      # Y; 0 if labels are not used
   width: int                            # M
   num_layers: int
   num_heads: int                        # A
@@ -89,7 +89,7 @@ class CausalTransformer(nn.Module):
     self.code_embedding = self.param('code_embedding', _embedding, (self.num_codes, self.width))
     self.start = self.param('start', _embedding, (self.width,))   # the input at position 0
     self.position_embedding = self.param('position_embedding', _embedding, (self.num_positions, self.width))
-    if self.num_classes:                # added at every place, so that no attention is needed to know it
+    if self.num_classes:                # added at every position, so that no attention is needed for it
       self.label_embedding = self.param('label_embedding', _embedding, (self.num_classes, self.width))
     self.blocks = [Block(self.num_heads, self.dropout) for _ in range(self.num_layers)]
     self.norm = nn.LayerNorm()
@@ -104,18 +104,18 @@ class CausalTransformer(nn.Module):
     return self.head(self.norm(x))
 
   def of_labels(self, labels: Labels) -> Float[Array, 'B 1 M'] | float:
-    """[B, 1, M], or 0 where labels are not heeded."""
+    """The embedding of labels, [B, 1, M]; 0 if labels are not used."""
     return self.label_embedding[labels][:, None] if self.num_classes else 0.
 
   def step(self, code: Int[Array, ' B'], position: Step, labels: Labels,
            caches: list[Cache]) -> tuple[Float[Array, 'B K'], list[Cache]]:
-    """(logits [B, K] at one place, the caches with it): what `__call__` gives there, at a fraction of the cost.
+    """(logits [B, K] at one position, the updated caches): the logits of `__call__`, at a fraction of the cost.
 
     Args:
-      code: int32 [B], the code at the place before; not heeded at place 0
+      code: int32 [B], the code at the previous position; ignored at position 0
       position: [] int32
       labels: int32 [B]
-      caches: of `empty_caches`, or as the step before left them
+      caches: from `empty_caches` or from the previous step
     """
     x = jnp.where(position == 0, self.start, self.code_embedding[code])
     x = (x + self.position_embedding[position])[:, None] + self.of_labels(labels)
@@ -126,6 +126,6 @@ class CausalTransformer(nn.Module):
     return self.head(self.norm(x))[:, 0], filled
 
   def empty_caches(self, count: int) -> list[Cache]:
-    """Keys and values of each block before the first of the places, for `count` rows of codes."""
+    """The caches of all blocks before the first position, for `count` sequences of codes."""
     shape = (count, self.num_positions, self.num_heads, self.width // self.num_heads)
     return [(jnp.zeros(shape), jnp.zeros(shape)) for _ in range(self.num_layers)]

@@ -1,6 +1,6 @@
 """Updates of a codebook [K, D] without gradients: moving averages, and revival of unused codes.
 
-All devices do the same: batch statistics are averaged over them, and what is drawn does not depend on the
+All devices compute the same: batch statistics are averaged over them, and random choices do not depend on the
 device.
 """
 
@@ -16,32 +16,32 @@ from jgen.networks.quantizer import totals
 from jgen.parallel import AXIS
 from jgen.shapes import Array, PRNGKey
 
-_NEVER = 1e-20                          # a share below it means that no vector uses the code
+_NEVER = 1e-20                          # a smaller share means that no vector uses the code
 
 
 @dataclasses.dataclass(frozen=True)
 class Upkeep:
-  """Averages of a codebook's use over the steps, and what is made of them.
+  """Moving averages of a codebook's use, and the updates based on them.
 
-  The averages are {'shares': [K], of all vectors those that have a code} and, where the codes follow the averages,
-  'sums' [K, D], the sum of these vectors over the number of all.
+  The averages are {'shares': [K], the share of all vectors with a code} and, if codes are moving averages,
+  'sums' [K, D], the sum of these vectors divided by the number of all vectors.
   """
 
   by_average: bool                      # whether each code is the moving average of its vectors, not the optimizer's
-  decay: float                          # a step, of the averages
-  dead_below: float                     # share of the even use, 1 / K, below which a code is dead
+  decay: float                          # of the averages, per step
+  dead_below: float                     # share of uniform use, 1 / K, below which a code is dead
   revive_every_steps: int               # 0 for never
 
   def begin(self, codebook: Float[Array, 'K D']) -> dict[str, Array]:
-    """The averages of a codebook as if its codes had been in even use."""
+    """The initial averages of a codebook, as if its codes had been used uniformly."""
     shares = jnp.full(len(codebook), 1 / len(codebook))
     return {'shares': shares, **({'sums': shares[:, None] * codebook} if self.by_average else {})}
 
   def follow(self, codebook: Float[Array, 'K D'], averages: dict[str, Array], codes: Int[Array, 'B N'],
              vectors: Float[Array, 'B N D']) -> tuple[Float[Array, 'K D'], dict[str, Array], Float[Array, ' K']]:
-    """(codebook, averages, shares [K] in this batch) after a batch's vectors [B, N, D] got their codes [B, N].
+    """(codebook, averages, shares [K] in this batch) after the vectors [B, N, D] of a batch were assigned codes [B, N].
 
-    Van den Oord et al. 2017, eq. 6 to 8, divided by the number of vectors. A code without any vector stays.
+    Van den Oord et al. 2017, eq. 6 to 8, divided by the number of vectors. A code without vectors does not change.
     """
     count, moved = len(codebook), dict(averages)
     shares = lax.pmean(jax.nn.one_hot(codes.ravel(), count).mean(0), AXIS)
@@ -57,12 +57,12 @@ class Upkeep:
     return self.decay * average + (1 - self.decay) * new
 
   def dead(self, averages: dict[str, Array]) -> Bool[Array, ' K']:
-    """bool [K]: which codes are as good as unused."""
+    """bool [K]: which codes are dead."""
     return averages['shares'] * len(averages['shares']) < self.dead_below
 
   def revive(self, codebook: Float[Array, 'K D'], averages: dict[str, Array], revived: Bool[Array, ' K'],
              vectors: Float[Array, 'B N D'], key: PRNGKey) -> tuple[Float[Array, 'K D'], dict[str, Array]]:
-    """(codebook, averages) with the revived codes at vectors of the batch over all devices, as if in even use."""
+    """(codebook, averages) with dead codes replaced by vectors of the batch over all devices, as if used uniformly."""
     drawn = draw_vectors(key, vectors, len(codebook))
     codebook = jnp.where(revived[:, None], drawn, codebook)
     fresh = self.begin(codebook)
@@ -71,9 +71,9 @@ class Upkeep:
 
 
 def draw_vectors(key: PRNGKey, vectors: Float[Array, 'B N D'], count: int) -> Float[Array, 'count D']:
-  """[count, D] out of the vectors [B, N, D] of all devices: one at random out of each of `count` equal parts of them.
+  """[count, D]: a random vector from each of `count` equal parts of the vectors [B, N, D] of all devices.
 
-  With the same key on all devices these are the same vectors on any number of devices.
+  If all devices have the same key, the result is the same for any number of devices.
   """
   vectors = vectors.reshape(-1, vectors.shape[-1])
   of_all = len(vectors) * lax.axis_size(AXIS)
@@ -84,7 +84,7 @@ def draw_vectors(key: PRNGKey, vectors: Float[Array, 'B N D'], count: int) -> Fl
 
 
 def reset_moments(opt_state: Any, revived: Bool[Array, ' K']) -> Any:
-  """An optimizer's state without what it has averaged of the gradients of revived codes."""
+  """An optimizer's state in which the averages of the gradients of revived codes are zero."""
   def reset(path, leaf):
     of_codebook = any(getattr(entry, 'key', None) == 'codebook' for entry in path)
     return jnp.where(revived[:, None], 0., leaf) if of_codebook else leaf

@@ -1,4 +1,4 @@
-"""Generator and critic of the DCGAN, Radford et al. 2016, for any image whose sides halve evenly.
+"""Generator and critic (discriminator) of the DCGAN, Radford et al. 2016, for images whose sides halve evenly.
 
 A transposed 4x4 convolution of one pixel is a `Dense`, and so is a 4x4 convolution down to one pixel:
 the same function with the same number of parameters, and faster.
@@ -23,7 +23,7 @@ FIRST_LAYER = 'layer_0'
 
 
 class Network(nn.Module):
-  """What both have."""
+  """Fields and methods shared by generator and critic."""
 
   features: tuple[int, ...]
   negative_slope: float                 # of the (leaky) ReLU; 0 is ReLU
@@ -31,10 +31,10 @@ class Network(nn.Module):
   kernel_init: Callable
   use_bias: bool
   spectral_norm: bool                   # whether all kernels are divided by their largest singular value
-  dropout: float                        # probability with which a value after a (leaky) ReLU is dropped
+  dropout: float                        # rate of dropout after each (leaky) ReLU
 
   def options(self, train: bool) -> dict[str, Any]:
-    """Arguments of the layers with kernels."""
+    """The arguments of layers with kernels."""
     return dict(use_bias=self.use_bias, kernel_init=self.kernel_init,
                 kernel_norm=functools.partial(SpectralNorm, train) if self.spectral_norm else None)
 
@@ -45,7 +45,7 @@ class Generator(Network):
   image_shape: tuple[int, int, int]
   first_kernel_init: Callable           # of the first layer
   resampling: Callable                  # a layer of jgen.networks.convolution.resampling
-  dropout_at_sampling: bool             # whether values are dropped in evaluation as in training
+  dropout_at_sampling: bool             # whether dropout also applies in evaluation
 
   @nn.compact
   def __call__(self, latents: Float[Array, 'B inputs'], train: bool) -> Images:
@@ -64,7 +64,7 @@ class Generator(Network):
 
 
 class EmbeddingGenerator(Generator):
-  """A Generator of latents that end in the label's one-hot [B, Z + Y], which a learned vector a label replaces."""
+  """A Generator for latents that end in the one-hot label [B, Z + Y], which it replaces by a learned vector."""
 
   num_classes: int                      # Y
   embedding_size: int                   # entries of such a vector
@@ -77,10 +77,10 @@ class EmbeddingGenerator(Generator):
 
 
 class Critic(Network):
-  """Images [B, H, W, C] to (logits [B], what their head sees [B, F]); the first of `features` is not normalised."""
+  """Images [B, H, W, C] to (logits [B], features of the head [B, F]); the first of `features` is not normalised."""
 
   resampling: tuple[Callable, ...]      # one layer for each of `features`
-  head_bias: bool                       # whether the head has a bias, as with `use_bias`
+  head_bias: bool                       # whether the head has a bias; `use_bias` implies it
 
   @nn.compact
   def __call__(self, images: Float[Array, 'B H W inputs'], train: bool) -> tuple[PerImage, Float[Array, 'B F']]:
@@ -88,7 +88,7 @@ class Critic(Network):
     return self.head(x, train), x
 
   def body(self, images: Float[Array, 'B H W inputs'], train: bool) -> Float[Array, 'B F']:
-    """What the heads see of the images, [B, F], everything flat."""
+    """The flat features of images for the heads, [B, F]."""
     options, x = self.options(train), images
     for i, (features, layer) in enumerate(zip(self.features, self.resampling, strict=True)):
       x = layer(features, name=f'layer_{i}', **options)(x)
@@ -97,7 +97,7 @@ class Critic(Network):
     return x.reshape(len(x), -1)
 
   def head(self, x: Float[Array, 'B F'], train: bool) -> PerImage:
-    """The logits [B] of what the body returns."""
+    """The logits [B] for the output of the body."""
     options = self.options(train) | {'use_bias': self.use_bias or self.head_bias}
     return Dense(1, name=f'layer_{len(self.features)}', **options)(x)[:, 0]
 
@@ -115,7 +115,7 @@ class ClassifyingCritic(Critic):
 
 
 class Head(nn.Module):
-  """A linear head on a critic's body, as a network of its own: [B, F] -> [B, outputs]."""
+  """A linear head on a critic's body as a separate network: [B, F] -> [B, outputs]."""
 
   outputs: int
   kernel_init: Callable

@@ -1,4 +1,4 @@
-"""Encoder and decoder of a VAE over arrays that need no convolution: linear layers over all their values."""
+"""Encoder and decoder of a VAE with linear layers, for arrays without spatial structure."""
 
 from collections.abc import Callable
 import math
@@ -43,7 +43,7 @@ class DenseDecoder(nn.Module):
 
 
 def hidden_layers(module: DenseEncoder | DenseDecoder, x: Float[Array, 'B inputs']) -> Float[Array, 'B outputs']:
-  """[B, the last of its features] for [B, inputs]."""
+  """[B, inputs] to [B, last of the features]."""
   for i, features in enumerate(module.features):
     x = leaky_relu(_linear(module, features, f'layer_{i}')(x), module.negative_slope)
   return x

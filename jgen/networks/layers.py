@@ -16,12 +16,12 @@ from jgen.shapes import Array, PRNGKey
 
 Layer = Callable[[Array], Array]
 
-MOMENTUM = 0.9                          # of the running statistics of BatchNorm; PyTorch calls the rest momentum, 0.1
-EPSILON = 1e-5                          # added to the variances; PyTorch's
+MOMENTUM = 0.9                          # of the running statistics of BatchNorm; PyTorch's momentum is 1 minus it, 0.1
+EPSILON = 1e-5                          # added to the variances, as in PyTorch
 
 
 class Dense(nn.Module):
-  """A linear layer, [B, inputs] -> [B, features]; its param `kernel` is [inputs, features]."""
+  """A linear layer, [B, inputs] -> [B, features]; its parameter `kernel` is [inputs, features]."""
 
   features: int
   use_bias: bool
@@ -37,9 +37,9 @@ class Dense(nn.Module):
 
 
 class Dropout(nn.Module):
-  """[B, ...] with each value zero at probability `rate`, else divided by 1 - rate (Srivastava et al. 2014).
+  """Dropout: each value is zero with probability `rate`, else divided by 1 - rate (Srivastava et al. 2014).
 
-  The numbers come from the stream 'dropout', for each image by its position in the batch over all devices.
+  Random numbers come from the stream 'dropout' and depend on the image's position in the batch over all devices.
   """
 
   rate: float
@@ -82,10 +82,10 @@ class BatchNorm(nn.Module):
     axes = tuple(range(x.ndim - 1))
     first_and_second = jnp.stack([values.mean(axes) for values in (x, lax.square(x))])
     count = x.size // x.shape[-1]
-    if not self.is_initializing():      # which is not mapped over the devices
+    if not self.is_initializing():      # initialisation is not mapped over the devices
       first_and_second, count = lax.pmean(first_and_second, AXIS), count * lax.axis_size(AXIS)
     mean, second = first_and_second
-    var = jnp.maximum(0., second - lax.square(mean))   # which rounding may bring below 0
+    var = jnp.maximum(0., second - lax.square(mean))   # rounding may make it negative
     return mean, var, var * (count / max(count - 1, 1))
 
 
@@ -99,7 +99,7 @@ def instance_norm(train: bool) -> Layer:
 
 
 def layer_norm(train: bool) -> Layer:
-  """Over height, width and channels of one image, as the WGAN-GP paper advises (Gulrajani et al. 2017, sec. 4)."""
+  """Normalisation over height, width and channels of an image, advised for WGAN-GP (Gulrajani et al. 2017, sec. 4)."""
   del train
   return nn.LayerNorm(epsilon=1e-5, reduction_axes=(1, 2, 3))
 
@@ -115,7 +115,7 @@ NORMALIZATIONS = {'none': no_norm, 'batch': batch_norm, 'instance': instance_nor
 def normal(stddev: float | Callable[[Sequence[int]], float]) -> nn.initializers.Initializer:
   """Initial values from N(0, stddev): `stddev` is a number or a function of the kernel's shape.
 
-  They are drawn as one row and reshaped: XLA compiles that several times faster than a draw of four axes.
+  They are drawn as a vector and reshaped, which XLA compiles several times faster than an array of four axes.
   """
   def init(key, shape, dtype=jnp.float32):
     scale = stddev(shape) if callable(stddev) else stddev
@@ -132,16 +132,16 @@ def he_stddev(shape: Sequence[int]) -> float:
 
 
 def pytorch_uniform(key: PRNGKey, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
-  """Uniform within 1 / sqrt(fan-in), as PyTorch's layers begin; the fan-in is counted as in `he_stddev`.
+  """Uniform within 1 / sqrt(fan-in), PyTorch's default for layers; the fan-in is counted as in `he_stddev`.
 
-  Of kernels alone: biases begin at 0, where PyTorch draws them.
+  For kernels only: biases start at 0, unlike in PyTorch.
   """
   bound = 1 / math.sqrt(math.prod(shape[:-1]))
   return jax.random.uniform(key, (math.prod(shape),), dtype, -bound, bound).reshape(shape)
 
 
 def pytorch_uniform_from_one_pixel(key: PRNGKey, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
-  """`pytorch_uniform` for the kernel [inputs, outputs] of a linear layer, as of a one-pixel transposed convolution.
+  """`pytorch_uniform` for the kernel [inputs, outputs] of a linear layer, as a transposed convolution of a pixel.
 
   PyTorch counts the outputs of a ConvTranspose2d as its fan-in.
   """
@@ -150,5 +150,5 @@ def pytorch_uniform_from_one_pixel(key: PRNGKey, shape: Sequence[int], dtype: An
 
 # `dcgan`: Radford et al. 2016, sec. 4.
 KERNEL_INITS = {'dcgan': normal(0.02), 'he': normal(he_stddev), 'pytorch': pytorch_uniform}
-# Of a linear layer as the first transposed convolution of a generator.
+# For linear layers that stand for the first transposed convolution of a generator.
 FROM_ONE_PIXEL_INITS = {**KERNEL_INITS, 'pytorch': pytorch_uniform_from_one_pixel}

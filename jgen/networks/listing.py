@@ -1,4 +1,4 @@
-"""The layers of networks as reports print them: read off a traced forward pass of the modules themselves."""
+"""The layers of networks for reports, collected by tracing a forward pass of the modules."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -22,9 +22,9 @@ _NORMALIZATIONS = {BatchNorm: 'batch', nn.InstanceNorm: 'instance', nn.LayerNorm
 
 @dataclasses.dataclass
 class Layer:
-  """One row: a layer with parameters, with what normalises and activates its output."""
+  """One row: a layer with parameters, and the normalisation and activation of its output."""
 
-  path: tuple[str, ...]                 # its name in the tree of parameters, the network's name first
+  path: tuple[str, ...]                 # its path in the tree of parameters, starting with the name of the network
   kind: str
   channels: str = ''
   kernel: str = ''
@@ -32,12 +32,12 @@ class Layer:
   padding: str = ''
   bias: str = ''
   normalization: str = ''
-  activation: str = ''                  # and the dropout after it
+  activation: str = ''                  # including dropout after it
   output: str = ''                      # the shape of the layer's output for one image, HxWxC
-  parameters: int = 0                   # those of its normalisation included
+  parameters: int = 0                   # including those of its normalisation
 
   def row(self) -> tuple[str, ...]:
-    """The texts of its cells, as in HEADER."""
+    """The texts of its cells, in the order of HEADER."""
     return ('/'.join(self.path), self.kind, self.channels, self.kernel, self.stride, self.padding, self.bias,
             self.normalization, self.activation, self.output, f'{self.parameters:,}')
 
@@ -46,8 +46,8 @@ def layers_of(passes: dict[str, Callable], networks: dict) -> list[Layer]:
   """The layers of networks in the order of the data.
 
   Args:
-    passes: {network: a function of no arguments that runs its module in training, with new parameters}.
-    networks: {network: its parameters as shapes}. What no layer has, as a table of embeddings, gets a row of its own.
+    passes: {network: a function without arguments that runs its module in training, with new parameters}.
+    networks: {network: shapes of its parameters}. Parameters outside of layers, such as embeddings, get separate rows.
   """
   layers: list[Layer] = []
   for name in (*passes, *(name for name in networks if name not in passes)):
@@ -60,22 +60,22 @@ def layers_of(passes: dict[str, Callable], networks: dict) -> list[Layer]:
 
 
 class _Listing:
-  """Layers of one network, while its forward pass is traced."""
+  """Collects the layers of one network while its forward pass is traced."""
 
   def __init__(self, name):
     self._name = name
     self._layers: list[Layer] = []
-    self._owners: dict[tuple[str, ...], Layer] = {}   # {path of a module: the layer that counts it}
+    self._owners: dict[tuple[str, ...], Layer] = {}   # {path of a module: the layer it belongs to}
 
   def intercept(self, call: Callable, arguments: tuple, keywords: dict[str, Any],
                 context: nn.module.InterceptorContext) -> Any:
-    """What `nn.intercept_methods` calls instead of each method of a module."""
+    """The interceptor for `nn.intercept_methods`, called instead of each method of a module."""
     module, path = context.module, (self._name, *context.module.path)
-    if context.method_name != '__call__' or path in self._owners:   # a layer that runs again
+    if context.method_name != '__call__' or path in self._owners:   # or a layer that is called again
       return call(*arguments, **keywords)
     before, layer = len(self._layers), self.begin(module, path)
     output = call(*arguments, **keywords)
-    if isinstance(module, Resampling):  # it is the layer, and its convolution a part of it
+    if isinstance(module, Resampling):  # the whole module is the layer, including its convolution
       layer, self._layers[before:] = self._layers[before], self._layers[before:before + 1]
       layer.path, layer.kind = path, type(module).__name__
     if layer:
@@ -84,7 +84,7 @@ class _Listing:
     return output
 
   def begin(self, module: nn.Module, path: tuple[str, ...]) -> Layer | None:
-    """The new Layer of a module that has its own row; None for others, which are noted at the layer before."""
+    """The new Layer for a module with its own row; None for others, which are added to the previous layer."""
     norm = next((name for kind, name in _NORMALIZATIONS.items() if isinstance(module, kind)), '')
     last = self._layers[-1] if self._layers else None
     if last and isinstance(module, SpectralNorm):
@@ -113,8 +113,8 @@ class _Listing:
       self._layers[-1].activation = ', '.join(filter(None, (self._layers[-1].activation, name)))
 
   def with_parameters(self, params: Any) -> list[Layer]:
-    """The layers with their numbers of parameters, and a row for each parameter that belongs to none of them."""
-    others = []
+    """The layers with their numbers of parameters, preceded by one row for each parameter outside of layers."""
+    further = []
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
       names = (self._name, *(str(entry.key) for entry in path))
       biased = self._owners.get((*names[:-1], names[-1].removesuffix('_bias')))   # a bias next to its layer
@@ -125,13 +125,13 @@ class _Listing:
       if owner:
         owner.parameters += math.prod(leaf.shape)
       else:
-        others.append(Layer(names, 'parameter', output='x'.join(map(str, leaf.shape)) or '1',
-                            parameters=math.prod(leaf.shape)))
-    return others + self._layers
+        further.append(Layer(names, 'parameter', output='x'.join(map(str, leaf.shape)) or '1',
+                             parameters=math.prod(leaf.shape)))
+    return further + self._layers
 
 
 def _layer_of(module, path, norm):
-  """A Layer with what a module itself says: kernel, stride, padding, bias."""
+  """A Layer with the attributes of a module: kernel, stride, padding, bias."""
   if norm:
     return Layer(path, 'norm', normalization=norm)
   if isinstance(module, Quantizer):
@@ -146,10 +146,10 @@ def _layer_of(module, path, norm):
 
 
 def table(layers: Sequence[Layer]) -> list[str]:
-  """The rows of layers under HEADER as lines of text, in columns."""
+  """HEADER and the rows of layers as lines of text, in columns; empty columns are left out."""
   rows = [HEADER, *(layer.row() for layer in layers)]
-  shown = [column for column in range(len(HEADER)) if any(row[column] for row in rows[1:])]
-  widths = [max(len(row[column]) for row in rows) for column in shown]
-  align = ['>' if HEADER[column] == 'parameters' else '<' for column in shown]
-  return [''.join(f'{row[column]:{side}{width}}  ' for column, width, side in zip(shown, widths, align, strict=True)
+  columns = [column for column in range(len(HEADER)) if any(row[column] for row in rows[1:])]
+  widths = [max(len(row[column]) for row in rows) for column in columns]
+  align = ['>' if HEADER[column] == 'parameters' else '<' for column in columns]
+  return [''.join(f'{row[column]:{side}{width}}  ' for column, width, side in zip(columns, widths, align, strict=True)
                   ).rstrip() for row in rows]

@@ -1,4 +1,4 @@
-"""Vector quantisation (van den Oord et al. 2017, sec. 3.1): a map as vectors, each replaced by the nearest code."""
+"""Vector quantisation (van den Oord et al. 2017, sec. 3.1): the vectors of a map become their nearest codes."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Grouping(NamedTuple):
 
   split: Callable                       # (map, D) -> vectors
   join: Callable                        # (vectors, (h, w, c)) -> map
-  extent: Callable                      # (h, w, c) -> the number of values that D must divide
+  extent: Callable                      # (h, w, c) -> the number that D must divide
 
 
 def split_positions(latents: Map, size: int) -> Float[Array, 'B N D']:
@@ -38,22 +38,22 @@ def join_maps(vectors: Float[Array, 'B N D'], shape: Sequence[int]) -> Map:
 
 
 GROUPINGS = {
-    # D neighbouring channels of one position; position after position in row-major order, in each group after group.
+    # D neighbouring channels of one position; in row-major order of positions, and at each by group of channels.
     'positions': Grouping(split_positions, join_positions, lambda shape: shape[2]),
-    # D values of one channel's map, the whole of it where D = h w, as they follow in the memory of an NCHW array.
+    # D values of one channel's map, the whole map if D = h w, in the memory order of an NCHW array.
     'maps': Grouping(split_maps, join_maps, lambda shape: shape[0] * shape[1]),
 }
 
 
 def straight_through(latents: Map, quantized: Map) -> Map:
-  """The value of `quantized`, exactly, with a gradient that goes to `latents` unchanged (sec. 3.2)."""
+  """The value of `quantized`, exactly, with a straight-through gradient to `latents` (sec. 3.2)."""
   return lax.stop_gradient(quantized) + (latents - lax.stop_gradient(latents))
 
 
 class Quantizer(nn.Module):
-  """Maps [B, h, w, c] to (the map of the nearest codes, their indices int32 [B, N]).
+  """A layer from maps [B, h, w, c] to (the map of the nearest codes, their indices int32 [B, N]).
 
-  Its param `codebook` is [K, D]. Gradients pass to the codebook alone: the indices have none.
+  Its parameter `codebook` is [K, D]. Gradients pass only to the codebook, since indices have none.
   """
 
   codebook_size: int                    # K
@@ -61,7 +61,7 @@ class Quantizer(nn.Module):
   grouping: Grouping
 
   def setup(self) -> None:
-    bound = 1 / self.codebook_size      # as in the authors' code, until it is set from data
+    bound = 1 / self.codebook_size      # as in the authors' code, unless initialised from data
     init = lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
     self.codebook = self.param('codebook', init, (self.codebook_size, self.code_size))
 
@@ -79,11 +79,11 @@ class Quantizer(nn.Module):
 
 
 def nearest(vectors: Float[Array, '*B D'], codebook: Float[Array, 'K D']) -> Int[Array, '*B']:
-  """int32 [...]: which row of the codebook [K, D] is nearest to each of the vectors [..., D]; of equals, the first.
+  """int32 [...]: the row of the codebook [K, D] nearest to each of the vectors [..., D]; the first of equals.
 
   |z - e|^2 without |z|^2, which all rows share, as one product (z, 1) (-2 e, |e|^2): no array has more than one entry
-  for a vector and a row. In full precision, for accelerators would round the products to 8 or 11 bits, and the code
-  with them. The row is looked for by two minima, which on a CPU take a third of the time of XLA's argmin.
+  per vector and row. In full precision, because accelerators would round the products to 8 or 11 bits, and the code
+  with them. The row is found by two minima, which on a CPU take a third of the time of XLA's argmin.
   """
   count = len(codebook)
   rows = jnp.concatenate([-2 * codebook, jnp.square(codebook).sum(1, keepdims=True)], 1)
@@ -94,9 +94,9 @@ def nearest(vectors: Float[Array, '*B D'], codebook: Float[Array, 'K D']) -> Int
 
 
 def totals(codes: Int[Array, '*B'], vectors: Float[Array, '*B D'], codebook_size: int) -> Float[Array, 'K D']:
-  """[K, D], the sum of the vectors [..., D] that have each code int32 [...].
+  """[K, D]: for each code, the sum of the vectors [..., D] with this code, int32 [...].
 
-  A product of matrices: additions to places that codes name come in another order in each run on a GPU.
+  A product of matrices, because scattered additions are not reproducible on a GPU.
   """
   one_hot = jax.nn.one_hot(codes.ravel(), codebook_size, dtype=vectors.dtype)
   return jnp.einsum('nk,nd->kd', one_hot, vectors.reshape(-1, vectors.shape[-1]), precision=lax.Precision.HIGHEST)
@@ -104,7 +104,7 @@ def totals(codes: Int[Array, '*B'], vectors: Float[Array, '*B D'], codebook_size
 
 @jax.custom_vjp
 def look_up(codebook: Float[Array, 'K D'], codes: Int[Array, '*B']) -> Float[Array, '*B D']:
-  """The rows [..., D] of the codebook [K, D] that codes int32 [...] name."""
+  """The rows [..., D] of the codebook [K, D] for codes int32 [...]."""
   return codebook[codes]
 
 

@@ -1,4 +1,4 @@
-"""A small convolutional classifier: the network of proxy features, trained or as a fixed seed draws it."""
+"""A small convolutional classifier: the network of proxy features, trained or with random weights."""
 
 from flax import linen as nn
 import jax
@@ -9,13 +9,13 @@ import numpy as np
 
 from jgen.shapes import Array, Images, Shape
 
-WIDTHS = (32, 64, 128)                  # channels; each layer halves the sides, as long as there is something to halve
+WIDTHS = (32, 64, 128)                  # channels; each layer halves the sides, while they are above 1
 
 
 class SmallClassifier(nn.Module):
   """Images float32 [B, H, W, C] in [-1, 1] to {'features': [B, 128], or fewer of tiny images, 'logits': [B, Y]}.
 
-  3x3 convolutions with stride 2 and ReLU; the features are the last one's means over the image.
+  3x3 convolutions with stride 2 and ReLU; the features are means over the image of the last layer's output.
   """
 
   num_classes: int
@@ -31,9 +31,9 @@ class SmallClassifier(nn.Module):
 
 
 def initial(network: SmallClassifier, image_shape: Shape, seed: int) -> dict[str, dict[str, np.ndarray]]:
-  """Parameters of a SmallClassifier for images of `image_shape` (H, W, C), as He et al. 2015, eq. 10, draws them.
+  """Parameters of a SmallClassifier for images of `image_shape` (H, W, C), initialised as in He et al. 2015, eq. 10.
 
-  From numpy's RandomState, whose stream is frozen: the same numbers on any machine and with any later version.
+  By numpy's RandomState, whose stream is frozen: the numbers are the same on any machine and with any version.
   """
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   shapes = jax.eval_shape(network.init, jax.random.key(0), image)['params']

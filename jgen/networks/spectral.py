@@ -10,11 +10,11 @@ from jgen.shapes import Array
 
 
 class SpectralNorm(nn.Module):
-  """A kernel W divided by its largest singular value, as a matrix of its outputs by all else; alg. 1 of the paper.
+  """Divides a kernel W, as a matrix [outputs, all other axes], by its largest singular value; alg. 1 of the paper.
 
-  Each call in training moves `u` [outputs], in the collection `spectral_norm`, by one power iteration; a call in
-  evaluation leaves it. The singular value is u^T W v for the unit vector v along W^T u, as in PyTorch. Nothing is drawn
-  but the first u, so it is the same on all devices.
+  Each call in training updates `u` [outputs], in the collection `spectral_norm`, by one power iteration; a call in
+  evaluation does not. The singular value is u^T W v for the unit vector v along W^T u, as in PyTorch. Only the initial
+  u is random, so u is the same on all devices.
   """
 
   train: bool
@@ -36,5 +36,5 @@ def times(a: Array, b: Array) -> Array:
 
 
 def unit(vector: Float[Array, ' n']) -> Float[Array, ' n']:
-  """The vector at length 1; 1e-12 keeps a vector of zeros finite, as in PyTorch."""
+  """The vector scaled to length 1; 1e-12 keeps a vector of zeros finite, as in PyTorch."""
   return vector / jnp.maximum(jnp.linalg.norm(vector), 1e-12)

@@ -1,8 +1,8 @@
 """Encoder and decoder of a convolutional VAE (Kingma & Welling 2014): the mirrored layers of a DCGAN.
 
-Halving convolutions with a normalisation and a (leaky) ReLU each lead to two linear heads; a linear layer and
-transposed convolutions lead back. A head that sees the whole map is the 4x4 convolution to one pixel of the fully
-convolutional kind: the same function with the same number of parameters.
+The encoder has halving convolutions, each with a normalisation and a (leaky) ReLU, and two linear heads; the decoder
+a linear layer and transposed convolutions. A head on the whole map equals the 4x4 convolution to one pixel of a fully
+convolutional network: the same function with the same number of parameters.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from jgen.shapes import Images, Latents, Map, Values
 
 
 class HalvingLayers(nn.Module):
-  """The layers of both encoders, each of which halves the sides."""
+  """The layers of both encoders; each layer halves the sides."""
 
   features: tuple[int, ...]             # the last is c
   kernel_size: int
@@ -35,7 +35,7 @@ class HalvingLayers(nn.Module):
 
 
 class MapEncoder(HalvingLayers):
-  """Images [B, H, W, C] to a map of features [B, h, w, c]."""
+  """An encoder from images [B, H, W, C] to a map of features [B, h, w, c]."""
 
   @nn.compact
   def __call__(self, images: Images, train: bool) -> Map:
@@ -50,7 +50,7 @@ class Encoder(HalvingLayers):
   @nn.compact
   def __call__(self, images: Images, train: bool) -> tuple[Latents, Latents]:
     x = self.to_map(images, train)
-    x = x.reshape(x.shape[0], -1)   # not len(x): an export has a batch of any length
+    x = x.reshape(x.shape[0], -1)   # not len(x): exports have a symbolic batch size
     head = lambda name: nn.Dense(self.latent_size, kernel_init=self.kernel_init, name=name)(x)
     return head('mean'), head('log_variance')
 
@@ -59,7 +59,7 @@ class MapDecoder(nn.Module):
   """A map of features [B, h, w, c] to [B, H, W, C], unbounded; all layers but the last are normalised."""
 
   channels: int                         # C
-  features: tuple[int, ...]             # of the layers that double the image, but for the last
+  features: tuple[int, ...]             # of the layers that double the image, except the last
   kernel_size: int
   padding: int
   last_kernel_size: int
@@ -68,7 +68,7 @@ class MapDecoder(nn.Module):
   negative_slope: float
   normalization: Callable
   kernel_init: Callable
-  use_bias: bool                        # of the layers that are normalised; the last has one
+  use_bias: bool                        # of the normalised layers; the last layer always has a bias
 
   @nn.compact
   def __call__(self, x: Map, train: bool) -> Images:
@@ -86,13 +86,13 @@ class MapDecoder(nn.Module):
 
 
 class Decoder(MapDecoder):
-  """Latents [B, Z] to [B, H, W, C], unbounded: the likelihood says what they mean.
+  """A decoder from latents [B, Z] to unbounded [B, H, W, C], which the likelihood interprets.
 
-  A linear layer, with a bias and not normalised, gives a map of `base` = (h, w, features).
+  A linear layer with a bias and without normalisation gives a map of shape `base` = (h, w, features).
   """
 
   base: tuple[int, int, int]
-  fully_convolutional: bool             # the first layer as a convolution from one pixel, its bias one a channel
+  fully_convolutional: bool             # the first layer is a convolution from one pixel, with one bias per channel
   activate_first: bool                  # a (leaky) ReLU after the first layer
 
   @nn.compact
@@ -103,7 +103,7 @@ class Decoder(MapDecoder):
 
   def first_layer(self, latents: Latents) -> Map:
     height, width, features = self.base
-    def as_convolution(key, shape, dtype=jnp.float32):   # the initial values of a transposed one from one pixel
+    def as_convolution(key, shape, dtype=jnp.float32):   # initial values of a transposed convolution from one pixel
       return self.kernel_init(key, (*self.base, shape[0]), dtype).reshape(-1, shape[0]).T
     x = nn.Dense(height * width * features, use_bias=not self.fully_convolutional,
                  kernel_init=as_convolution if self.fully_convolutional else self.kernel_init,
@@ -112,7 +112,7 @@ class Decoder(MapDecoder):
 
 
 class VAE(nn.Module):
-  """Both, as one network."""
+  """Encoder and decoder as one network."""
 
   encoder: nn.Module
   decoder: nn.Module
@@ -135,18 +135,18 @@ class VAE(nn.Module):
 
 
 def output_padding(kernel_size: int, stride: int) -> int:
-  """Rows that a transposed convolution appends so that it doubles exactly: one for an odd kernel, as PyTorch's."""
+  """The output padding with which a transposed convolution doubles exactly: 1 for odd kernels, as in PyTorch."""
   return 1 if stride == 2 and kernel_size % 2 else 0
 
 
 def base_side(side: int, layers: Sequence[tuple[int, int, int]]) -> int | None:
-  """The side that transposed convolutions (kernel size, stride, padding), in their order, enlarge to `side`.
+  """The side that transposed convolutions (kernel size, stride, padding), in order, enlarge to `side`.
 
-  None where no whole number of pixels leads there.
+  None if it is not a whole number of pixels.
   """
   for kernel_size, stride, padding in reversed(layers):
-    rest = side - kernel_size + 2 * padding - output_padding(kernel_size, stride)
-    if rest % stride or rest < 0:
+    span = side - kernel_size + 2 * padding - output_padding(kernel_size, stride)
+    if span % stride or span < 0:
       return None
-    side = rest // stride + 1
+    side = span // stride + 1
   return side

@@ -1,7 +1,7 @@
-"""Starting points of configs: the defaults of all keys, and the settings that all runs of a family share.
+"""Starting points for configs: the defaults of all keys, and the settings shared by all runs of a family.
 
-A key, its default, unit, range and meaning are declared where it is read (`jgen.keys`); docs/config.md lists all. A
-config overrides defaults; nothing may be added but the section of an evaluator:
+Each key is declared where it is read, with default, unit, range and meaning (`jgen.keys`); docs/config.md lists all. A
+config overrides defaults; nothing but the section of an evaluator can be added:
 
   from jgen import recipes
 
@@ -20,7 +20,7 @@ from jgen.training.config import Config, Priors
 
 
 def base() -> ConfigDict:
-  """The keys of every run, a locked ConfigDict; it names no family, no data set and no evaluator."""
+  """The keys of every run, a locked ConfigDict, without family, data set and evaluators."""
   return keys.default(Config).lock()
 
 
@@ -30,24 +30,24 @@ def model(family: str) -> ConfigDict:
 
 
 def evaluator(name: str) -> ConfigDict:
-  """The section of an evaluator, to be set as `config.evaluators.<name>`."""
+  """The section of an evaluator, to set as `config.evaluators.<name>`."""
   return evaluation.default_section(name)
 
 
 def priors() -> ConfigDict:
-  """The section `config.priors`, what --mode=prior fits to the latents of a VQ-VAE."""
+  """The section `config.priors`: the priors that --mode=prior fits to the latents of a VQ-VAE."""
   return keys.default(Priors)
 
 
 def add_evaluators(config: ConfigDict, *names: str) -> None:
-  """Has the runs of a config measured by further evaluators, with the defaults of their keys."""
+  """Adds evaluators to a config, with the defaults of their keys."""
   with config.unlocked():
     for name in names:
       config.evaluators[name] = evaluator(name)
 
 
 def run_of(family: str, *evaluators: str) -> ConfigDict:
-  """A run of a family that is measured by these evaluators."""
+  """Defaults for a run of a family with these evaluators."""
   config = base()
   config.family = family
   with config.unlocked():
@@ -57,7 +57,7 @@ def run_of(family: str, *evaluators: str) -> ConfigDict:
 
 
 def gan_run(*evaluators: str, family: str = 'gan') -> ConfigDict:
-  """Defaults for an adversarial family, measured by these evaluators in addition to those of every GAN."""
+  """Defaults for an adversarial family, with these evaluators in addition to those of every GAN."""
   config = run_of(family, 'critic_outputs', 'diversity', 'latent_interpolations', 'nearest_images', *evaluators)
   config.evaluate_every_steps = 1_000
   config.evaluators_at_end = ('nearest_images',)
@@ -65,22 +65,22 @@ def gan_run(*evaluators: str, family: str = 'gan') -> ConfigDict:
 
 
 def acgan_run(*evaluators: str) -> ConfigDict:
-  """What every run of an ACGAN starts from."""
+  """Defaults for an ACGAN."""
   return gan_run('attribute_pairs', 'class_consistency', *evaluators, family='acgan')
 
 
 def infogan_run(*evaluators: str) -> ConfigDict:
-  """What every run of an InfoGAN starts from."""
+  """Defaults for an InfoGAN."""
   return gan_run('code_grid', *evaluators, family='infogan')
 
 
 def vae_run(*evaluators: str) -> ConfigDict:
-  """Defaults for a VAE, measured on test images by these evaluators in addition to those of every VAE."""
+  """Defaults for a VAE with test images, with these evaluators in addition to those of every VAE."""
   return _autoencoder_run('vae', 'ledger', 'reconstructions', 'interpolations', 'traversals', *evaluators)
 
 
 def vqvae_run(*evaluators: str) -> ConfigDict:
-  """Defaults for a VQ-VAE, measured on test images by these evaluators in addition to those of every VQ-VAE."""
+  """Defaults for a VQ-VAE with test images, with these evaluators in addition to those of every VQ-VAE."""
   config = _autoencoder_run('vqvae', 'codebook', 'reconstructions', *evaluators)
   with config.unlocked():
     config.priors = priors()

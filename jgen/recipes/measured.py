@@ -1,6 +1,6 @@
-"""Another config, measured by other evaluators: those that are named, with its own keys or the defaults.
+"""Another config with its evaluators replaced by the named ones; their keys are those of the config or defaults.
 
-With a + before the first name, they are added to the config's own.
+With a + before the first name, the named ones are added instead.
 
   python launch.py --workdir=runs/NAME --mode=evaluate --evaluators=random_features
   # means --config=jgen/recipes/measured.py:random_features:jgen/recipes/stored.py:runs/NAME

@@ -1,4 +1,4 @@
-"""Two folders of images, wherever they were made: how near are the generated ones to the real ones?
+"""Compares a folder of generated images, from any source, with a folder of real images.
 
   python launch.py --mode=score --config.score.generated=MY/SAMPLES --config.score.real=MY/PHOTOS
 """

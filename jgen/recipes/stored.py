@@ -1,4 +1,4 @@
-"""The config that a run folder holds, so that a run can be continued or evaluated by naming its folder alone.
+"""The stored config of a run folder, so that a run can be continued or evaluated by giving its folder alone.
 
   python launch.py --workdir=runs/NAME --mode=evaluate   # means --config=jgen/recipes/stored.py:runs/NAME
 """

@@ -1,6 +1,6 @@
-"""The comparison of runs, of a study or any others: overlaid curves, a table of scores, pictures side by side.
+"""The comparison of runs, of a study or others: overlaid curves, a table of scores, pictures side by side.
 
-All of it is drawn from the files that the runs have stored.
+Everything is drawn from the stored files of the runs.
 """
 
 from collections.abc import Sequence
@@ -44,9 +44,9 @@ MAX_PICTURE = 1_200                     # pixels of the longer side of a picture
 
 
 def draw_comparison(folder: str | Path) -> None:
-  """Draws the comparison of the study in `folder`, in place of an earlier one: see `write_comparison`.
+  """Draws the comparison of the study in `folder`, replacing an earlier one: see `write_comparison`.
 
-  Raises UserError, naming the file, where what is stored is damaged.
+  Raises UserError, naming the file, if a stored file is damaged.
   """
   folder = Path(folder)
   write_comparison(folder, read_study(folder))
@@ -56,7 +56,7 @@ def compare(folders: Sequence[Path], folder: Path) -> Path:
   """Writes the comparison of run folders to `folder`: see `write_comparison`. Returns the page's path.
 
   Raises:
-    UserError: one holds no run, or a damaged file; `folder` holds anything but an earlier comparison.
+    UserError: a folder holds no run, or a damaged file; `folder` holds anything but an earlier comparison.
   """
   check_folder(folder)
   runs = read_runs(folders)
@@ -65,9 +65,9 @@ def compare(folders: Sequence[Path], folder: Path) -> Path:
 
 
 def write_comparison(folder: Path, runs: Sequence[Compared]) -> Path:
-  """Writes comparison.html, comparison.csv, comparison.md and figures/* of runs [Compared] to a folder.
+  """Writes comparison.html, comparison.csv, comparison.md and figures/* for runs [Compared] to a folder.
 
-  Figures are PNG and, of curves, PDF; those of an earlier comparison are deleted. Returns the page's path.
+  Figures are PNG, curves also PDF; figures of an earlier comparison are deleted. Returns the page's path.
   """
   curves, pictures = _draw_curves(folder / 'figures', runs), _place_pictures(folder / 'figures', runs)
   names = {path.stem for path in (*curves, *pictures)}
@@ -96,7 +96,7 @@ def read_study(folder: Path) -> list[Compared]:
 
 
 def read_runs(folders: Sequence[Path]) -> list[Compared]:
-  """The runs [Compared] of run folders, named by the shortest ends of their paths that tell them apart."""
+  """The runs [Compared] of run folders, named by the shortest endings of their paths that are distinct."""
   runs = []
   for folder, name in zip(folders, _names(folders), strict=True):
     run = _read_run(folder, name, '', 'done', '')
@@ -113,7 +113,7 @@ def _read_run(folder, name, settings, status, error):
 
 
 def _parts(folder):
-  """The parts of a path; of one of several seeds, the last is the name of the run with the seed."""
+  """The parts of a path; for one of several seeds, the last part is the name of the run with the seed."""
   whole = seeds.run_of(folder)
   return (*whole.parts[:-1], f'{whole.name} seed {folder.name}') if whole else folder.parts
 
@@ -124,14 +124,14 @@ def _names(folders):
     names = ['/'.join(part[-length:]) for part in parts]
     if len(set(names)) == len(names):
       return names
-  raise UserError('the same folder is named twice; name other runs')
+  raise UserError('the same folder is named twice; name different runs')
 
 
 # ------------------------------------------------------------------------------------------- figures
 
 
 def _draw_curves(folder, runs):
-  """Writes a figure for every row of FIGURES that shows curves and that a run has numbers for: {path: row}."""
+  """Writes a figure for every row of FIGURES that shows curves and has data in some run: {path: row}."""
   paths = {}
   for row in FIGURES:
     if isinstance(row, Curves) and any(row.has_data(run.record) for run in runs):
@@ -142,7 +142,7 @@ def _draw_curves(folder, runs):
 
 
 def _place_pictures(folder, runs):
-  """Writes a picture for every kind that a run has stored, the runs' side by side: {path: kind}."""
+  """Writes a picture for every kind that some run has stored, the runs side by side: {path: kind}."""
   paths = {}
   kinds = {kind for run in runs for kind in run.pictures}
   for kind in sorted(kinds, key=lambda kind: (kind != 'samples', kind)):
@@ -178,13 +178,13 @@ def _context(folder, title, runs, curves, pictures):
       'failed': [(run.name, run.error) for run in runs if run.status == 'failed'],
       'pictures': [numbers.picture(path, *_picture_text(kind, runs), folder=folder)
                    for path, kind in pictures.items()],
-      'curves': [numbers.picture(path, row.title, f'{row.caption} One colour a run.',
+      'curves': [numbers.picture(path, row.title, f'{row.caption} One colour per run.',
                                  f'{row.title}: curves of {", ".join(run.name for run in runs[:12])} over training '
                                  'steps', folder) for path, row in curves.items()]}
 
 
 def _picture_text(kind, runs) -> tuple[str, str, str]:
-  """(title, caption, alternative text) of the pictures of a kind, side by side."""
+  """(title, caption, alternative text) for the pictures of a kind, side by side."""
   names = ', '.join(run.name for run in runs if kind in run.pictures)
   title, caption = captions.SAMPLES if kind == 'samples' else captions.of_picture(kind)
   if kind == 'samples':
@@ -197,30 +197,30 @@ def _runs_table(numbers, runs):
   header = ['run', 'family', 'data', 'status', 'settings']
   rows = [(run.name, str(run.record.config.get('family', '')), str(run.record.config.get('data.name', '')),
            run.status, run.settings) for run in runs]
-  shown = len(header) if any(run.settings for run in runs) else len(header) - 1
-  return numbers.table('Runs', 'What is compared.', [row[:shown] for row in rows], header[:shown])
+  num_columns = len(header) if any(run.settings for run in runs) else len(header) - 1
+  return numbers.table('Runs', 'The compared runs.', [row[:num_columns] for row in rows], header[:num_columns])
 
 
 def _settings_tables(numbers, runs):
-  """The keys in which configs differ, among those that more than one run has."""
+  """The keys with different values, among those that more than one run has."""
   configs = [run.record.config for run in runs]
   keys = [key for key in sorted(set().union(*configs)) if not key.startswith('study.')
           and len({json.dumps(config[key]) for config in configs if key in config}) > 1]
-  caption = 'Keys of the configs in which runs that have the key differ.'
+  caption = 'Keys whose values differ among the runs that have them.'
   return _in_parts(numbers, 'Differences of the configs', caption, runs,
                    [(key, [config_text(config.get(key, '')) for config in configs]) for key in keys])
 
 
 def score_tables(numbers: Numbering, runs: Sequence[Compared]) -> list[Table]:
-  """Tables of the last value of every score of runs [Compared], the best one bold where it is known."""
+  """Tables of the last value of every score of runs [Compared]; the best is bold if it is known."""
   names = [name for run in runs for name in evaluated_numbers(run) if not name.endswith('/step')]
   values, rows = table(runs), []
   for name in sorted(dict.fromkeys(names), key=lambda name: not scores.kind(name).better):
     best = best_of(name, values[name], runs)
     rows.append((name, ['' if value is None else (Best if best is not None and value == best else str)(
         number_text(value)) for value in values[name]]))
-  caption = 'The last value of each score. Bold: the best of the runs that are trained to their end, where it is ' \
-            'known which that is and all were measured alike.'
+  caption = 'The last value of each score. Bold: the best among the finished runs, if the score can be ' \
+            'ranked and was measured in the same way for all of them.'
   tables = _in_parts(numbers, 'Scores', caption, runs, rows)
   if are_seeds(runs):
     means = [(name, mean) for name in dict.fromkeys(names) if (mean := over_seeds(values[name]))]
@@ -230,7 +230,7 @@ def score_tables(numbers: Numbering, runs: Sequence[Compared]) -> list[Table]:
 
 
 def _in_parts(numbers, title, caption, runs, rows):
-  """Tables of rows (name, [a text a run]), of a few runs each."""
+  """Tables of rows (name, [one text per run]), of a few runs each."""
   tables = []
   for start in range(0, len(runs) if rows else 0, MAX_COLUMNS):
     part = slice(start, start + MAX_COLUMNS)
@@ -240,13 +240,13 @@ def _in_parts(numbers, title, caption, runs, rows):
 
 
 def _unranked(runs):
-  """[(score, why)] of the scores that several runs have and that were not measured alike."""
+  """[(score, why)] for the scores that several runs have but that were not measured in the same way."""
   names = dict.fromkeys(name for run in runs for name in evaluated_numbers(run) if scores.kind(name).better)
   return [(name, why) for name in names if (why := why_unlike(name, runs))]
 
 
 def check_folder(folder: Path) -> None:
-  """Raises UserError if a folder cannot take a comparison: it holds anything but an earlier one."""
+  """Raises UserError if a folder cannot take a comparison, because it holds anything but an earlier one."""
   if folder.exists() and not folder.is_dir():
     raise UserError(f'{folder} is a file; name a folder with --workdir')
   if folder.is_dir() and not (folder / OWN_INDEX).exists() and any(folder.iterdir()):
@@ -254,5 +254,5 @@ def check_folder(folder: Path) -> None:
 
 
 def write_index(folder: Path, paths: Sequence[Path]) -> None:
-  """Marks a folder as that of a comparison of run folders."""
+  """Marks a folder as one that holds a comparison of run folders."""
   write_text(folder / OWN_INDEX, json.dumps({'runs': [str(path) for path in paths]}, indent=2) + '\n')

@@ -14,8 +14,8 @@ from jgen.run.receipt import MEASURE, differing
 from jgen.run.records import Record
 
 MEAN = 'mean ± standard deviation'      # over the seeds
-LAST_STEP = '(last logged step)'        # among the names of numbers, before all others
-_LIKELIHOOD = 'ledger/pixel_variance'   # of a Gaussian of which nats of images are
+LAST_STEP = '(last logged step)'        # the first of the names of numbers
+_LIKELIHOOD = 'ledger/pixel_variance'   # of the Gaussian likelihood that nats of images refer to
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,40 +24,40 @@ class Compared:
 
   name: str
   settings: str
-  status: str                           # 'done' for one that is trained to its end
-  error: str                            # of one that failed
+  status: str                           # 'done' for a run that is trained to its end
+  error: str                            # of a run that failed
   record: Record
-  pictures: dict[str, tuple[int, Path]]   # the last of each kind: (step, file)
+  pictures: dict[str, tuple[int, Path]]   # {kind: (step, file)} of the last picture of each kind
   receipts: dict[str, dict]             # {evaluator: the receipt of its last evaluation, {} for none}
 
 
 def table(runs: Sequence[Compared], with_settings: bool = False) -> dict[str, list[float | None]]:
-  """{name: its last value in each run, or None}: the evaluations' numbers first, then what training logged."""
+  """{name: [last value in each run, or None]}: first the numbers of evaluations, then those logged in training."""
   evaluated = [evaluated_numbers(run, with_settings) for run in runs]
-  logged = [_last_logged(run.record, known) for run, known in zip(runs, evaluated, strict=True)]
+  logged = [_last_logged(run.record, scores) for run, scores in zip(runs, evaluated, strict=True)]
   names = [*dict.fromkeys(name for values in evaluated for name in values),
            *sorted({name for values in logged for name in values})]
-  columns = [{**one, **other} for one, other in zip(evaluated, logged, strict=True)]
+  columns = [{**scores, **metrics} for scores, metrics in zip(evaluated, logged, strict=True)]
   return {name: [column.get(name) for column in columns] for name in names}
 
 
 def are_seeds(runs: Sequence[Compared]) -> bool:
-  """Whether the runs, two at least, differ in nothing but their seed: what a mean over runs is a mean of."""
+  """Whether there are at least two runs that differ in their seed alone, so that a mean over them makes sense."""
   configs = [{**run.record.config, 'seed': None} for run in runs]
   seeds = {run.record.config.get('seed') for run in runs}
   return len(runs) > 1 and len(seeds) == len(runs) and all(config == configs[0] for config in configs)
 
 
 def over_seeds(values: Sequence[float | None]) -> str:
-  """'mean +- standard deviation' of a number in several runs; '' where one has none."""
-  known = [value for value in values if value is not None]
-  if len(known) < len(values):
+  """'mean ± standard deviation' of a number over several runs; '' if a run lacks it."""
+  present = [value for value in values if value is not None]
+  if len(present) < len(values):
     return ''
-  return f'{number_text(float(np.mean(known)))} ± {number_text(float(np.std(known, ddof=1)))}'
+  return f'{number_text(float(np.mean(present)))} ± {number_text(float(np.std(present, ddof=1)))}'
 
 
 def evaluated_numbers(run: Compared, with_settings: bool = False) -> dict[str, float]:
-  """{name: number} of each evaluator's last evaluation; those that are settings of it only on request."""
+  """{name: number} of each evaluator's last evaluation; numbers that are its settings only on request."""
   return {name: value for name, value in run.record.latest.items()
           if scores.is_number(value) and (with_settings or not scores.is_setting(name))}
 
@@ -71,9 +71,9 @@ def _last_logged(record, evaluated):
 
 
 def best_of(name: str, values: Sequence[float | None], runs: Sequence[Compared]) -> float | None:
-  """The best of the values of a number [one a run], among runs that are done; None where that is not known.
+  """The best value of a number [one per run], among finished runs; None if it is unknown.
 
-  It is not known where receipts differ, or where the number ranks nothing among runs of several likelihoods.
+  It is unknown if receipts differ, or if the number cannot rank runs with different likelihoods.
   """
   done = {index: value for index, (value, run) in enumerate(zip(values, runs, strict=True))
           if run.status == 'done' and value is not None}
@@ -86,7 +86,7 @@ def best_of(name: str, values: Sequence[float | None], runs: Sequence[Compared])
 
 
 def why_unlike(name: str, runs: Sequence[Compared]) -> str:
-  """Why the runs that have the score `name` cannot be ranked by it: the field in which receipts differ, '' if none."""
+  """Why the runs with the score `name` cannot be ranked by it: a field in which receipts differ; '' for none."""
   evaluator = name.partition('/')[0]
   receipts = [(run.name, run.receipts[evaluator]) for run in runs if name in run.record.latest]
   for run, receipt in receipts[1:]:
@@ -97,7 +97,7 @@ def why_unlike(name: str, runs: Sequence[Compared]) -> str:
 
 
 def csv_table(runs: Sequence[Compared]) -> str:
-  """A row a run: its name, settings, status, and every number that any of them has, in full precision."""
+  """One row per run: its name, settings, status, and every number that any run has, in full precision."""
   numbers = table(runs, with_settings=True)
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
@@ -108,7 +108,7 @@ def csv_table(runs: Sequence[Compared]) -> str:
 
 
 def markdown_table(runs: Sequence[Compared]) -> str:
-  """A column a run and a row a number, the best one bold where it is known which that is; then what failed."""
+  """One column per run and one row per number, the best one bold if it is known; then the errors of failed runs."""
   rows = [['', *(run.name for run in runs)], ['---'] * (len(runs) + 1),
           ['settings', *(run.settings for run in runs)], ['status', *(run.status for run in runs)]]
   numbers, with_mean = table(runs), are_seeds(runs)
@@ -119,7 +119,7 @@ def markdown_table(runs: Sequence[Compared]) -> str:
         rows, [MEAN, '---', '', '', *map(over_seeds, numbers.values())], strict=True)]
   lines = ['| ' + ' | '.join(cell.replace('|', r'\|') for cell in row) + ' |' for row in rows]
   if any(value is not None for value in best.values()):
-    lines += ['', 'Bold: the best of those that are done.']
+    lines += ['', 'Bold: the best among the finished runs.']
   lines += [f'\n{run.name} failed: {run.error}' for run in runs if run.status == 'failed']
   return '\n'.join(lines) + '\n'
 

@@ -1,4 +1,4 @@
-"""Kinds of figures, each a value that says what it shows and how."""
+"""Kinds of figures, as dataclasses that describe what a figure shows."""
 
 from collections.abc import Collection, Iterable
 import dataclasses
@@ -19,21 +19,21 @@ from jgen.images.fonts import families_of, legible
 from jgen.run.records import Record
 from jgen.run.scores import direction_of
 
-DPI = 150                 # of the PNG files: 17 cm on paper at 170 dots an inch
+DPI = 150                 # resolution of the PNG files: 17 cm on paper at 170 dots per inch
 REFERENCE_STYLE: dict[str, Any] = {'color': '0.25', 'linestyle': '--', 'linewidth': 1}
-MAX_COLORS = 20           # values with a separate colour each; for more, a colour bar shows the order
+MAX_COLORS = 20           # values with separate colours; for more, a colour bar shows the order
 _MAX_NAME = 24            # letters of a value's name
-_MAX_LABEL = 38           # letters of a curve's label, of which two fit side by side
-_MAX_BARS = 100           # classes that have a bar each; more are shown as a sorted outline
+_MAX_LABEL = 38           # letters of a curve's label; two such labels fit side by side
+_MAX_BARS = 100           # classes with separate bars; more are shown as a sorted outline
 
-# What the numbers of an evaluator or a family are measured on, if several are in one figure.
+# What the numbers of an evaluator or a family are measured on, for figures that show several of them.
 _MEASURED_ON = {'vae': 'training batches', 'vqvae': 'training batches', 'prior': 'training batches',
                 'ledger': 'test images', 'codebook': 'test images', 'test_loss': 'test images'}
 _NETWORKS = ('critic', 'generator')
 
 
 def label(name: str) -> str:
-  """How the series `name`, '<source>/<entry>', is called in a legend: 'codebook/mse' is 'mse (test images)'."""
+  """The legend's name of the series `name`, '<source>/<entry>': 'codebook/mse' is 'mse (test images)'."""
   source, _, entry = name.rpartition('/')
   source, entry = source.partition('/')[0], entry.replace('_', ' ')
   if source in _NETWORKS:
@@ -45,7 +45,7 @@ def label(name: str) -> str:
 
 
 def number_text(value: float) -> str:
-  """A number as a reader wants it: '12,345', '0.02917', '3.1e-05'; at least four digits, and no e+04."""
+  """A number as readable text: '12,345', '0.02917', '3.1e-05'; at least four digits, and no e+04."""
   if isinstance(value, int) or abs(value) >= 10_000 and np.isfinite(value):
     return f'{value:,.0f}'
   return f'{value:.4g}'
@@ -57,18 +57,18 @@ class Curves:
 
   file: str
   title: str
-  unit: str                                    # of the y axis; which direction is better is added by `ylabel`
-  columns: tuple[str, ...]                     # names in Record.series, * for any letters; others are left out
+  unit: str                                    # of the y axis; `ylabel` adds which direction is better
+  columns: tuple[str, ...]                     # names in Record.series, * for any letters; missing ones are left out
   log: bool = False                            # logarithmic y axis
-  limits: tuple[float, float] | None = None    # of the y axis; None for what the values need
-  reference: float | str | None = None         # a level: a number, or the series that ends at it
+  limits: tuple[float, float] | None = None    # of the y axis; None for the range of the values
+  reference: float | str | None = None         # a level: a number, or the name of a series, for its last value
   reference_label: str = ''
-  ylabel_by: tuple[str, dict] = ('', {})       # (config key, {its value: the ylabel that it needs}); else `ylabel`
-  units: tuple[str, ...] = ()                  # config keys that the unit depends on: runs that differ do not compare
+  ylabel_by: tuple[str, dict] = ('', {})       # (config key, {value of the key: ylabel}); else `ylabel`
+  units: tuple[str, ...] = ()                  # config keys that determine the unit
   caption: str = ''                            # what it shows and how to read it
 
   def shown(self, names: Iterable[str]) -> list[str]:
-    """Those of the names that are in `columns`, in this order."""
+    """The names that match `columns`, in this order."""
     return [name for column in self.columns for name in sorted(names) if fnmatch.fnmatchcase(name, column)]
 
   def has_data(self, record: Record) -> bool:
@@ -80,17 +80,17 @@ class Curves:
     return '\n'.join(filter(None, (self.unit, direction_of(self.columns))))
 
   def draw(self, axes: Axes, record: Record) -> None:
-    shown = {column: record.series[column] for column in self.shown(record.series)}
-    windows = [smoothing_window(len(steps)) for steps, _ in shown.values()]
-    for index, (name, (steps, values)) in enumerate(shown.items()):
+    curves = {column: record.series[column] for column in self.shown(record.series)}
+    windows = [smoothing_window(len(steps)) for steps, _ in curves.values()]
+    for index, (name, (steps, values)) in enumerate(curves.items()):
       draw_curve(axes, steps, values, windows[index], label=label(name), color=f'C{index}')
     axes.set_ylabel(self.ylabel_of(record))
     if self.reference is not None:
       level = record.series[self.reference][1][-1] if isinstance(self.reference, str) else self.reference
       axes.axhline(level, label=self.reference_label, **REFERENCE_STYLE)
-    self.set_ranges(axes, shown.values())
+    self.set_ranges(axes, curves.values())
     add_epochs(axes, record.epochs_per_step)
-    ncols = 2 if max(len(label(name)) for name in shown) <= _MAX_LABEL else 1
+    ncols = 2 if max(len(label(name)) for name in curves) <= _MAX_LABEL else 1
     axes.figure.legend(loc='outside lower center', ncols=ncols, frameon=False, title=smoothing_note(*windows))
 
   def ylabel_of(self, record: Record) -> str:
@@ -99,27 +99,27 @@ class Curves:
     return labels.get(record.config.get(key), self.ylabel)
 
   def set_ranges(self, axes: Axes, curves: Collection[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Both axes' ranges and scales for `curves`, (steps, values) each."""
+    """Sets the ranges and scales of both axes for `curves`, (steps, values) each."""
     _set_steps(axes, np.concatenate([steps for steps, _ in curves]))
     if self.limits:
-      margin = 0.02 * np.ptp(self.limits)   # so that a curve on a limit is seen whole
+      margin = 0.02 * np.ptp(self.limits)   # so that a curve at a limit is not cut
       axes.set_ylim(self.limits[0] - margin, self.limits[1] + margin)
     else:
       values = np.concatenate([values for _, values in curves])
       if np.equal(values, np.rint(values)).all():
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))   # no halves of what is counted
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))   # counts have no halves
       _set_scale(axes, values, self.log)
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassBars:
-  """One bar a class, from the last evaluation of an evaluator."""
+  """One bar per class, from the last evaluation of an evaluator."""
 
   file: str
   title: str
   ylabel: str
   evaluator: str
-  entry: str                                   # a list, one number in [0, 1] a class
+  entry: str                                   # a list, one number in [0, 1] per class
   entry_label: str
   reference: str                               # the list to compare with
   reference_label: str
@@ -138,7 +138,7 @@ class ClassBars:
     places = np.arange(len(values))
     axes.bar(places, values, color='C0', label=f'{self.entry_label}, after {step:,} steps')
     axes.hlines(reference, places - 0.3, places + 0.3, color='0.1', linewidth=2, label=self.reference_label)
-    # More names than fit would run into each other: then every second, third, ... class is named.
+    # If the names would overlap, only every second, third, ... class is named.
     every, names = -(-len(names) // 40), [_shortened(name) for name in legible(names)]
     axes.set_xticks(places[::every], names[::every], parse_math=False, fontfamily=families_of(names))
     if sum(map(len, names[::every])) > 50:
@@ -147,18 +147,18 @@ class ClassBars:
     axes.figure.legend(loc='outside lower center', ncols=2, frameon=False)
 
   def _draw_sorted(self, axes, values, reference, step):
-    """Both lists as outlines, each sorted by itself."""
+    """Both lists as outlines, each sorted separately."""
     edges = np.arange(len(values) + 1)
     axes.stairs(np.sort(values), edges, fill=True, color='C0', label=f'{self.entry_label}, after {step:,} steps')
     axes.stairs(np.sort(reference), edges, color='0.1', linewidth=1.5, label=self.reference_label)
-    axes.set(xlabel=f'{len(values):,} classes, the lowest share first (each curve sorted by itself)',
+    axes.set(xlabel=f'{len(values):,} classes, the lowest share first (each curve sorted separately)',
              xlim=(0, len(values)), ylim=(0, 1.02))
     axes.figure.legend(loc='outside lower center', ncols=2, frameon=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class SortedBars:
-  """One bar an entry of a list, the highest first, from the last evaluation of an evaluator."""
+  """One bar per entry of a list, the highest first, from the last evaluation of an evaluator."""
 
   file: str
   title: str
@@ -174,8 +174,8 @@ class SortedBars:
   def draw(self, axes: Axes, record: Record) -> None:
     values = np.sort(record.latest[f'{self.evaluator}/{self.entry}'])[::-1]
     step = record.latest[f'{self.evaluator}/step']
-    # Wide bars without a gap from where gaps would be thinner than a pixel; one outline where bars would be.
-    text = f'after {step:,} steps, in all {number_text(values.sum())}'
+    # If gaps would be thinner than a pixel, the bars have none; if bars would be, one outline replaces them.
+    text = f'after {step:,} steps, total {number_text(values.sum())}'
     if len(values) <= 1_000:
       axes.bar(np.arange(1, len(values) + 1), values, width=0.8 if len(values) <= 64 else 1, color='C0', label=text)
     else:
@@ -195,9 +195,9 @@ class Histograms:
   ylabel: str
   xlabel: str                                  # with the unit
   evaluator: str
-  edges: str                                   # a list, the bins' ends
+  edges: str                                   # a list, the edges of the bins
   counts: str                                  # {kind: a list, images in each bin}
-  labels: tuple[tuple[str, str], ...]          # (kind, what it is called); kinds that a run lacks are left out
+  labels: tuple[tuple[str, str], ...]          # (kind, label); kinds that a run lacks are left out
   caption: str = ''
 
   def has_data(self, record: Record) -> bool:
@@ -216,7 +216,7 @@ class Histograms:
 
 @dataclasses.dataclass(frozen=True)
 class LatentScatter:
-  """Images as points, coloured by what is known of them, from the last evaluation of the evaluator `tsne`."""
+  """Images as points, coloured by an annotation, from the last evaluation of the evaluator `tsne`."""
 
   file: str
   title: str
@@ -233,13 +233,13 @@ class LatentScatter:
     draw_points = _draw_by_order if len(names) > MAX_COLORS or _are_measures(names) else _draw_by_color
     draw_points(axes, stored['x'], stored['y'], values, names, stored['annotation'])
     axes.set(title='', xlabel=self.xlabel, xticks=[], yticks=[])
-    # Above all of the figure: the points alone may be narrower than the title.
+    # Above the whole figure: the axes may be narrower than the title.
     axes.figure.suptitle(f"{self.title}, coloured by {_shortened(stored['annotation'])}", parse_math=False)
     axes.set_aspect('equal', adjustable='datalim')
     axes.figure.supxlabel(
-        f"{len(values):,} test images after {stored['step']:,} steps. A linear classifier of all latents, on images\n"
-        f"held out: {stored['linear_accuracy']:.1%} right, {stored['linear_balanced_accuracy']:.1%} balanced over "
-        f"{stored['num_values']} values; always the commonest: {stored['majority_share']:.1%}", fontsize='medium')
+        f"{len(values):,} test images after {stored['step']:,} steps. A linear classifier of all latents, on held-out\n"
+        f"images: accuracy {stored['linear_accuracy']:.1%}, balanced {stored['linear_balanced_accuracy']:.1%} over "
+        f"{stored['num_values']} values; most frequent value: {stored['majority_share']:.1%}", fontsize='medium')
 
 
 def draw_figure(row: Any, record: Record) -> Figure:
@@ -251,21 +251,21 @@ def draw_figure(row: Any, record: Record) -> Figure:
   set_style(axes)
   try:
     row.draw(axes, record)
-  except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:   # of what was read from files
-    raise UserError(f'{row.file} cannot be drawn of what evaluation/*.json hold ({terminal.one_line(error)[:100]}); '
-                    'delete the damaged ones and evaluate again') from error
+  except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:   # of values read from files
+    raise UserError(f'{row.file} cannot be drawn from evaluation/*.json ({terminal.one_line(error)[:100]}); '
+                    'delete the damaged files and evaluate again') from error
   return figure
 
 
 def set_style(axes: Axes) -> None:
-  """What all axes look like."""
+  """The common style of all axes."""
   axes.grid(True, color='0.9', linewidth=0.6)
   axes.set_axisbelow(True)
   axes.spines[['top', 'right']].set_visible(False)
 
 
 def add_epochs(axes: Axes, epochs_per_step: float | None) -> None:
-  """Adds the axis of epochs above that of training steps; none where `epochs_per_step` is None."""
+  """Adds the axis of epochs above that of training steps; none if `epochs_per_step` is None."""
   if epochs_per_step:
     above = axes.secondary_xaxis('top', functions=(lambda steps: np.multiply(steps, epochs_per_step),
                                                    lambda epochs: np.divide(epochs, epochs_per_step)))
@@ -275,7 +275,7 @@ def add_epochs(axes: Axes, epochs_per_step: float | None) -> None:
 
 
 def draw_curve(axes: Axes, steps: np.ndarray, values: np.ndarray, window: int, label: str, color: Any) -> None:
-  """One curve: `values` [R] faint, their moving average bold; the values alone where the window is 1."""
+  """One curve: `values` [R] faint, their moving average bold; the values alone if the window is 1."""
   if window == 1:
     axes.plot(steps, values, 'o-', markersize=4, color=color, label=label)
     return
@@ -284,20 +284,20 @@ def draw_curve(axes: Axes, steps: np.ndarray, values: np.ndarray, window: int, l
 
 
 def smoothing_note(*windows: int) -> str:
-  """What a legend says about smoothing."""
+  """The note on smoothing in a legend."""
   smoothed = ' or '.join(str(window) for window in dict.fromkeys(windows) if window > 1)
   return smoothed and f'bold: moving average over {smoothed} logged rows, faint: each row'
 
 
 def smoothing_window(rows: int) -> int:
-  """How many rows are averaged, an odd number: about a twentieth of all; 1, so none, below 40 rows."""
+  """The number of rows to average over, odd: about a twentieth of all; 1, no smoothing, below 40 rows."""
   return rows // 20 | 1
 
 
 def moving_average(values: Float[np.ndarray, ' R'], window: int) -> Float[np.ndarray, ' R']:
-  """The mean of the `window` (odd, at most R) rows around each of `values` [R], of fewer at both ends.
+  """The moving average of `values` [R] over `window` (odd, at most R) rows, fewer at both ends.
 
-  Values that are not finite are left out of the means and stay gaps.
+  Values that are not finite are excluded from the means and remain gaps.
   """
   finite = np.isfinite(values)
   sums = np.convolve(np.where(finite, values, 0), np.ones(window), 'same')
@@ -306,7 +306,7 @@ def moving_average(values: Float[np.ndarray, ' R'], window: int) -> Float[np.nda
 
 
 def _draw_by_color(axes, x, y, values, names, title):
-  """Points in the order stored, so that no value covers the others, and a legend of the values that there are."""
+  """Points in stored order, so that no value covers the others, and a legend of the values that occur."""
   colors = matplotlib.color_sequences['tab10' if len(names) <= 10 else 'tab20']
   axes.scatter(x, y, c=[colors[value] for value in values], s=_point_size(len(values)), linewidths=0)
   there = np.unique(values)
@@ -320,7 +320,7 @@ def _draw_by_color(axes, x, y, values, names, title):
 
 
 def _draw_by_order(axes, x, y, values, names, title):
-  """Points coloured by their value's place among all values, and a colour bar that names some of them."""
+  """Points coloured by the rank of their value, and a colour bar that names some of the values."""
   colors = matplotlib.colormaps['viridis'].resampled(len(names))
   points = axes.scatter(x, y, c=values, s=_point_size(len(values)), linewidths=0, cmap=colors, vmin=-0.5,
                         vmax=len(names) - 0.5)
@@ -332,12 +332,12 @@ def _draw_by_order(axes, x, y, values, names, title):
 
 
 def _point_size(count):
-  """Square points: smaller where there are many."""
+  """Square markers, smaller if there are many points."""
   return float(np.clip(20_000 / count, 4, 40))
 
 
 def _are_measures(names):
-  """Whether the values are numbers that do not just count: whole numbers may as well be names, as digits are."""
+  """Whether the values are numbers, not all of them whole: whole numbers may be names, such as digits."""
   try:
     return any(not float(name).is_integer() for name in names)
   except ValueError:
@@ -349,7 +349,7 @@ def _shortened(name):
 
 
 def _set_steps(axes, steps):
-  """The whole run, also where its values stopped being finite."""
+  """Sets the range of steps to the whole run, including steps whose values are not finite."""
   margin = 0.02 * np.ptp(steps) or 1
   axes.set_xlim(steps.min() - margin, steps.max() + margin)
   axes.set_xlabel('training steps')
@@ -358,7 +358,7 @@ def _set_steps(axes, steps):
 
 
 def _set_scale(axes, values, log):
-  """Logarithmic on request; linear near 0 alone where that, or an outlier, would hide other values."""
+  """A logarithmic scale on request; linear near 0 only if 0, or an outlier, would hide other values."""
   finite = values[np.isfinite(values)]
   sizes = np.abs(finite[finite != 0])
   if not sizes.size:
@@ -366,13 +366,13 @@ def _set_scale(axes, values, log):
   small, large = sizes.min() if log else np.median(sizes), sizes.max()
   if log and finite.min() > 0:
     axes.set_yscale('log')
-    # A twentieth of the decades on both sides, but a decade in all at least: a constant needs a height too.
+    # A twentieth of the decades as a margin, but at least one decade in all: a constant needs a height too.
     margin = max((large / small)**0.05, (10 * small / large)**0.5)
     axes.set_ylim(small / margin, large * margin)
   elif large > (30 if log else 1_000) * small:
     axes.set_yscale('asinh', linear_width=small)
     axes.yaxis.set_major_locator(FixedLocator(_powers_of_ten(small, large)))
-    # The default margin, a share of all decades, would reach as many decades beyond 0.
+    # The default margin, a share of all decades, would extend that many decades beyond 0.
     if finite.min() >= 0:
       axes.set_ylim(bottom=-0.3 * small)
     if finite.max() <= 0:
@@ -380,7 +380,7 @@ def _set_scale(axes, values, log):
 
 
 def _powers_of_ten(small, large):
-  """0 and up to four powers of either sign, so far apart on an axis linear below `small` that labels fit."""
+  """Ticks: 0 and up to four powers of either sign, far enough apart for labels; the axis is linear below `small`."""
   exponents = np.arange(np.ceil(np.log10(3 * small)), np.floor(np.log10(large)) + 1)
   every = -(-len(exponents) // 4)
   powers = 10.**exponents[every - 1::every]

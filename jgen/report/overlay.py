@@ -1,4 +1,4 @@
-"""The curves of several runs over each other: a panel for each series and each unit, a colour for each run."""
+"""The overlaid curves of several runs: one panel per series and unit, one colour per run."""
 
 from collections.abc import Mapping
 import functools
@@ -29,10 +29,10 @@ MEAN_STYLE: dict[str, Any] = {'color': 'black', 'linewidth': 1.8}
 def overlay(row: Curves, records: Mapping[str, Record], with_mean: bool = False) -> Figure:
   """The Figure of the Curves `row` for `records` {run: Record}.
 
-  Of runs that differ in their seed alone it shows, `with_mean`, their mean and a band of a standard deviation.
+  For runs that differ only in their seed, `with_mean` adds their mean and a band of one standard deviation.
 
-  Runs whose configs give a series another unit, as the logarithmic and the squared loss of a GAN, have panels of their
-  own: on one axis the smaller values would appear as a flat line at 0.
+  Runs whose series have different units, such as the logarithmic and the squared loss of a GAN, get separate
+  panels: on one axis the smaller values would appear as a flat line at 0.
   """
   colors = dict(zip(records, _colors(len(records)), strict=True))
   panels = _panels(row, records)
@@ -47,14 +47,15 @@ def overlay(row: Curves, records: Mapping[str, Record], with_mean: bool = False)
     axes.set_ylabel(ylabel if _differ(panels) else '')
     axes.label_outer()
   _share_steps(all_axes)
-  per_step = {record.epochs_per_step for name, record in records.items() if any(name in each for _, _, each in panels)}
-  drawing.add_epochs(all_axes[0], per_step.pop() if len(per_step) == 1 else None)   # runs may differ in it
+  per_step = {record.epochs_per_step for name, record in records.items()
+              if any(name in curves for _, _, curves in panels)}
+  drawing.add_epochs(all_axes[0], per_step.pop() if len(per_step) == 1 else None)   # it may differ between runs
   figure.suptitle(row.title)
   figure.supylabel('' if _differ(panels) else panels[0][1], fontsize='medium')
   lines = [Line2D([], [], color=colors[name], linewidth=1.8, label=textwrap.fill(name, 50))
            for name in records if any(name in curves for _, _, curves in panels)]
   if with_mean:
-    lines.append(Line2D([], [], label='mean, and a standard deviation around it', **MEAN_STYLE))
+    lines.append(Line2D([], [], label='mean ± standard deviation', **MEAN_STYLE))
   if _levels(row, records.values()):
     lines.append(Line2D([], [], label=row.reference_label, **REFERENCE_STYLE))
   legend_height = _add_legend(figure, lines, smoothing_note(*windows))
@@ -63,7 +64,7 @@ def overlay(row: Curves, records: Mapping[str, Record], with_mean: bool = False)
 
 
 def _panels(row, records):
-  """[(title, y label, {run: (steps, values)})]: a panel for each series and, among the runs that have it, each unit."""
+  """[(title, y label, {run: (steps, values)})]: one panel per series and, among the runs that have it, per unit."""
   panels = []
   for column in row.shown({column for record in records.values() for column in record.series}):
     by_unit: dict[tuple[tuple[str, ...], str], dict] = {}
@@ -88,7 +89,7 @@ def _share_steps(all_axes):
 
 
 def _add_legend(figure, lines, title):
-  """Adds the legend below the panels; returns its height in inches, about."""
+  """Adds the legend below the panels; returns its approximate height in inches."""
   labels = [line.get_label() for line in lines]
   columns = 2 if max(map(len, labels)) <= 24 else 1
   figure.legend(handles=lines, loc='outside lower center', ncols=columns, frameon=False, title=title)
@@ -106,7 +107,7 @@ def _draw_panel(axes, row, curves, records, colors, window):
 
 
 def _draw_mean(axes, curves, window):
-  """The mean of `curves` [(steps, values)] over the steps that all have, in a band of a standard deviation."""
+  """Draws the mean of `curves` [(steps, values)] at their common steps, and a band of one standard deviation."""
   steps = functools.reduce(np.intersect1d, [steps for steps, _ in curves])
   if len(curves) < 2 or not len(steps):
     return

@@ -1,4 +1,4 @@
-"""Pages that are one file: pictures inside, no script, nothing fetched from anywhere."""
+"""Self-contained pages: one file with its pictures inside, without scripts and without external resources."""
 
 import base64
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from PIL import Image
 from jgen.host.files import write_text
 
 _TEMPLATES = Path(__file__).parent / 'templates'
-MAX_PIXELS = 4_000_000    # of a picture inside a page; a larger one is reduced, and said to be
+MAX_PIXELS = 4_000_000    # of a picture inside a page; a larger one is reduced, and its caption says so
 MAX_SIDE = 4_000          # pixels
 
 
@@ -27,11 +27,11 @@ class Picture:
   number: int
   title: str
   caption: str
-  alt: str                              # what it shows, for those who do not see it
-  uri: str                              # the picture itself
+  alt: str                              # the alternative text for screen readers
+  uri: str                              # data URI of the picture
   width: int
   height: int
-  file: str                             # its path relative to the page; '' for none
+  file: str                             # path of the file relative to the page; '' for none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,28 +47,28 @@ class Table:
 
 
 class Best(str):
-  """The text of a cell that is the best of its row."""
+  """The text of a cell that holds the best value of its row."""
 
   best = True
 
 
 class Numbering:
-  """Numbers figures and tables in the order in which they are made."""
+  """Numbers figures and tables in the order in which they are created."""
 
   def __init__(self):
     self._figures, self._tables = itertools.count(1), itertools.count(1)
 
   def picture(self, path: Path, title: str, caption: str, alt: str = '', folder: Path | None = None) -> Picture:
-    """The Picture of an image file; `folder` is the page's, for the file's relative name."""
+    """The Picture of an image file; `folder` is the folder of the page, for the relative path of the file."""
     uri, (width, height), reduced = _embedded(path)
     if reduced:
-      caption = f'{caption} Reduced here; the file is whole.'
+      caption = f'{caption} Reduced here; the file has the full size.'
     file = str(path.relative_to(folder)) if folder else ''
     return Picture(next(self._figures), title, caption, alt or title, uri, width, height, file)
 
   def table(self, title: str, caption: str, rows: Iterable[Sequence[str]], header: Sequence[str] = (),
             numeric: bool = False) -> Table:
-    """The Table of rows of texts; without rows it takes no number."""
+    """The Table of rows of texts; an empty table gets no number."""
     rows = [*rows]
     return Table(next(self._tables) if rows else 0, title, caption, rows, tuple(header), numeric)
 
@@ -92,17 +92,17 @@ def _embedded(path):
 
 
 def config_text(value: object) -> str:
-  """A value of a config, as it is written on the command line."""
+  """A value of a config, as written on the command line."""
   return f"({', '.join(map(repr, value))}{',' * (len(value) == 1)})" if isinstance(value, list) else str(value)
 
 
 def breakable(text: object) -> Markup:
-  """The text, escaped, with places where a long name may go on in the next line; nothing is added to a copy of it."""
+  """The escaped text, with line break opportunities in long names that do not appear in copied text."""
   return Markup(re.sub(r'([/_.@=,])(?=\w)', r'\1<wbr>', str(escape(text))))
 
 
 def write_page(path: Path, template: str, **context: Any) -> Path:
-  """Renders a template of this package to `path`, whole or not at all; all texts are escaped."""
+  """Renders a template of this package to `path`, atomically; all texts are escaped."""
   environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
                             trim_blocks=True, lstrip_blocks=True)
   environment.filters['breakable'] = breakable

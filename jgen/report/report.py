@@ -1,4 +1,4 @@
-"""The report of a run: one page from the files of its folder alone."""
+"""The report of a run: one page, written from the files of its folder alone."""
 
 import math
 from pathlib import Path
@@ -18,14 +18,14 @@ from jgen.run.environment import UNKNOWN
 from jgen.run.receipt import MEASURE
 
 FILE = 'report.html'
-MAX_LAYERS = 60           # rows of a network's table; further parameters are summed up in a last one
+MAX_LAYERS = 60           # rows of a network's table; all further parameters are summed in a last row
 
 
 def write_report(folder: str | Path) -> Path:
   """Writes report.html of a run folder, and its figures as PNG and PDF; returns the page's path.
 
   Raises:
-    UserError: the folder holds no run, or a file of it is damaged; names the file.
+    UserError: the folder holds no run, or one of its files is damaged; the error names it.
   """
   stored = Stored.read(folder)
   if not stored.record.series:
@@ -36,7 +36,7 @@ def write_report(folder: str | Path) -> Path:
 
 
 def _context(stored, drawn, numbers):
-  """What the template shows, numbered in its order."""
+  """The values of the template, numbered in its order."""
   context = {
       'run': {'name': stored.name, 'abstract': _abstract(stored)},
       'what': numbers.table('The run', 'From the files of the run folder.', _facts(stored)),
@@ -56,8 +56,8 @@ def _context(stored, drawn, numbers):
 
 
 def _contents(context):
-  """[(anchor, title)] of the sections that there are."""
-  sections = (('run', 'What was run', True), ('scores', 'Scores', context['scores'].rows),
+  """[(anchor, title)] of the sections with content."""
+  sections = (('run', 'The run', True), ('scores', 'Scores', context['scores'].rows),
               ('samples', 'Samples', context['samples']), ('pictures', 'Pictures', context['pictures']),
               ('curves', 'Curves', context['curves']), ('priors', 'Priors', context['priors']),
               ('doctor', 'Signs of failure', context['doctor'] is not None),
@@ -67,7 +67,7 @@ def _contents(context):
   return [(anchor, title) for anchor, title, there in sections if there]
 
 
-# ------------------------------------------------------------------------------------------- what was run
+# ------------------------------------------------------------------------------------------- the run
 
 
 def _abstract(stored):
@@ -123,17 +123,17 @@ def _time(series):
   speed = series['speed/images_per_second'][1]
   hours, minutes = int(seconds // 3_600), int(seconds % 3_600 // 60)
   spent = f'{hours} h {minutes} min' if hours else f'{minutes} min {int(seconds % 60)} s'
-  known = speed[[math.isfinite(value) for value in speed]]
-  return spent + (f', {number_text(float(sorted(known)[len(known) // 2]))} images per second in the median'
-                  if len(known) else '')
+  finite = speed[[math.isfinite(value) for value in speed]]
+  return spent + (f', {number_text(float(sorted(finite)[len(finite) // 2]))} images per second (median)'
+                  if len(finite) else '')
 
 
 def _changes(stored, numbers):
   file, changes = stored.origin.get('config_file'), stored.origin.get('changes')
   if not changes:
-    text = f'All keys are as in {file}.' if changes == {} else 'How the run differs from its config file is not stored.'
+    text = f'All keys agree with {file}.' if changes == {} else 'The differences from the config file are not stored.'
     return numbers.note(text)
-  return numbers.table('Differences from the config file', f'Keys that are not as in {file}.', [
+  return numbers.table('Differences from the config file', f'Keys that differ from {file}.', [
       (key, config_text(before), config_text(after)) for key, (before, after) in changes.items()],
                        ('key', 'in the file', 'here'))
 
@@ -142,7 +142,7 @@ def _changes(stored, numbers):
 
 
 def _scores(stored, numbers):
-  """The last value of every score, and the best one where it is known which that is."""
+  """The last value of every score, and the best one if the score can be ranked."""
   history: dict[str, dict[int, scores_lib.Score]] = {}
   for evaluation in stored.evaluations:
     for name, score in evaluation.scores().items():
@@ -154,8 +154,8 @@ def _scores(stored, numbers):
     unit = _unit(steps[last])
     rows.append((f'{name} ({unit})' if unit else name, _value(steps[last]), f'{last:,}', *_best(steps)))
   return numbers.table(
-      'Scores', 'The last value of each score, with its standard error where that is known, and the best one over the '
-      'run where it is known which that is.', rows, ('score', 'last', 'at step', 'best', 'at step'), numeric=True)
+      'Scores', 'The last value of each score, with its standard error if known, and the best value of the '
+      'run if the score can be ranked.', rows, ('score', 'last', 'at step', 'best', 'at step'), numeric=True)
 
 
 def _value(score):
@@ -176,8 +176,8 @@ def _receipts(stored, numbers):
   """How the last evaluation of each evaluator measured."""
   rows = [(evaluation.evaluator, _receipt(evaluation)) for evaluation in {
       evaluation.evaluator: evaluation for evaluation in stored.evaluations}.values()]
-  return numbers.table('Receipts', 'How each evaluator measured: scores of two runs can be ranked where these agree. '
-                                   'Hashes are shortened; the files in evaluation/ have them whole.', rows)
+  return numbers.table('Receipts', 'How each evaluator measured: scores of two runs can be ranked if these agree. '
+                                   'Hashes are shortened; the files in evaluation/ contain them in full.', rows)
 
 
 def _receipt(evaluation):
@@ -198,10 +198,10 @@ def _short(field, value):
 
 
 def _samples(stored, drawn, numbers):
-  """The last samples, and the samples over the training."""
-  pictures, found = [], stored.pictures()
-  if 'samples' in found:
-    step, path = found['samples']
+  """The last samples, and samples over the course of training."""
+  pictures, last = [], stored.pictures()
+  if 'samples' in last:
+    step, path = last['samples']
     title, caption = captions.SAMPLES
     note = stored.model.get('samples_note', '')
     classes = stored.spec.get('spec', {}).get('label_names') if stored.spec else None
@@ -211,9 +211,9 @@ def _samples(stored, drawn, numbers):
                                     stored.folder))
   if 'filmstrip.png' in drawn:
     pictures.append(numbers.picture(
-        stored.folder / 'figures/filmstrip.png', 'Samples over the training',
-        'Samples from the same latents at rising steps, of which the first and the last are always shown. '
-        'figures/samples.gif shows them as a film.', 'Grids of samples at rising training steps', stored.folder))
+        stored.folder / 'figures/filmstrip.png', 'Samples over the course of training',
+        'Samples from the same latents at increasing steps, including the first and the last. '
+        'figures/samples.gif shows them as a film.', 'Grids of samples at increasing training steps', stored.folder))
   return pictures
 
 
@@ -238,7 +238,7 @@ def _curves(stored, drawn, numbers):
 
 
 def _alt(row, record):
-  """A figure in words: what is drawn, and where it ends."""
+  """A text description of a figure: its curves and their last values."""
   if not isinstance(row, Curves):
     return row.title
   ends = [f'{label(name)} {number_text(float(record.series[name][1][-1]))}' for name in row.shown(record.series)]
@@ -246,11 +246,11 @@ def _alt(row, record):
 
 
 def _priors(stored, numbers):
-  """Samples of the priors that were fitted to this VQ-VAE, and their curves, as --mode=prior drew them."""
+  """Samples and curves of the priors that were fitted to this VQ-VAE, as drawn by --mode=prior."""
   folder, pictures = stored.folder / 'priors', []
   if (folder / 'samples.png').exists():
     pictures.append(numbers.picture(folder / 'samples.png', *captions.PRIORS, folder=stored.folder))
-  return pictures + [numbers.picture(folder / 'figures' / row.file, row.title, f'{row.caption} One colour a prior.',
+  return pictures + [numbers.picture(folder / 'figures' / row.file, row.title, f'{row.caption} One colour per prior.',
                                      f'{row.title}: curves of the priors over training steps', stored.folder)
                      for row in FIGURES if (folder / 'figures' / row.file).exists()]
 
@@ -277,7 +277,7 @@ def _finding(row):
 
 
 def _networks(stored, numbers):
-  """A table a network: its layers; of runs of earlier versions, each parameter's shape and size."""
+  """One table per network with its layers; for runs of earlier versions, each parameter's shape and size."""
   rows = stored.model.get('layers', [])
   if rows:
     return [_layers(name, [row for row in rows if row[0].startswith(f'{name}/')], numbers)
@@ -287,20 +287,20 @@ def _networks(stored, numbers):
     sizes = {path: math.prod(shape) for path, shape in parameters.items()}
     rows = [(path, ' x '.join(map(str, parameters[path])) or 'scalar', f'{size:,}') for path, size in sizes.items()]
     if len(rows) > MAX_LAYERS:
-      rest = [*sizes.values()][MAX_LAYERS:]
-      rows = [*rows[:MAX_LAYERS], (f'{len(rest)} more', '', f'{sum(rest):,}')]
+      further = [*sizes.values()][MAX_LAYERS:]
+      rows = [*rows[:MAX_LAYERS], (f'{len(further)} more', '', f'{sum(further):,}')]
     tables.append(numbers.table(f'Parameters of the {name}', f'{sum(sizes.values()):,} in all.', rows,
                                 ('parameter', 'shape', 'numbers'), numeric=True))
   return tables
 
 
 def _layers(name, rows, numbers):
-  """The table of a network's layers, without the columns that are empty."""
-  shown = [column for column in range(len(HEADER)) if any(row[column] for row in rows)]
+  """The table of a network's layers, without empty columns."""
+  columns = [column for column in range(len(HEADER)) if any(row[column] for row in rows)]
   return numbers.table(
       f'Layers of the {name}', 'In the order of the data. Outputs are height x width x channels of one image; '
       'parameters include those of the normalisation.',
-      [[row[column].removeprefix(f'{name}/') for column in shown] for row in rows], [HEADER[i] for i in shown])
+      [[row[column].removeprefix(f'{name}/') for column in columns] for row in rows], [HEADER[i] for i in columns])
 
 
 def _totals(stored, numbers):
@@ -315,7 +315,7 @@ def _reproduce(stored):
   git = last.get('git') if last.get('git') != UNKNOWN else ''
   code = ['git clone REPOSITORY jgen && cd jgen', *([f'git checkout {git}'] if git else ()), 'pip install -e .']
   command = stored.origin.get('command') or (shlex.join(['python', *map(str, last['command'])]) if last else '')
-  changed = ' The working tree had changes that are not committed.' if last.get('git_changes') is True else ''
+  changed = ' The working tree had uncommitted changes.' if last.get('git_changes') is True else ''
   return {'text': 'Every random number and every batch is a function of the seed and the step, so the same commands on '
                   f'the same hardware and versions give the same run.{changed}',
           'commands': '\n'.join([*code, *filter(None, [command])])}

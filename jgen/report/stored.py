@@ -15,21 +15,21 @@ from jgen.run.records import Record, read_record
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-  """The stored contents of a run folder; what an earlier version did not store is empty."""
+  """The stored contents of a run folder; fields that an earlier version did not store are empty."""
 
   folder: Path
   config: dict                          # nested
   record: Record
-  evaluations: list[scores.Evaluation]  # by rising steps
+  evaluations: list[scores.Evaluation]  # in the order of their steps
   starts: list[dict]                    # of environment.json
   spec: dict                            # of spec.json
   model: dict                           # of model.json
   origin: dict                          # of origin.json
-  findings: list[dict] | None           # rows of doctor.csv; None where nothing was watched
+  findings: list[dict] | None           # rows of doctor.csv; None if there is no such file
 
   @classmethod
   def read(cls, folder: str | Path) -> 'Stored':
-    """Raises UserError where the folder holds no run, or a file of it is damaged."""
+    """Reads a run folder; raises UserError if it holds no run, or if one of its files is damaged."""
     folder = Path(folder)
     config = read_config(folder)
     return cls(folder, config, read_record(folder), scores.read_all(folder),
@@ -42,23 +42,23 @@ class Stored:
 
   @property
   def step(self) -> int:
-    """The last step of which anything is stored."""
+    """The last step for which anything is stored."""
     logged = [int(steps[-1]) for steps, _ in self.record.series.values()]
     pictures = [step for step, _ in self.pictures().values()]
     return max([*logged, *pictures, *(evaluation.step for evaluation in self.evaluations)], default=0)
 
   def epochs(self, step: int) -> float | None:
-    """How often each training image was seen until `step`; None where that was not stored."""
+    """How often each training image was seen up to `step`; None if that was not stored."""
     images, batches = self.spec.get('num_train_images'), self.model.get('batches_per_step')
     return step * batches * self.config['batch_size'] / images if images and batches else None
 
   def pictures(self) -> dict[str, tuple[int, Path]]:
-    """{name: (step, path)} of the last of each kind of picture: see `last_pictures`."""
+    """{name: (step, path)} of the last picture of each kind: see `last_pictures`."""
     return last_pictures(self.folder)
 
 
 def last_pictures(folder: Path) -> dict[str, tuple[int, Path]]:
-  """{name: (step, path)} of a run folder's last 'samples', and of the evaluations' last pictures by their names."""
+  """{name: (step, path)} of the last 'samples' in a run folder, and of the last pictures of evaluations by name."""
   found: dict[str, tuple[int, Path]] = {}
   for path in [*folder.glob('samples/*.png'), *folder.glob('evaluation/*.png')]:
     match = re.fullmatch(r'(?:([^.].*)_)?step_(\d+)', path.stem)
@@ -69,7 +69,7 @@ def last_pictures(folder: Path) -> dict[str, tuple[int, Path]]:
 
 
 def _json(path):
-  """The JSON object of a file, {} where there is none; raises UserError where it is damaged."""
+  """The JSON object of a file, {} if there is none; raises UserError if it is damaged."""
   try:
     value = json.loads(path.read_text('utf-8'))
   except FileNotFoundError:
@@ -77,12 +77,12 @@ def _json(path):
   except ValueError:
     value = None
   if not isinstance(value, dict):
-    raise UserError(f'{path}: damaged; delete it, and the report goes without it')
+    raise UserError(f'{path}: damaged; delete it, and the report is written without it')
   return value
 
 
 def _findings(path):
-  """The rows of doctor.csv; a last line that was cut short is left out."""
+  """The rows of doctor.csv, without an incomplete last line."""
   if not path.exists():
     return None
   lines = path.read_text('utf-8', 'replace').split('\n')[:-1]

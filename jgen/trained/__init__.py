@@ -1,1 +1,1 @@
-"""A trained run for its user: images, labels, latents and codes in and out, without the training data."""
+"""Use of a trained run: sampling, encoding and decoding, without the training data."""

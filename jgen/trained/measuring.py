@@ -12,15 +12,15 @@ from jgen.training import actions
 
 
 def measure(run: Trained, config: ConfigDict, folder: Path) -> dict[str, float]:
-  """{'<evaluator>/<entry>': number} of the evaluators of a config on a run, stored in a folder.
+  """Runs the evaluators of a config on a run and stores the results; returns {'<evaluator>/<entry>': number}.
 
   Args:
     run: the trained run.
-    config: the run's config with the evaluators that are to measure, as of `with_evaluator`.
-    folder: where `evaluation/` is written to.
+    config: the run's config with the evaluators to run, as returned by `with_evaluator`.
+    folder: the folder in which `evaluation/` is written.
 
   Raises:
-    UserError: an evaluator cannot serve; the data is missing.
+    UserError: an evaluator is not applicable; the data is missing.
   """
   evaluators = evaluation.create(config.evaluators, run.spec, run.family, bool(config.data.test_splits))
   splits = data.load_splits(config.data)
@@ -31,7 +31,7 @@ def measure(run: Trained, config: ConfigDict, folder: Path) -> dict[str, float]:
 
 
 def with_evaluator(config: ConfigDict, name: str, settings: Mapping[str, Any]) -> ConfigDict:
-  """A config that is measured by the evaluator `name`, with its own keys of it or the defaults, but for `settings`."""
+  """The config with the evaluator `name` alone: its keys are those of the config, or defaults, with `settings`."""
   section = ConfigDict(config.evaluators.get(name) or evaluation.default_section(name))
   section.update(settings)
   config = config.copy_and_resolve_references()

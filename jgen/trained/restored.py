@@ -1,4 +1,4 @@
-"""A model restored from its run folder on the devices that there are, whatever devices it was trained on."""
+"""A model restored from its run folder on the available devices, whatever devices it was trained on."""
 
 import contextlib
 import functools
@@ -27,24 +27,25 @@ from jgen.trained import labels as labels_lib
 from jgen.training import seeds as stacked
 from jgen.training.config import stored_config
 
-_OTHER_VERSION = (AttributeError, KeyError, TypeError, ValueError)   # of keys that a family misses, or does not know
+_OTHER_VERSION = (AttributeError, KeyError, TypeError, ValueError)   # raised for missing or unknown keys
 
 
 class Restored:
-  """The model of a run folder after one of its steps.
+  """The model of a run folder at one of its saved steps.
 
   Only `config.json` is read at first; everything else is read on first use.
 
   Args:
-    folder: the run folder, as `runs/quickstart`.
-    step: 'newest', 'best' (by `config.checkpoints.best_metric`; the newest where none is kept), or the number of a step
-      that is saved.
-    averaged: whether the moving average of the parameters is used where the run has one.
-    of_seed: of a run that trains several seeds, which; None for the first. `folder` then is the folder of that seed,
-      which may also be named itself, as 'runs/quickstart/seeds/2'.
+    folder: the run folder, such as `runs/quickstart`.
+    step: 'newest', 'best' (by `config.checkpoints.best_metric`; the newest if none is kept), or the number of a saved
+      step.
+    averaged: whether the moving average of the parameters is used, if the run has one.
+    of_seed: the seed, for a run that trains several seeds; None for the first. `folder` becomes that seed's folder,
+      which may also be given directly, such as 'runs/quickstart/seeds/2'.
 
   Raises:
-    UserError: the folder holds no run, or not that seed. Later: no checkpoint, not this one, or one of another version.
+    UserError: the folder holds no run, or not that seed. Later: there is no checkpoint, not the requested one, or it is
+      of another version.
   """
 
   def __init__(self, folder: str | Path, step: str | int = NEWEST, averaged: bool = True,
@@ -62,38 +63,38 @@ class Restored:
 
   @functools.cached_property
   def spec(self) -> Spec:
-    """The `jgen.data.spec.Spec` of the images; of older runs, whose folder does not hold it, the data set's own."""
+    """The `jgen.data.spec.Spec` of the images; for older runs, which do not store it, that of the data set."""
     stored = stored_spec.read(self.folder)
     with self._of_this_version():
       return stored or data.describe(self.config.data)
 
   @functools.cached_property
   def family(self) -> Family:
-    """The `jgen.families.base.Family`: the networks and what they can do."""
+    """The `jgen.families.base.Family`: the networks and their methods."""
     with self._of_this_version(UserError):
       return families.create(self.config, self.spec)
 
   @contextlib.contextmanager
   def _of_this_version(self, *more):
-    """Within it, errors over a key of `config.json` that is missing or unknown become a UserError that says so."""
+    """A context in which errors due to a missing or unknown key of `config.json` become a UserError that says so."""
     try:
       yield
     except (*_OTHER_VERSION, *more) as error:
       why = ' '.join(str(error).split())[:200].strip('"')
-      raise UserError(f'{self.folder}/config.json is not of this version of jgen: {why}; take the version with which '
+      raise UserError(f'{self.folder}/config.json is not of this version of jgen: {why}; use the version with which '
                       'it was trained, see environment.json') from error
 
   @functools.cached_property
   def state(self) -> TrainState:
-    """The TrainState on the host, numpy arrays; without averaged parameters where these are not to be used."""
-    like = stacked.shapes(jax.eval_shape(self.family.init, jax.random.key(0)), len(self._seeds))
-    state = checkpoints.chosen(self._run, like, self._which)
+    """The TrainState on the host, numpy arrays; without averaged parameters if `averaged` is False."""
+    shapes = stacked.shapes(jax.eval_shape(self.family.init, jax.random.key(0)), len(self._seeds))
+    state = checkpoints.chosen(self._run, shapes, self._which)
     state = stacked.picked(state, self._seeds.index(self.seed), len(self._seeds))
     return state if self.averaged else state.replace(ema_params={})
 
   @property
   def step(self) -> int:
-    """Training steps that the parameters have seen."""
+    """The training step of the parameters."""
     return int(self.state.step)
 
   @functools.cached_property
@@ -105,7 +106,7 @@ class Restored:
 
   @property
   def used(self) -> TrainState:
-    """The TrainState on the host, numpy arrays, as it is used: with averaged parameters where there are any."""
+    """The TrainState on the host, numpy arrays, as used after training: with averaged parameters if there are any."""
     return jax.device_get(jax_utils.unreplicate(self.model.used))
 
   @property
@@ -115,12 +116,12 @@ class Restored:
 
   @property
   def num_classes(self) -> int:
-    """Classes that samples follow; 0 where they follow none."""
+    """Number of classes that samples are conditioned on; 0 for an unconditional model."""
     return self.family.num_classes
 
   @property
   def class_names(self) -> tuple[str, ...]:
-    """One a class that samples follow."""
+    """The names of these classes."""
     return tuple(self.spec.label_names or map(str, range(self.num_classes))) if self.num_classes else ()
 
   @property
@@ -135,18 +136,18 @@ class Restored:
 
   @property
   def latent_size(self) -> int:
-    """Z, entries of a latent; 0 for models whose samples are not of normal latents: VQ-VAEs and their priors."""
+    """Z, entries of a latent; 0 for models without normal latents: VQ-VAEs and their priors."""
     return self.family.latent_size if isinstance(self.family, SamplesLatents) else 0
 
   def can(self, method: str) -> bool:
-    """Whether the family has a method of `jgen.families.base`, as 'encode'."""
+    """Whether the family has a method of `jgen.families.contracts`, such as 'encode'."""
     return hasattr(self.family, method)
 
   def labels(self, wanted: Any) -> Int[np.ndarray, ' k']:
-    """Class numbers int32 [k] of a number, a name, 'ATTRIBUTE=VALUE', or a sequence of these; see `trained.labels`.
+    """Class numbers int32 [k] for a number, a name, 'ATTRIBUTE=VALUE', or a sequence of these; see `trained.labels`.
 
     Raises:
-      UserError: the model follows no classes, or not this one.
+      UserError: the model is unconditional, or the class is unknown.
     """
     if not self.num_classes:
       raise UserError(f'the model in {self.folder} is not conditioned on a class ({self.kind()}); leave the labels out')
@@ -158,11 +159,11 @@ class Restored:
       raise UserError(f'the model in {self.folder} is {self.kind()}, and none of these {what}')
 
   def refuse(self, **given: Any) -> None:
-    """Raises UserError for any of these arguments that is given, because the model cannot use it."""
+    """Raises UserError if any of these arguments is given, because the model does not use it."""
     for name, value in given.items():
       if value is not None and (not np.isscalar(value) or value):
         raise UserError(f'{name}: the model in {self.folder} has none ({self.kind()}); leave it out')
 
   def kind(self) -> str:
-    """What the model is, for the end of an error line."""
+    """The kind of model, for the end of an error message."""
     return f"of the family '{self.config.family}'"

@@ -1,8 +1,8 @@
-"""A trained model from its run folder: it draws, encodes and decodes without the data set that it was trained on.
+"""A trained model from its run folder: it samples, encodes and decodes without the training data.
 
-Images are uint8 [n, H, W, C] in [0, 255] in and out. Everything is a function of the checkpoint, the arguments and the
-seed: on another number of devices images differ by rounding alone, at most by one level of a few pixels, wherever their
-number divides 128.
+Input and output images are uint8 [n, H, W, C] in [0, 255]. Results depend on the checkpoint, the arguments and the
+seed alone: on another number of devices images differ by rounding, at most by one level in a few pixels, if the
+number of devices divides 128.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,9 +21,9 @@ from jgen.trained.restored import Restored
 
 
 class Trained(Restored):
-  """The model of a run folder after one of its steps: what it draws, and what it makes of images.
+  """The model of a run folder at one of its saved steps: sampling, encoding, decoding and interpolation.
 
-  See `Restored` for the arguments. Only `config.json` is read at first; everything else on first use.
+  The arguments are those of `Restored`. Only `config.json` is read at first; everything else is read on first use.
   """
 
   def latents(self, num: int, seed: int = 0, truncation: float = 0., max_norm: float = 0.) -> HostLatents:
@@ -42,21 +42,21 @@ class Trained(Restored):
 
   def sample(self, num: int = 64, *, labels: Any = None, codes: Any = None, latents: Any = None, seed: int = 0,
              truncation: float = 0., max_norm: float = 0.) -> Pixels:
-    """Draws images.
+    """Draws samples.
 
-    Sample number i of a seed has the same latents whatever the labels, the codes and the number of samples: classes can
+    Sample number i of a seed has the same latents for all labels, codes and numbers of samples: classes can
     be compared, and a hundred samples begin with the first ten of them.
 
     Args:
-      num: how many.
-      labels: a class number, a class name, 'ATTRIBUTE=VALUE', or a sequence of these that is gone through in turn;
+      num: number of samples.
+      labels: a class number, a class name, 'ATTRIBUTE=VALUE', or a sequence of these that is used in turn;
         None for all classes in turn.
-      codes: of an InfoGAN, [M + N] or [num, M + N]: M whole numbers, then N numbers in [-1, 1]; NaN, and None for all,
+      codes: for an InfoGAN, [M + N] or [num, M + N]: M whole numbers, then N numbers in [-1, 1]; NaN, or None for all,
         draws from the prior.
       latents: float [num, Z] instead of those drawn from the seed.
       seed: a whole number from 0.
-      truncation: absolute value that no entry of the latents exceeds, as 0.7; 0 for none.
-      max_norm: Euclidean norm to which longer latents are scaled; 0 for none. Norms are sqrt(Z) in the mean.
+      truncation: largest absolute value of an entry of the latents, such as 0.7; 0 for none.
+      max_norm: Euclidean norm to which longer latents are scaled; 0 for none. Norms are about sqrt(Z).
 
     Returns:
       uint8 [num, H, W, C] in [0, 255].
@@ -70,7 +70,7 @@ class Trained(Restored):
 
   def sample_parts(self, num: int, *, labels: Any = None, codes: Any = None, latents: Any = None, seed: int = 0,
                    truncation: float = 0., max_norm: float = 0.) -> Iterator[Pixels]:
-    """The images of `sample` part by part as they are made, uint8 [n, H, W, C]: any number needs little memory."""
+    """Yields the images of `sample` part by part, uint8 [n, H, W, C]; the memory does not depend on their number."""
     if num < 1:
       raise UserError(f'the number of samples is {num}; at least 1 is needed')
     if seed < 0:
@@ -83,7 +83,7 @@ class Trained(Restored):
     return self._draw(latents, self.sample_labels(num, labels), self.sample_codes(num, codes, seed), seed)
 
   def sample_labels(self, num: int, labels: Any = None) -> HostLabels:
-    """int32 [num], the classes of `num` samples for the `labels` of `sample`; zeros for a model that follows none."""
+    """int32 [num], the classes of `num` samples for the `labels` of `sample`; zeros for an unconditional model."""
     if labels is None:
       return (np.arange(num) % max(1, self.num_classes)).astype(np.int32)
     return np.resize(self.labels(labels), num)
@@ -92,33 +92,34 @@ class Trained(Restored):
     """The codes of samples 0 to num - 1 of a seed, [num, M + N], for the `codes` of `sample`; None for other models.
 
     Raises:
-      UserError: codes of another shape or out of their range; codes for a model that has none.
+      UserError: codes have the wrong shape or are out of range; the model has no codes.
     """
     kinds = self.codes
     if not kinds:
       self.refuse(codes=codes)
       return None
-    given = np.asarray([] if codes is None else codes, np.float32)
-    if given.size and given.shape[-1:] != (self.num_codes,) or given.ndim > 2 or given.ndim == 2 and len(given) != num:
-      raise UserError(f'codes are {list(given.shape)}; expected [{self.num_codes}] or [{num}, {self.num_codes}]')
-    _check_codes(kinds, given.reshape(-1, kinds.size))
-    if given.ndim == 1:
-      return latents_lib.codes(num, kinds, seed, given)
-    return np.where(np.isnan(given), latents_lib.codes(num, kinds, seed)[:], given).astype(np.float32)
+    values = np.asarray([] if codes is None else codes, np.float32)
+    if (values.size and values.shape[-1:] != (self.num_codes,)
+        or values.ndim > 2 or values.ndim == 2 and len(values) != num):
+      raise UserError(f'codes are {list(values.shape)}; expected [{self.num_codes}] or [{num}, {self.num_codes}]')
+    _check_codes(kinds, values.reshape(-1, kinds.size))
+    if values.ndim == 1:
+      return latents_lib.codes(num, kinds, seed, values)
+    return np.where(np.isnan(values), latents_lib.codes(num, kinds, seed)[:], values).astype(np.float32)
 
   def decode(self, latents: Any, *, labels: Any = None, codes: Any = None, seed: int = 0) -> Pixels:
-    """Images of latents.
+    """Decodes latents to images.
 
     Args:
-      latents: float [n, Z]; of a VQ-VAE codes int [n, N], or the encoder's maps float [n, h, w, c].
-      labels, codes: as of `sample`.
-      seed: of any other random draws of the model.
+      latents: float [n, Z]; for a VQ-VAE codes int [n, N], or the encoder's maps float [n, h, w, c].
+      labels, codes: as for `sample`.
+      seed: for any other random numbers of the model.
 
     Returns:
       uint8 [n, H, W, C].
 
     Raises:
-      UserError: latents of another shape; a model that does not decode, as a prior.
+      UserError: latents have the wrong shape; the model has no decoder, such as a prior.
     """
     latents = np.asarray(latents)
     if self.latent_size:
@@ -137,24 +138,24 @@ class Trained(Restored):
 
   def interpolate(self, first: Any, last: Any, num: int = 8, *, labels: Any = None, codes: Any = None,
                   path: str | None = None) -> UInt8[np.ndarray, 'n steps H W C']:
-    """Images on the way from some latents, or images, to others.
+    """Images at points between latents, or between the latents of images.
 
     Args:
-      first, last: float [n, Z] each; or, of a model with an encoder, uint8 images [n, H, W, C], whose latents are
-        taken.
-      num: images of each way, both ends among them.
-      labels, codes: as of `sample`, one or one a way.
-      path: 'arc', on which latents stay as long as those that a GAN is trained on (White 2016, sec. 2.1), or 'line';
-        None for the arc, of images for the line.
+      first, last: float [n, Z] each; or, for a model with an encoder, uint8 images [n, H, W, C], whose latents are
+        used.
+      num: images per interpolation, including both ends.
+      labels, codes: as for `sample`, one for all or one per interpolation.
+      path: 'arc', on which latents keep the norm that a GAN is trained on (White 2016, sec. 2.1), or 'line';
+        None for 'arc' with latents and 'line' with images.
 
     Returns:
       uint8 [n, num, H, W, C].
 
     Raises:
-      UserError: what the model cannot; fewer than two images; an unknown path.
+      UserError: the model does not support it; fewer than two images; an unknown path.
     """
     if num < 2:
-      raise UserError(f'an interpolation of {num} images; its two ends at least are needed')
+      raise UserError(f'an interpolation of {num} images; at least the two ends are needed')
     ends = [np.asarray(end) for end in (first, last)]
     path = path or ('line' if ends[0].ndim == 4 else 'arc')
     if path not in _PATHS:
@@ -164,26 +165,26 @@ class Trained(Restored):
     ways = _PATHS[path](start, end, num)
     count = len(ways)
     labels = self.sample_labels(count, labels).repeat(num) if self.num_classes or labels is not None else None
-    codes = self.sample_codes(count, codes)   # one draw a way, or its ends would differ in more than their latents
+    codes = self.sample_codes(count, codes)   # one draw per interpolation: only latents change
     images = self.decode(ways.reshape(count * num, -1), labels=labels,
                          codes=None if codes is None else codes[:].repeat(num, axis=0))
     return images.reshape(count, num, *images.shape[1:])
 
   def traverse(self, start: Any, latents: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray, *,
                labels: Any = None, codes: Any = None) -> UInt8[np.ndarray, 'k v H W C']:
-    """Images of latents of which one entry runs over some values, the others stay.
+    """Images of latents in which one entry at a time is set to several values, while the others are fixed.
 
     Args:
-      start: float [Z], or an image uint8 [H, W, C] for a model with an encoder.
-      latents: k whole numbers below Z, the entries that run.
-      values: what they are set to, v numbers.
-      labels, codes: as of `sample`, one for all.
+      start: float [Z] or, for a model with an encoder, an image uint8 [H, W, C].
+      latents: k whole numbers below Z, the entries to vary.
+      values: v numbers to set them to.
+      labels, codes: as for `sample`, one for all.
 
     Returns:
       uint8 [k, v, H, W, C].
 
     Raises:
-      UserError: what the model cannot; no such entry.
+      UserError: the model does not support it; no such entry.
     """
     start = self.encode(start[None])[0] if np.ndim(start) == 3 else self._latents(np.asarray(start)[None], 1)[0]
     wrong = [entry for entry in latents if not 0 <= entry < len(start)]
@@ -193,23 +194,23 @@ class Trained(Restored):
                          else labels, codes=codes)
     return images.reshape(len(latents), len(values), *images.shape[1:])
 
-  # ---------------------------------------------------------------------------------------------- images in
+  # ---------------------------------------------------------------------------------------------- encoding
 
   def encode(self, images: np.ndarray) -> Num[np.ndarray, 'n _']:
-    """What the encoder makes of images: of a VAE the posterior's mean float32 [n, Z], of a VQ-VAE codes int32 [n, N].
+    """Encodes images: the posterior mean float32 [n, Z] of a VAE, or the codes int32 [n, N] of a VQ-VAE.
 
     Args:
       images: uint8 [n, H, W, C] of the model's size.
 
     Raises:
-      UserError: a model without an encoder; images of another shape or type.
+      UserError: the model has no encoder; images have the wrong shape or type.
     """
     self.need('reconstruct', 'has an encoder')
     images = self._images(images)
     return self.model.codes(images) if self.can('codes') else self.posterior(images)[0]
 
   def posterior(self, images: np.ndarray) -> tuple[HostLatents, HostLatents]:
-    """(mean, log variance) of the latents of images uint8 [n, H, W, C], float32 [n, Z] each; of a VAE.
+    """(mean, log variance) of a VAE's posterior for images uint8 [n, H, W, C], float32 [n, Z] each.
 
     Raises:
       UserError: as `encode`.
@@ -218,7 +219,7 @@ class Trained(Restored):
     return self.model.encode(self._images(images))
 
   def reconstruct(self, images: np.ndarray) -> Pixels:
-    """The reconstructions of images, uint8 [n, H, W, C] both; of VAEs, VQ-VAEs and their priors.
+    """The reconstructions of images, both uint8 [n, H, W, C], by VAEs, VQ-VAEs and their priors.
 
     Raises:
       UserError: as `encode`.
@@ -247,7 +248,7 @@ class Trained(Restored):
   def _checked(self, parts):
     for made in parts:
       if not made['finite'].all():
-        raise UserError(f'the model of step {self.step:,} draws images with NaN or infinity; take an earlier step')
+        raise UserError(f'the model of step {self.step:,} generates images with NaN or infinity; use an earlier step')
       yield made['image']
 
   def _latents(self, latents, count):
@@ -267,13 +268,13 @@ class Trained(Restored):
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.shape[1:] != tuple(self.image_shape) or not len(images):
       raise UserError(f'images are {images.dtype} {list(images.shape)}; expected uint8 '
-                      f"[n, {', '.join(map(str, self.image_shape))}], as jgen.images_of makes them of files")
+                      f"[n, {', '.join(map(str, self.image_shape))}], as Run.images_of reads them from files")
     return images
 
 
-def _check_codes(kinds, given):
-  """Raises UserError for a categorical code that is no whole number below its bound."""
-  numbers, last = given[:, :kinds.categorical], kinds.values - 1
+def _check_codes(kinds, codes):
+  """Raises UserError for a categorical code that is not a whole number below its bound."""
+  numbers, last = codes[:, :kinds.categorical], kinds.values - 1
   wrong = numbers[~np.isnan(numbers) & ((numbers != np.rint(numbers)) | (numbers < 0) | (numbers > last))]
   if wrong.size:
     raise UserError(f'a categorical code is {wrong[0]:g}; expected a whole number from 0 to {last}')

@@ -43,19 +43,19 @@ class NoWriter:
 
 
 EARLY = (0, 1, 3, 10, 30, 100, 300)     # further steps with samples, drawn after the dispatch that contains them
-MAX_COLUMNS = 10                        # of a sheet of samples without classes
+MAX_COLUMNS = 10                        # columns of a sheet of samples without classes
 
 
 @dataclasses.dataclass
 class Action:
-  """An action that is due at every k-th step (0: never) and at the last step."""
+  """An action that is due every k-th step (0: never) and after the last step."""
 
   every_steps: int
   saves: ClassVar[bool] = False         # whether it saves the state, which signals do not interrupt
 
   @property
   def part(self) -> str:
-    """The name under which its time is reported."""
+    """The name under which the action's time is reported."""
     return 'drawing'
 
   def due(self, step: int, last: bool, stopping: bool) -> bool:
@@ -64,10 +64,10 @@ class Action:
     return last or bool(self.every_steps) and step % self.every_steps == 0
 
   def complete(self, step: int, state: TrainState) -> None:
-    """Acts if its output for this step is missing."""
+    """Performs the action if its output for this step is missing."""
 
   def __call__(self, step: int, state: TrainState, scores: Mapping[str, float]) -> dict[str, float]:
-    """Acts; returns the measured scores {name: number}."""
+    """Performs the action; returns the measured scores {name: number}."""
     raise NotImplementedError
 
 
@@ -98,7 +98,7 @@ def sheet_of(family: Family, spec: Spec, per_class: int, count: int) -> Sheet:
 
 @dataclasses.dataclass
 class DrawSamples(Action):
-  """Draws a sheet of samples from the same latents each time, also at the steps in EARLY."""
+  """Draws a sheet of samples from the same latents each time, in addition at the steps in EARLY."""
 
   compiled: Compiled
   folder: Path
@@ -109,7 +109,7 @@ class DrawSamples(Action):
   steps_per_dispatch: int = 1
 
   def due(self, step: int, last: bool, stopping: bool) -> bool:
-    early = any(step - self.steps_per_dispatch < each <= step for each in EARLY)
+    early = any(step - self.steps_per_dispatch < early_step <= step for early_step in EARLY)
     return early or super().due(step, last, stopping)
 
   def __call__(self, step: int, state: TrainState, scores: Mapping[str, float]) -> dict[str, float]:
@@ -171,9 +171,9 @@ class Evaluate(Action):
 
   def complete(self, step: int, state: TrainState) -> None:
     """Runs evaluators whose scores or pictures of this step are missing, as after a kill during an evaluation."""
-    left = {name: evaluator for name, evaluator in self.evaluators.items() if not self.is_there(name, step)}
-    if left:
-      dataclasses.replace(self, evaluators=left)(step, state, {})
+    missing = {name: evaluator for name, evaluator in self.evaluators.items() if not self.is_there(name, step)}
+    if missing:
+      dataclasses.replace(self, evaluators=missing)(step, state, {})
 
   def is_there(self, name: str, step: int) -> bool:
     """Whether the results of the evaluator `name` after a step are stored, with all pictures."""
@@ -214,7 +214,7 @@ class DrawFigures(Action):
 
   folder: Path
   draw: Callable = draw_figures         # of the folder
-  say: Callable = terminal.tell         # called with one line about damaged files
+  say: Callable = terminal.tell         # called with one line if files are damaged
   _thread: threading.Thread | None = None
 
   def due(self, step: int, last: bool, stopping: bool) -> bool:
@@ -256,7 +256,7 @@ class Save(Action):
     self.checkpoints.recall(step)       # its evaluation may have been completed after the save
 
   def __call__(self, step: int, state: TrainState, scores: Mapping[str, float]) -> dict[str, float]:
-    # A copy: on CPU the arrays' memory is the devices', which the next step reuses while Orbax still writes.
+    # A copy: on CPU the arrays share the devices' memory, which the next step reuses while Orbax still writes.
     self.checkpoints.save(step, jax.tree.map(lambda x: np.array(jax_utils.unreplicate(x)), state), scores)
     return {}
 
@@ -265,7 +265,7 @@ def check_evaluators(config: ConfigDict, evaluators: Mapping[str, Evaluator], sp
   """Raises UserError if an entry of `evaluators_at_end`, or the score of the best checkpoint, is unknown."""
   for name in config.evaluators_at_end:
     if name not in evaluators:
-      raise UserError(f"config.evaluators_at_end names '{name}', which is none of config.evaluators; available: "
+      raise UserError(f"config.evaluators_at_end names '{name}', which is not in config.evaluators; available: "
                       f"{', '.join(evaluators) or 'none'}")
   if config.checkpoints.best_metric:
     all_along = {name: evaluator for name, evaluator in evaluators.items() if name not in config.evaluators_at_end}

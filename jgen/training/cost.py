@@ -19,7 +19,7 @@ class Cost:
   parameters: int                       # of one seed
   flops: float                          # floating-point operations of a step's products on one device
   memory: int                           # bytes on one device: state, batches and temporaries
-  temporary: int                        # bytes of these for temporaries, roughly proportional to the batch
+  temporary: int                        # bytes of temporaries alone, roughly proportional to the batch
 
   def __str__(self):
     return (f'{self.parameters:,} parameters; on each device a step takes {in_bytes(self.memory)} of memory and '
@@ -29,7 +29,7 @@ class Cost:
 def of(dispatch: Callable, compiled: Any, state: TrainState, batches: Any, key: Any, seeds: int = 1) -> Cost:
   """The Cost of a step of `dispatch`, which was compiled for a replicated TrainState, batches [D, S, ...] and a key.
 
-  Of several seeds, all have these axes as `make_dispatch` says.
+  With several seeds, the arguments have a further axis, see `make_dispatch`.
   """
   memory = compiled.memory_analysis()
   needed = (memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
@@ -63,19 +63,19 @@ def _inner(params):
   """The jaxprs among an equation's parameters."""
   for value in params.values():
     for entry in value if isinstance(value, tuple | list) else (value,):
-      jaxpr = getattr(entry, 'jaxpr', entry)   # that of a ClosedJaxpr
+      jaxpr = getattr(entry, 'jaxpr', entry)   # unwraps a ClosedJaxpr
       if hasattr(jaxpr, 'eqns'):
         yield jaxpr
 
 
 def _of_dot(equation):
-  """Multiplications for one number of a matrix product."""
+  """Multiplications per output entry of a matrix product."""
   (contracted, _), _ = equation.params['dimension_numbers']
   return math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
 
 
 def _of_convolution(equation):
-  """Multiplications for one number of a convolution, without those by the zeros of a dilated input."""
+  """Multiplications per output entry of a convolution, without those by the zeros of a dilated input."""
   kernel, numbers = equation.invars[1].aval, equation.params['dimension_numbers']
   return kernel.size / kernel.shape[numbers.rhs_spec[0]] / math.prod(equation.params['lhs_dilation'])
 
@@ -84,7 +84,7 @@ _PRODUCTS = {'dot_general': _of_dot, 'conv_general_dilated': _of_convolution}
 
 
 def check_room(cost: Cost, batch_size: int, microbatch_size: int) -> None:
-  """Raises UserError where a step needs more than a device's memory, or all of them more than the host's on a CPU.
+  """Raises UserError if a step needs more memory than a device has or, on CPU, all devices more than the host has.
 
   Args:
     cost: a Cost.
@@ -97,7 +97,7 @@ def check_room(cost: Cost, batch_size: int, microbatch_size: int) -> None:
   if cost.memory > room:
     share = max(0, (0.9 * room - cost.memory + cost.temporary) / cost.temporary)
     fits = largest_divisor(batch_size, jax.device_count(), share * microbatch_size)
-    advice = f'set config.microbatch_size={fits}, which would fit' if fits else 'take smaller networks or images'
+    advice = f'set config.microbatch_size={fits}, which would fit' if fits else 'use smaller networks or images'
     raise UserError(
         f'a training step needs {in_bytes(cost.memory)} of memory on each of {len(devices)} devices, which have '
         f'{in_bytes(room)} each; config.batch_size is {batch_size}, of which {microbatch_size} are differentiated at '
@@ -110,7 +110,7 @@ def host_memory() -> int:
 
 
 def largest_divisor(number: int, multiple_of: int, at_most: float) -> int:
-  """The largest divisor of a number that is a multiple of `multiple_of` and not above `at_most`; 0 where none is."""
+  """The largest divisor of a number that is a multiple of `multiple_of` and at most `at_most`; 0 if there is none."""
   return max((size for size in range(multiple_of, int(at_most) + 1, multiple_of) if number % size == 0), default=0)
 
 

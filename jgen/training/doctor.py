@@ -21,28 +21,28 @@ from jgen.host.files import write_text
 from jgen.keys import key
 from jgen.run.records import read_record
 
-_LEAST_ROWS = 10                        # at least in a window, which is extended if necessary
-_PARTS = 5                              # of a window, of which each is below the one before where a loss falls steadily
+_LEAST_ROWS = 10                        # rows per window, which is extended if it has fewer
+_PARTS = 5                              # parts of a window; a loss falls steadily if each part is below the one before
 _HEADER = ('step', 'sign', 'event', 'value', 'threshold', 'advice')
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-  """The keys of config.doctor: which numbers of an adversarial training are signs that it fails, see docs/gan.md."""
+  """The keys of config.doctor: thresholds of the signs that an adversarial training fails, see docs/gan.md."""
 
-  window_steps: int = key(1_000, 'steps that a sign is looked for in, 10 logged rows at least, and none before',
-                          at_least=1)
-  least_critic_loss: float = key(0.05, 'mean, without a penalty, below which the critic has won; 0 for none',
-                                 at_least=0)
-  largest_gradient_norm: float = key(100., 'median of the norm of the gradient, of either network; .inf for none',
-                                     above=0, finite=False)
-  largest_loss_variation: float = key(1., "standard deviation of the critic's loss as a share of its mean; .inf for "
+  window_steps: int = key(1_000, 'steps of the window in which signs are looked for, at least 10 logged rows; '
+                          'no sign is reported before', at_least=1)
+  least_critic_loss: float = key(0.05, "mean of the critic's loss without its penalty, below which the critic has won; "
+                                 '0 for none', at_least=0)
+  largest_gradient_norm: float = key(100., "median of the norm of either network's gradient, above which it is too "
+                                     'large; .inf for none', above=0, finite=False)
+  largest_loss_variation: float = key(1., "standard deviation of the critic's loss divided by its mean; .inf for "
                                           'none', above=0, finite=False)
   largest_generator_fall: float = key(
-      0.1, "fall of the generator's loss over the window, where it falls steadily and most samples pass for real; .inf "
+      0.1, "fall of the generator's loss over the window, if it is steady and most samples are taken for real; .inf "
            'for none', above=0, finite=False)
   least_diversity: float = key(
-      0.3, 'distance between samples as a share of that between real images, below which a generator has collapsed; 0 '
+      0.3, 'distance between samples relative to that between real images, below which a generator has collapsed; 0 '
            'for none', at_least=0)
 
 
@@ -51,13 +51,13 @@ class Sign:
   """One sign that training fails."""
 
   name: str
-  metrics: tuple[str, ...]              # inputs; a run without one of them cannot show the sign
-  measure: Callable                     # (values [R] of each of the metrics in the window) -> number
-  beyond: Callable                      # (number, threshold) -> whether the sign is there
-  threshold: str                        # one of Limits
-  meaning: str                          # about the number, after it
+  metrics: tuple[str, ...]              # inputs; runs that lack one of them are not checked for the sign
+  measure: Callable                     # (values [R] of each metric in the window) -> number
+  beyond: Callable                      # (number, threshold) -> whether the sign is present
+  threshold: str                        # name of a field of Limits
+  meaning: str                          # text that follows the number in a message
   advice: str
-  windowed: bool = True                 # whether the window is looked at, or the last row alone
+  windowed: bool = True                 # whether the window is measured, or the last row alone
 
 
 def mean(values: np.ndarray, *_: Any) -> float:
@@ -73,14 +73,14 @@ def least(*values: np.ndarray) -> float:
 
 
 def variation(values: np.ndarray, *_: Any) -> float:
-  """Standard deviation as a share of the mean; 0 for a loss of 0."""
+  """Standard deviation divided by the mean; 0 for a loss of 0."""
   return values.std() / abs(values.mean()) if values.any() else 0.
 
 
 def fall_while_fooled(losses: np.ndarray, accuracies: np.ndarray) -> float:
   """The decrease of a loss from the first to the last part of the window, if it fell in every part.
 
-  0 otherwise, or if the critic still classifies most generated images correctly in the last part.
+  Otherwise 0; also 0 if the critic still classifies most generated images correctly in the last part.
   """
   parts = [part.mean() for part in np.array_split(losses, _PARTS)]
   fooled = np.array_split(accuracies, _PARTS)[-1].mean() < 0.5
@@ -88,27 +88,27 @@ def fall_while_fooled(losses: np.ndarray, accuracies: np.ndarray) -> float:
 
 
 # A Wasserstein critic has no boundary between real and generated images, and so logs no accuracy. Its loss, which has
-# no least value either and may well be 0, shows none of the signs that read an accuracy.
+# no lower bound and may well be 0, shows none of the signs that read an accuracy.
 SIGNS = (
     Sign('critic loss near 0', ('critic/adversarial', 'critic/real_accuracy'), mean, operator.lt, 'least_critic_loss',
          'on average, without a penalty: the critic has won, and the generator has little to learn from',
-         'lower model.critic_optimizer.learning_rate, raise model.generator_steps, or make it harder to tell: '
+         "lower model.critic_optimizer.learning_rate, raise model.generator_steps, or make the critic's task harder: "
          'model.instance_noise, model.diff_augment, model.critic_targets, augmentation'),
     Sign("critic's gradient too large", ('critic/gradient_norm',), median, operator.gt, 'largest_gradient_norm',
          'is the median of its norm',
          'lower model.critic_optimizer.learning_rate, set model.critic.spectral_norm, or choose a model.penalty'),
     Sign("generator's gradient too large", ('generator/gradient_norm',), median, operator.gt, 'largest_gradient_norm',
-         'is the median of its norm: what the critic says changes steeply with the image',
+         "is the median of its norm: the critic's output changes steeply with the image",
          'lower model.generator_optimizer.learning_rate, set model.critic.spectral_norm, or choose a model.penalty'),
     Sign('critic loss varies much', ('critic/adversarial', 'critic/real_accuracy'), variation, operator.gt,
-         'largest_loss_variation', 'is its standard deviation as a share of its mean: none of the two gains ground',
+         'largest_loss_variation', 'is its standard deviation divided by its mean: training oscillates',
          'lower both learning rates or b1, raise batch_size, or smooth the labels: model.critic_targets.real=0.9'),
     Sign('generator loss falls steadily', ('generator/adversarial', 'critic/fake_accuracy'), fall_while_fooled,
          operator.gt, 'largest_generator_fall',
-         'is how far it fell while the critic took most samples for real: it may be fooled by rubbish',
+         'is its decrease while the critic takes most samples for real: they may be poor',
          'raise model.critic_optimizer.learning_rate, model.critic_steps or the channels in model.critic.features'),
     Sign('mode collapse', ('diversity/pair_ratio', 'diversity/nearest_ratio'), least, operator.lt, 'least_diversity',
-         'is the distance between samples as a share of that between real images: they look alike',
+         'is the mean distance between samples divided by that between real images: samples look alike',
          "set model.loss='wasserstein' with model.penalty='gradient_penalty', lower "
          'model.generator_optimizer.learning_rate, raise batch_size or model.critic_steps', windowed=False))
 
@@ -130,7 +130,7 @@ class Finding:
             f'{self.threshold:g}). Try: {self.sign.advice}')
 
   def row(self) -> str:
-    """As a line of doctor.csv."""
+    """The finding as a line of doctor.csv."""
     text = io.StringIO()
     event = 'begins' if self.begins else 'ends'
     advice = self.sign.advice if self.begins else ''
@@ -145,7 +145,7 @@ class Watch:
   def __init__(self, sign: Sign, threshold: float, window_steps: int) -> None:
     self._sign, self._threshold, self._window = sign, threshold, window_steps
     self._rows: collections.deque[tuple] = collections.deque()   # (step, *values of the sign's metrics)
-    self._last_seen = None              # step at which the sign was there last; None once it has ended
+    self._last_seen = None              # last step that showed the sign; None once the sign has ended
 
   def add(self, step: int, numbers: Mapping[str, float]) -> Finding | None:
     """The Finding caused by the metrics {name: value} of a step, or None."""
@@ -164,14 +164,13 @@ class Watch:
 
   def _evaluate(self, step):
     _, *values = np.array(self._rows, np.float64).T
-    value, known = float(self._sign.measure(*values)), self._last_seen is not None
-    there = bool(self._sign.beyond(value, self._threshold))
-    if there:
+    value, was_present = float(self._sign.measure(*values)), self._last_seen is not None
+    if self._sign.beyond(value, self._threshold):
       self._last_seen = step
-    elif known and step - self._last_seen >= self._window:   # after a whole window: it would flicker
+    elif was_present and step - self._last_seen >= self._window:   # ends after a whole window, or it would flicker
       self._last_seen = None
-    now = self._last_seen is not None
-    return None if now == known else Finding(step, self._sign, now, value, self._threshold)
+    present = self._last_seen is not None
+    return None if present == was_present else Finding(step, self._sign, present, value, self._threshold)
 
 
 class Doctor:
@@ -204,7 +203,7 @@ class Doctor:
       self._file = self._path.open('a', encoding='utf-8')
 
   def _replay(self, series, last):
-    """All findings of stored series {name: (steps, values)} up to the step `last`."""
+    """All findings in the stored series {name: (steps, values)} up to the step `last`."""
     rows: dict[int, dict[str, float]] = collections.defaultdict(dict)
     for name, (steps, values) in series.items():
       for step, value in zip(steps.astype(int).tolist(), values.tolist(), strict=True):
@@ -212,13 +211,13 @@ class Doctor:
     return [finding for step in sorted(rows) if step <= last for finding in self._look(step, rows[step])]
 
   def _look(self, step, numbers):
-    found = [watch.add(step, numbers) for watch in self._watches]
-    return [finding for finding in found if finding]
+    findings = [watch.add(step, numbers) for watch in self._watches]
+    return [finding for finding in findings if finding]
 
   def add(self, step: int, numbers: Mapping[str, float]) -> None:
-    """Looks at numbers {name: value}, logged or evaluated, of a step no earlier than those before."""
+    """Checks the logged or evaluated numbers {name: value} of a step; steps must not decrease from call to call."""
     self._open(numbers)
-    if self._file is None:              # then no sign has its metrics either
+    if self._file is None:              # no sign has all its metrics
       return
     for finding in self._look(step, numbers):
       self._file.write(finding.row())

@@ -13,20 +13,20 @@ from jgen.data.spec import Dataset
 from jgen.errors import UserError
 from jgen.parallel import AXIS
 
-_SHARE = 0.8                            # of the free memory, at most, for the images: training needs the rest
+_SHARE = 0.8                            # largest share of the free memory for the images; training needs the rest
 
 
 def batches(dataset: Dataset, *, on_device: bool, seeds: Sequence[int], **position: Any) -> Iterator[Any]:
-  """The input of every dispatch of this process, in order; the same numbers whether `on_device` or not.
+  """The input of every dispatch of this process, in order; the numbers do not depend on `on_device`.
 
   Args:
     dataset: a Dataset
     on_device: whether to copy the data set into each device's memory first and gather the batches there
     seeds: one or more; each seed has its own order of the images
-    **position: of `pipeline.batches`, all but the seed, the devices and the processes
+    **position: arguments of `pipeline.batches`, all but the seed, the devices and the processes
 
   Returns:
-    An iterator of {'image': uint8 [D, S, K, B, H, W, C], 'label': int32 [D, S, K, B]}; of N seeds each [D, S, N, ...].
+    An iterator of {'image': uint8 [D, S, K, B, H, W, C], 'label': int32 [D, S, K, B]}; with N seeds [D, S, N, ...].
   """
   here = dict(num_devices=jax.local_device_count(), process_index=jax.process_index(),
               process_count=jax.process_count())
@@ -34,21 +34,21 @@ def batches(dataset: Dataset, *, on_device: bool, seeds: Sequence[int], **positi
                    for seed in seeds], axis=2)
   if on_device:
     return map(gatherer(dataset), served)
-  # On CPU the batch is in the devices' memory as it is.
+  # On CPU the batch is in the devices' memory already.
   return served if jax.default_backend() == 'cpu' else ahead(served)
 
 
 def merged(batches: Sequence[Iterator[Any]], axis: int) -> Iterator[Any]:
-  """The batches of several seeds, iterators of {name: array}, as those of a run: a new axis of the seeds."""
+  """Stacks the batches of several seeds, iterators of {name: array}, along a new axis of the seeds."""
   if len(batches) == 1:
     return batches[0]
-  return ({name: np.stack([batch[name] for batch in each], axis) for name in each[0]}
-          for each in zip(*batches, strict=True))
+  return ({name: np.stack([batch[name] for batch in step], axis) for name in step[0]}
+          for step in zip(*batches, strict=True))
 
 
 def shapes(dataset: Dataset, steps_per_dispatch: int, batches_per_step: int,
            batch_size: int, seeds: int = 1) -> dict[str, jax.ShapeDtypeStruct]:
-  """The shapes and types of a dispatch's input in a run of one process, as `batches` gives it."""
+  """The shapes and types of a dispatch's input, as `batches` yields it in a run of one process."""
   devices = jax.local_device_count()
   of_seeds = () if seeds == 1 else (seeds,)
   rows = (devices, steps_per_dispatch, *of_seeds, batches_per_step, batch_size // devices)
@@ -57,7 +57,7 @@ def shapes(dataset: Dataset, steps_per_dispatch: int, batches_per_step: int,
 
 
 def ahead(served: Iterable) -> Iterator[Any]:
-  """The same batches on the devices; the next batch is sent before the current one is returned."""
+  """Copies batches to the devices; the next batch is sent before the current one is yielded."""
   sent = (jax.device_put(batch, _sharding(AXIS)) for batch in served)
   return (batch for batch, _ in itertools.pairwise(itertools.chain(sent, [None])))
 
@@ -75,7 +75,7 @@ def gatherer(dataset: Dataset) -> Callable:
 
 
 def check_room(dataset: Dataset) -> None:
-  """Raises UserError unless the data set fits into each device's memory, or together into the host's on CPU."""
+  """Raises UserError unless the data set fits into each device's memory or, on CPU, all copies fit into the host's."""
   needed = dataset.images.nbytes + dataset.labels.nbytes
   devices = jax.local_devices()
   room = _device_memory(devices[0]) or os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / len(devices)
@@ -87,11 +87,11 @@ def check_room(dataset: Dataset) -> None:
 
 
 def _device_memory(device):
-  """Bytes of the device that are free; None where it does not tell, as on CPU."""
+  """Free bytes on the device; None if the device does not report them, as on CPU."""
   stats = device.memory_stats()
   return stats and stats['bytes_limit'] - stats['bytes_in_use']
 
 
 def _sharding(*axes):
-  """Of arrays on the devices of this process: split along their first axis by (AXIS), or whole on each by ()."""
+  """The sharding of arrays on the devices of this process: (AXIS) splits the first axis, () replicates."""
   return jax.NamedSharding(jax.sharding.Mesh(np.array(jax.local_devices()), (AXIS,)), jax.P(*axes))

@@ -1,6 +1,6 @@
 """Loggers for metrics, pictures and hyperparameters in addition to the files of the run folder: clu metric writers.
 
-clu imports TensorFlow, so it is imported where a writer is made.
+clu imports TensorFlow, so it is imported only when a writer is created.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from jgen.run.config import flatten
 
 
 def create(names: Sequence[str], folder: Path, config: ConfigDict) -> Any:
-  """One clu metric writer for all loggers of these names, which has written the hyperparameters.
+  """One clu metric writer for all loggers of these names; the hyperparameters are already written.
 
   Args:
     names: keys of LOGGERS.
@@ -55,12 +55,12 @@ def _wandb(folder, config):
 
 
 def wandb_writer(run: Any) -> Any:
-  """A clu metric writer to a run of Weights & Biases. WANDB_MODE=offline keeps it on the disk."""
+  """A clu metric writer to a run of Weights & Biases. WANDB_MODE=offline keeps the run on the local disk."""
   from clu import metric_writers
   import wandb
 
   class Writer(metric_writers.MetricWriter):
-    """The methods that jgen calls; the others raise NotImplementedError."""
+    """The methods that jgen calls; all others raise NotImplementedError."""
 
     def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
       run.log({name: float(value) for name, value in scalars.items()}, step=step)

@@ -92,11 +92,11 @@ class Trainer:
     return step
 
   def begin(self) -> tuple[TrainState, int]:
-    """(replicated state, its step): the newest sound checkpoint's, or a new one."""
+    """(replicated state, its step), from the newest undamaged checkpoint, or newly initialised."""
     init, key = jax.jit(self.family.init), lambda seed: jax.random.fold_in(jax.random.key(seed), INIT)
-    like = seeds.shapes(jax.eval_shape(self.family.init, key(self.config.seed)), len(self.seeds))
-    state, damaged = self.checkpoints.restore(like)
-    _, damaged_best = self.checkpoints.best(like, [step for step, _ in damaged])
+    shapes = seeds.shapes(jax.eval_shape(self.family.init, key(self.config.seed)), len(self.seeds))
+    state, damaged = self.checkpoints.restore(shapes)
+    _, damaged_best = self.checkpoints.best(shapes, [step for step, _ in damaged])
     self.checkpoints.set_aside(damaged + damaged_best)
     if state is None:
       logged = last_step(self.folder_of(self.config.seed) / 'metrics.csv')
@@ -153,10 +153,10 @@ class Trainer:
     return [*of_seeds(sheets), *of_seeds(all_along), figures, save, *of_seeds(at_end)]
 
   def evaluations(self) -> tuple[tuple[int, dict[str, Evaluator]], tuple[int, dict[str, Evaluator]]]:
-    """(interval in steps, evaluators) of those that run during training and of those that run at the end."""
+    """(interval in steps, evaluators) during training, and the same pair for the end."""
     at_end = {name: self.evaluators[name] for name in self.config.evaluators_at_end}
-    others = {name: evaluator for name, evaluator in self.evaluators.items() if name not in at_end}
-    return (self.config.evaluate_every_steps, others), (0, at_end)
+    during = {name: evaluator for name, evaluator in self.evaluators.items() if name not in at_end}
+    return (self.config.evaluate_every_steps, during), (0, at_end)
 
   def loop(self, dispatch: Callable | None, state: TrainState, first_step: int, monitor: Monitor,
            todo: Sequence[Action], stop: StopRequest, parts: Parts) -> int:
@@ -167,14 +167,14 @@ class Trainer:
     for batches in parts.waiting(iter(self.batches(first_step)), 'input'):
       if step == first_step and stop.requested:   # while the step was compiled
         break
-      assert dispatch is not None       # it is compiled wherever steps are left
+      assert dispatch is not None       # it is compiled if there are steps left
       state, metrics = dispatch(state, batches, key)
       step += config.steps_per_dispatch
       monitor.add(step, metrics)
       profiler.after(step, metrics)
       stopping = stop.requested_at(step // config.steps_per_dispatch)
       if any(action.due(step, step == config.num_steps, stopping) for action in todo):
-        monitor.flush()                 # so that nothing is drawn from, or saved of, a run that has diverged
+        monitor.flush()                 # raises here if the run has diverged, before anything is drawn or saved
         stopping |= self.act(step, state, todo, stop, stopping, parts) and stop.requested
       if stopping:
         break
@@ -183,7 +183,7 @@ class Trainer:
 
   def act(self, step: int, state: TrainState, todo: Sequence[Action], stop: StopRequest, stopping: bool,
           parts: Parts) -> bool:
-    """Runs the actions due after a step, only the save once a stop is requested. Returns whether it saved."""
+    """Runs the actions due after a step; only the save if a stop is requested. Returns whether it saved."""
     scores: dict[str, float] = {}
     nothing: dict[str, float] = {}
     saved = False
@@ -196,7 +196,7 @@ class Trainer:
     return saved
 
   def complete(self, step: int, state: TrainState, todo: Sequence[Action], stop: StopRequest) -> None:
-    """Runs actions that were due after the step of the checkpoint but were interrupted."""
+    """Completes actions that were due after the step of the checkpoint but were interrupted."""
     if step and jax.process_count() == 1:   # with several processes, only one sees the files
       for action in todo:
         if action.due(step, step >= self.config.num_steps, stopping=False):

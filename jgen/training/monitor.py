@@ -1,4 +1,4 @@
-"""Processes training metrics one dispatch late, so that the devices never wait for the host."""
+"""Processes training metrics with a delay of one dispatch, so that the devices never wait for the host."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -21,7 +21,7 @@ class Watcher:
   metrics_file: MetricsFile
   writer: Any                           # a clu metric writer
   doctor: Doctor
-  name: str = ''                        # of the seed; '' for a run of one seed
+  name: str = ''                        # name of the seed; '' for a run of one seed
 
   def see(self, step: int, epoch: float, scalars: Mapping[str, float], speed: Mapping[str, float]) -> None:
     """Writes the metrics of a step; `epoch` is the number of passes over the images so far."""
@@ -36,19 +36,19 @@ class Monitor:
 
   def __init__(self, log_every_steps: int, epochs_per_step: float, watchers: Sequence[Watcher], progress: Progress,
                speed: Speed) -> None:
-    """`watchers` are a Watcher for each of N seeds, `speed` a `Speed` of jgen.training."""
+    """`watchers` has one Watcher for each of N seeds; `speed` is a `Speed` of jgen.training."""
     self._log_every_steps, self._epochs_per_step = log_every_steps, epochs_per_step
     self._watchers, self._progress = watchers, progress
     self._speed, self._begun = speed, False
-    self._pending: tuple[int, Mapping[str, jax.Array]] | None = None   # (last step, metrics) of the dispatch before
+    self._pending: tuple[int, Mapping[str, jax.Array]] | None = None   # (last step, metrics) of the previous dispatch
 
   def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
-    """Takes the metrics {name: [D, S], of N seeds [D, S, N]} of the dispatch that ends with `step`.
+    """Receives the metrics {name: [D, S], with N seeds [D, S, N]} of the dispatch that ends with `step`.
 
     Processes those of the previous dispatch.
     """
     if not self._begun:
-      jax.block_until_ready(metrics)    # once, so that speed is measured from a step that is done
+      jax.block_until_ready(metrics)    # once, so that speed is measured from a completed step
       self._progress.begin(step)
       self._begun = True
     before, self._pending = self._pending, (step, metrics)
@@ -65,7 +65,7 @@ class Monitor:
     if pending is None:
       return
     last, metrics = pending
-    # All devices hold the same averages; the first one's are read.
+    # All devices hold the same averages; those of the first are read.
     table = {name: np.asarray(value.addressable_shards[0].data)[0] for name, value in metrics.items()}
     steps, shape = next(iter(table.values())).shape[0], (-1, len(self._watchers))
     table = {name: values.reshape(shape) for name, values in table.items()}
@@ -85,9 +85,9 @@ def check_finite(step: int, scalars: Mapping[str, float], of_seed: str = '') -> 
   """Raises UserError at the first step whose metrics hold NaN or infinity, naming them and their values."""
   bad = {name: value for name, value in scalars.items() if not np.isfinite(value)}
   if bad:
-    rest = {name: value for name, value in scalars.items() if name not in bad and name.endswith('/loss')}
+    finite = {name: value for name, value in scalars.items() if name not in bad and name.endswith('/loss')}
     show = lambda values: ', '.join(f'{name} = {value:.4g}' for name, value in values.items())
     raise UserError(
         f'training{of_seed and f" of {of_seed}"} diverged at step {step}: {show(bad)}' +
-        (f' (finite: {show(rest)})' if rest else '') +
-        '; the checkpoints before are kept; lower the learning rates, or look at the last rows of metrics.csv')
+        (f' (finite: {show(finite)})' if finite else '') +
+        '; earlier checkpoints are kept; lower the learning rates, or look at the last rows of metrics.csv')

@@ -32,13 +32,13 @@ _OF_A_HOST = ('data.dir', 'data.cache_dir')
 def run(config: ConfigDict, workdir: Path, command: str) -> bool:
   """Trains to the last step of a config, from the newest checkpoint in `workdir` if there is one.
 
-  Signals save and return (see `StopRequest`); `command` is shown then, to go on with.
+  A signal makes it save and return (see `StopRequest`); it then shows `command`, which continues the run.
 
   Returns:
     Whether a signal requested a stop.
 
   Raises:
-    UserError: the config cannot work, the folder holds another or a longer run, or the training diverged.
+    UserError: the config is invalid, the folder holds another or a longer run, or the training diverged.
   """
   seeds.check_whole(workdir.absolute())
   check_agreement(facts(config, workdir))
@@ -61,9 +61,9 @@ def run(config: ConfigDict, workdir: Path, command: str) -> bool:
     store_images(folder, images)
     for seed in seeds.of(config):
       seeds.make_folder(folder, config, seed)
-    for each in {folder, *seeds.folders(folder)}:
-      stored_spec.store(each, splits)
-      description.store_origin(each, config, command)
+    for run_folder in {folder, *seeds.folders(folder)}:
+      stored_spec.store(run_folder, splits)
+      description.store_origin(run_folder, config, command)
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
       step = Trainer(config, family, augment, splits, evaluators, folder, checkpoints).run(stop)
     stop.saved()
@@ -76,7 +76,7 @@ def run(config: ConfigDict, workdir: Path, command: str) -> bool:
 
 
 def facts(config: ConfigDict, workdir: Path) -> dict[str, Any]:
-  """What all processes of a run have to have in common, {name: value}; where they keep the images is theirs."""
+  """The settings {name: value} that all processes of a run must share; folders of images may differ."""
   flat = {f'config.{key}': value for key, value in config_lib.flatten(config.to_dict()).items()
           if key not in _OF_A_HOST}
   return flat | {'--workdir': str(workdir), 'the version of JAX': jax.__version__}
@@ -102,12 +102,12 @@ def summary(folder: Path, step: int, config: ConfigDict, seconds: float, command
     entries['doctor'] = 'doctor.csv'
   lines += [f'{name:<12} {folder / entry}' for name, entry in entries.items()]
   if step < config.num_steps:
-    lines += [f'stopped and saved; go on with: {command}']
+    lines += [f'stopped and saved; continue with: {command}']
   return '\n'.join(lines)
 
 
 def best_line(folder: Path, section: ConfigDict) -> list[str]:
-  """[the best value so far of the number by which the best checkpoint is kept], [] where there is none."""
+  """[a line with the best value so far of the metric that selects the best checkpoint]; [] if there is none."""
   series = read_record(folder).series
   if section.best_metric not in series:
     return []

@@ -1,4 +1,4 @@
-"""Several seeds in one compiled step: their keys, batches and states are stacked, seed after seed, and mapped over.
+"""Several seeds in one compiled step, which is mapped over their stacked keys, batches and states.
 
 A run with one seed has no such axis, neither on the devices nor in its checkpoints.
 """
@@ -17,7 +17,7 @@ from jgen.training.actions import Action
 
 
 def keys_of(seeds: Sequence[int]) -> Key[jax.Array, '*N']:
-  """The key of a seed; of several seeds their keys [N]."""
+  """The key of a seed; for several seeds the stacked keys [N]."""
   return jax.random.key(seeds[0]) if len(seeds) == 1 else jnp.stack([*map(jax.random.key, seeds)])
 
 
@@ -27,7 +27,7 @@ def stacked(states: Sequence[TrainState]) -> TrainState:
 
 
 def shapes(state: TrainState, count: int) -> TrainState:
-  """The state of a run of `count` seeds as shapes [N, ...], from the shapes of one seed."""
+  """The shapes [N, ...] of the state of `count` seeds, from the shapes of one seed."""
   return state if count == 1 else jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), state)
 
 
@@ -48,7 +48,7 @@ class Picker:
     """`count` is the number of seeds; with one, the state is returned unchanged."""
     self.count = count
     self._pick = over_devices(lambda state, index: jax.tree.map(lambda x: x[index], state), in_axes=(0, None))
-    self._last: tuple[TrainState, int, TrainState] | None = None   # (of all, index, of the one) picked last
+    self._last: tuple[TrainState, int, TrainState] | None = None   # (all states, index, picked state) of the last call
 
   def __call__(self, state: TrainState, index: int) -> TrainState:
     if self.count == 1:
@@ -60,7 +60,7 @@ class Picker:
 
 @dataclasses.dataclass
 class OfSeed(Action):
-  """Applies an action for single-seed runs to one of several seeds."""
+  """Applies an action written for a single seed to one of several seeds."""
 
   every_steps: int = dataclasses.field(init=False)
   action: Action
@@ -82,7 +82,7 @@ class OfSeed(Action):
 
   def __call__(self, step: int, state: TrainState, scores: Mapping[str, float]) -> dict[str, float]:
     self.action(step, self.pick(state, self.index), scores)
-    return {}                             # the scores of seeds differ
+    return {}                             # no score holds for all seeds
 
 
 def actions_of(pick: Picker, actions: Sequence[Action]) -> Sequence[Action]:

@@ -20,12 +20,12 @@ from jgen.training.config import check
 def check_devices(config: ConfigDict) -> None:
   """Raises UserError unless the batch divides evenly over all devices."""
   if config.batch_size % jax.device_count():
-    raise UserError(f'config.batch_size is {config.batch_size}, which does not divide over {jax.device_count()} '
-                    f'devices; use a multiple of {jax.device_count()}')
+    raise UserError(f'config.batch_size is {config.batch_size}, which is not divisible by the number of devices, '
+                    f'{jax.device_count()}; use a multiple of it')
 
 
 def check_microbatch(config: ConfigDict, family: Family) -> None:
-  """Raises UserError unless microbatches divide the batch, over all devices, and change nothing of the objective."""
+  """Raises UserError unless microbatches divide the batch, over all devices, and leave the objective unchanged."""
   size, batch = config.microbatch_size, config.batch_size
   if not size:
     return
@@ -38,7 +38,7 @@ def check_microbatch(config: ConfigDict, family: Family) -> None:
 
 
 def build(config: ConfigDict) -> tuple[Family, dict[str, Evaluator], Callable]:
-  """(family, evaluators, augmentation) of a config; raises UserError if it cannot work."""
+  """(family, evaluators, augmentation) of a config; raises UserError if it is invalid."""
   check(config)
   check_devices(config)
   spec = data.describe(config.data)
@@ -51,7 +51,7 @@ def build(config: ConfigDict) -> tuple[Family, dict[str, Evaluator], Callable]:
 
 
 def load(config: ConfigDict, family: Family, evaluators: Mapping[str, Evaluator]) -> Splits:
-  """The images of a config, as Splits; raises UserError if it cannot work on them."""
+  """The images of a config, as Splits; raises UserError if the config is invalid for them."""
   splits = data.load_splits(config.data)
   family.check_data(splits.train)
   evaluation.check_data(evaluators, splits)
@@ -61,7 +61,7 @@ def load(config: ConfigDict, family: Family, evaluators: Mapping[str, Evaluator]
 
 
 def identities(splits: Splits) -> dict[str, dict[str, Any]]:
-  """{'train' or 'test': count, digest and source of the images}, as taken by `run.images.check_images`."""
+  """{'train' or 'test': count, digest and source of the images}, the argument of `run.images.check_images`."""
   parts = {'train': splits.train, 'test': splits.test}
   return {part: {'count': len(dataset.images), 'sha256': cache.digest(dataset), 'source': dataset.source}
           for part, dataset in parts.items() if dataset is not None}

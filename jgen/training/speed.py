@@ -16,7 +16,7 @@ T = TypeVar('T')
 
 
 class Parts:
-  """Splits the time since a start of training into parts: input, evaluation and others; the rest is steps."""
+  """Splits the time since training started into parts, such as input and evaluation; the rest is steps."""
 
   def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
     """`clock` returns seconds."""
@@ -25,7 +25,7 @@ class Parts:
 
   @contextlib.contextmanager
   def of(self, name: str) -> Iterator[None]:
-    """A context whose time is counted for the part `name`."""
+    """A context manager whose time is attributed to the part `name`."""
     begin = self._clock()
     try:
       yield
@@ -33,7 +33,7 @@ class Parts:
       self._spent[name] = self._spent.get(name, 0.) + self._clock() - begin
 
   def waiting(self, iterator: Iterator[T], name: str) -> Iterator[T]:
-    """Yields the elements of `iterator`; the time spent waiting for each is counted for the part `name`."""
+    """Yields the elements of `iterator`; the time spent waiting for each is attributed to the part `name`."""
     ended: Any = object()
     while True:
       with self.of(name):
@@ -48,7 +48,7 @@ class Parts:
     in_steps = max(total - sum(self._spent.values()), 1e-9)
     rate = f', {flops * steps / in_steps / 1e9:,.3g} GFLOP/s on each device within steps' if flops else ''
     shares = ', '.join(f'{name} {seconds / total:.1%}' for name, seconds in self._spent.items())
-    return f'{steps * images_per_step / total:,.0f} images/s{rate}; of the time {shares}, steps {in_steps / total:.1%}'
+    return f'{steps * images_per_step / total:,.0f} images/s{rate}; time: {shares}, steps {in_steps / total:.1%}'
 
 
 class Speed:
@@ -68,9 +68,9 @@ class Speed:
     self._file = MetricsFile(path, step)
     self._clock, self._images = clock, images_per_step
     seconds = read_rows(path).series().get('speed/seconds')
-    self._before = float(seconds[1][-1]) if seconds else 0.   # of earlier starts
+    self._before = float(seconds[1][-1]) if seconds else 0.   # seconds of earlier starts
     self._start = clock()
-    self._last: tuple[int, float] | None = None   # (step, time) logged last
+    self._last: tuple[int, float] | None = None   # (step, time) of the last logged step
 
   def add(self, step: int) -> dict[str, float]:
     """{name: number} for the steps since the last logged one; {} at the first call, whose time includes compilation."""

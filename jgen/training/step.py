@@ -20,7 +20,7 @@ from jgen.shapes import PRNGKey
 
 
 def over_seeds(step: Callable, count: int) -> Callable:
-  """Maps a step (key, state, batches) -> (state, metrics) of one seed over `count` seeds."""
+  """Maps the step (key, state, batches) -> (state, metrics) of one seed over `count` seeds."""
   return step if count == 1 else jax.vmap(step)
 
 
@@ -35,7 +35,7 @@ def step_on_device(family: Family, augment: Callable, key: PRNGKey, state: Train
 
 
 def of_updates(before: TrainState, after: TrainState) -> dict[str, Any]:
-  """{name: []} of each network: the norm of the parameter update, and the learning rate if it is scheduled."""
+  """{name: []}: for each network the norm of its parameter update, and its learning rate if that is scheduled."""
   norms = {f'{name}/update_norm': optax.tree.norm(optax.tree.sub(params, before.params[name]))
            for name, params in after.params.items()}
   rates = {f'{name}/learning_rate': rate for name, state in after.opt_state.items()
@@ -53,10 +53,10 @@ def make_dispatch(family: Family, augment: Callable = augmentation.unchanged,
   Args:
     family: a Family.
     augment: an augmentation, see `jgen.augmentation.images.create`.
-    precision: of the products in training, the arguments of `products_in`.
-    microbatch: images of a device that are differentiated at once, see `jgen.families.accumulation`; 0 for all.
-    seeds: N, how many are trained in one step.
-    devices: as of `over_devices`.
+    precision: of the products in training: the arguments of `products_in`.
+    microbatch: images per device that are differentiated at once, see `jgen.families.accumulation`; 0 for all.
+    seeds: N, the number of seeds trained in one step.
+    devices: see `over_devices`.
   """
   def dispatch(state, batches, key):
     with products_in(*precision), microbatches_of(microbatch):
@@ -66,5 +66,5 @@ def make_dispatch(family: Family, augment: Callable = augmentation.unchanged,
 
 
 def compiled_dispatch(dispatch: Any, state: Any, batches: Any, key: Any) -> Callable:
-  """`dispatch` compiled for these arguments before the first batch is there; arrays may be ShapeDtypeStructs."""
+  """Compiles `dispatch` for these arguments, before the first batch is available; arrays may be ShapeDtypeStructs."""
   return dispatch.lower(state, batches, key).compile()

@@ -123,7 +123,7 @@ def test_a_readme_says_what_goes_in_and_out(exported):
 
 def test_what_cannot_be_exported_is_told_in_one_line(exported, tmp_path, monkeypatch):
   run, folder = exported['dcgan']
-  refusals = [(Export(output=str(folder)), 'is no empty folder'), (Export(formats=()), '--formats is empty')]
+  refusals = [(Export(output=str(folder)), 'is not an empty folder'), (Export(formats=()), '--formats is empty')]
   monkeypatch.setattr(export.importlib.util, 'find_spec', lambda name: None)
   refusals += [(Export(formats=('onnx',)), "needs the package jax2onnx: pip install -e '.[onnx]'")]
   for options, expected in refusals:

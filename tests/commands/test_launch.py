@@ -35,7 +35,7 @@ FAST = f'{CONVOLUTIONS}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION'
     (['--config=wgan_svhn', '--evaluators=diversitee'], "did you mean 'diversity'?"),
     (['--mode=list', 'x'], "--mode=list takes no argument, but 'x' was given"),
     (['--wrkdir=x'], "Did you mean: workdir"),
-    (['train'], "'train' is no flag"),
+    (['train'], "'train' is not a flag"),
     (['--config'], 'config'),
     (['-workdir=gs://bucket/run'], 'gs: URLs are not supported'),
     (['--config=https://host/config.py'], 'https: URLs are not supported'),

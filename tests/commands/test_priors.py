@@ -193,7 +193,7 @@ def test_those_that_were_fitted_before_stay_beside(folder, tmp_path):
 def test_what_cannot_work_is_named_by_the_keys_of_its_section(folder, tmp_path):
   fresh = copied(folder, tmp_path / 'fresh')
   for key, value, line in (
-      ('vae.batch_size', 18, 'config.priors.vae.batch_size is 18, which does not divide over 4 devices'),
+      ('vae.batch_size', 18, 'config.priors.vae.batch_size is 18, which is not divisible by the number of devices, 4'),
       ('vae.model.latent_size', 0, 'config.priors.vae.model.latent_size is 0'),
       ('autoregressive.num_steps', 0, 'config.priors.autoregressive.num_epochs are both 0')):
     config = config_of_all()
@@ -221,7 +221,7 @@ def test_bad_input_is_one_line(folder, tmp_path):
   config.priors.mixture.model.num_points = 5_000
   assert refused(config, fresh).startswith(
       "prior 'mixture': config.priors.mixture.model.num_points is 5,000, but there are")
-  assert 'holds a prior of other settings (model.prior.num_points: was 300, is 5000)' in refused(config, folder)
+  assert 'holds a prior with other settings (model.prior.num_points: was 300, is 5000)' in refused(config, folder)
   config.priors.mixture.model.update(num_points=30, pca_dimension=31)
   assert 'pca_dimension is 31, above num_points, 30' in refused(config, fresh)
   config.priors.names = ('vae', 'mixtures')
@@ -232,8 +232,8 @@ def test_bad_input_is_one_line(folder, tmp_path):
   other = tmp_path / 'vae'
   other.mkdir()
   (other / 'config.json').write_text(json.dumps(tiny.vae().to_dict()))
-  assert "a run of the family 'vae', no VQ-VAE" in refused(tiny.vae(), other)
-  assert "a run of the family 'vae', no VQ-VAE" in refused(config_of_all(), other)
+  assert "a run of the family 'vae', not a VQ-VAE" in refused(tiny.vae(), other)
+  assert "a run of the family 'vae', not a VQ-VAE" in refused(config_of_all(), other)
   untrained = tmp_path / 'untrained'
   untrained.mkdir()
   (untrained / 'config.json').write_text(json.dumps(config_of_all().to_dict()))
@@ -250,7 +250,7 @@ def test_priors_of_an_earlier_state_of_the_vqvae_are_refused(folder, tmp_path):
       families.create(config, data.describe(config.data)).init, jax.random.key(0)))
   with contextlib.closing(checkpoints.Checkpoints(further, config.checkpoints)) as stored:
     stored.save(10, state.replace(step=np.int32(10)), {})
-  assert 'holds a prior of other settings (model.vqvae_step: was 8, is 10)' in refused(config, further)
+  assert 'holds a prior with other settings (model.vqvae_step: was 8, is 10)' in refused(config, further)
 
 
 def test_a_prior_starts_from_the_step_of_the_vqvae_that_it_names(folder):

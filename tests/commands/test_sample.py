@@ -80,8 +80,8 @@ def test_interpolations_join_the_samples_that_are_named(folders):
   np.testing.assert_array_equal(strip[:, 150:198], ends[:, 52:100])
   film = Image.open(out / 'interpolation.gif')
   assert film.n_frames == 30 and film.size == (52, 52)   # there and back
-  assert 'joins two ends at least' in refusal(folders['vae'], draw='interpolation', numbers='3')
-  assert "'x' is no whole number" in refusal(folders['vae'], draw='interpolation', numbers='3,x')
+  assert 'needs at least two ends' in refusal(folders['vae'], draw='interpolation', numbers='3')
+  assert "'x' is not a whole number" in refusal(folders['vae'], draw='interpolation', numbers='3,x')
 
 
 def test_traversals_of_latents_and_codes(folders):
@@ -104,7 +104,7 @@ def test_own_pictures_are_reconstructed_and_joined(folders, tmp_path):
   assert (out / 'reconstructions.png').exists()
   drawn(folders['vae'], draw='interpolation', images=str(tmp_path))
   assert 'none of these has an encoder' in refusal(folders['dcgan'], draw='reconstruction', images=str(tmp_path))
-  assert 'name your pictures with --images' in refusal(folders['vae'], draw='reconstruction')
+  assert 'give your images with --images' in refusal(folders['vae'], draw='reconstruction')
 
 
 def test_a_prior_is_sampled_from_the_folder_of_its_vqvae(folders, capsys):
@@ -120,8 +120,8 @@ def test_a_prior_is_sampled_from_the_folder_of_its_vqvae(folders, capsys):
 def test_nothing_is_overwritten_and_what_cannot_be_drawn_is_told_before_a_file_is_written(folders, tmp_path):
   folder = folders['dcgan']
   (tmp_path / 'mine').write_text('mine')
-  assert 'is no empty folder; name another one' in refusal(folder, output=str(tmp_path))
-  assert 'cannot be made (Not a directory); name another' in refusal(folder, output=str(tmp_path / 'mine/below'))
+  assert 'is not an empty folder; name another one' in refusal(folder, output=str(tmp_path))
+  assert 'cannot be created (Not a directory); name another' in refusal(folder, output=str(tmp_path / 'mine/below'))
   assert [path.name for path in tmp_path.iterdir()] == ['mine']
   sample.run(Sample(num_samples=1, output=str(tmp_path / 'new')), folder)
   before = set(folder.glob('drawn/*'))

@@ -124,7 +124,7 @@ def test_folders_that_cannot_be_scored(pictures, tmp_path, finished):
   assert 'config.score.real names no images' in run(folders(pictures, **{'score.real': ''}))
   assert 'no section `score`' in run(tiny.dcgan())
   assert 'nowhere is neither a folder nor a zip' in run(folders(pictures, generated='nowhere'))
-  assert 'is the folder of a run' in run(folders(pictures), finished[0])
+  assert 'holds a run' in run(folders(pictures), finished[0])
   config = folders(pictures)
   with config.unlocked():
     config.evaluators.class_consistency = recipes.evaluator('class_consistency')

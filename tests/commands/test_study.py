@@ -136,7 +136,7 @@ def test_what_is_done_is_left_alone_and_drawn_again(copy, capsys):
   assert files(*runs) == before
   assert files(copy / 'figures').keys() == tables and (copy / 'comparison.csv').exists()
   assert capsys.readouterr().out.splitlines()[:2] == [
-      'variation 1 of 2: latent_size=2, done already', 'variation 2 of 2: other, done already']
+      'variation 1 of 2: latent_size=2, already done', 'variation 2 of 2: other, already done']
 
 
 def test_what_is_missing_of_a_run_that_is_done_is_made_again(copy, capsys):
@@ -155,7 +155,7 @@ def test_what_is_missing_of_a_run_that_is_done_is_made_again(copy, capsys):
   study.run(base(*TWO), copy, COMMAND)
   assert [path.read_bytes() for path in missing] == before
   assert statuses(copy) == {'latent_size=2': 'done', 'other': 'done'}
-  assert 'other, done already' in capsys.readouterr().out
+  assert 'other, already done' in capsys.readouterr().out
 
 
 def test_evaluators_of_the_command_line_measure_variations_of_another_config_too(tmp_path):
@@ -201,7 +201,7 @@ def test_a_signal_stops_the_study_and_the_next_start_goes_on_there(finished, tmp
   study.run(base(*TWO, THIRD), folder, COMMAND)
   assert statuses(folder) == {'latent_size=2': 'done', 'other': 'stopped', 'third': 'waiting'}
   out = capsys.readouterr().out
-  assert out.splitlines()[-1] == f'stopped; go on with: {COMMAND}' and 'variation 3' not in out
+  assert out.splitlines()[-1] == f'stopped; continue with: {COMMAND}' and 'variation 3' not in out
   assert not (folder / 'third').exists() and (folder / 'comparison.md').exists()
 
   first = files(folder / FOLDERS[0])
@@ -273,7 +273,7 @@ def test_what_the_device_cannot_do_is_a_failure_too(tmp_path, monkeypatch):
     (('model.penalty_weight=much',), 'could not convert string to float'),
     (('seed=1', 'a: seed=2', 'A: seed=3'), "'a' and 'A' have the same name"),
     (('model.generator_optimizer.b1=0', 'model.critic_optimizer.b1=0'), "'b1=0' and 'b1=0' have the same name"),
-    (('faster',), "'faster' is no KEY=VALUE"),
+    (('faster',), "'faster' is not KEY=VALUE"),
     (("data.dir='x",), 'close the quotes'),
     (('',), 'cannot name its folder'),
     (('figures: seed=1',), "'figures' cannot name its folder"),

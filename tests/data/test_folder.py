@@ -345,14 +345,14 @@ def test_what_prepare_prints(tmp_path, capsys, monkeypatch):
   assert said[:-1] == [f'folder: 7 images of 8 x 8 x 3 from {tmp_path}/data: all',
                       f'  annotations are read from {tmp_path}/data/l.csv',
                       '  a: 0 57.1%, 1 42.9%', '  b: x 71.4%, y 28.6%', 'labels: 2 classes', 'skipped: 1',
-                      '  007.bmp: empty file', f'kept in {made}', 'verified: 0.00 GB in 0s']
+                      '  007.bmp: empty file', f'stored in {made}', 'verified: 0.00 GB in 0s']
   config.data.splits, config.data.test_splits = ('train',), ('valid', 'test')
   prepare.run(config, Path('runs/x'), 'python launch.py')
   said = [line for line in capsys.readouterr().out.splitlines() if line.startswith('folder: ')]
   assert [line.rpartition(': ')[2] for line in said] == ['train', 'valid, test']
   monkeypatch.setattr(cache, 'prepared', lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
   line = refusal(prepare.run, config, Path('runs/x'), 'python launch.py --mode=prepare')
-  assert line == 'stopped; what is prepared is kept, go on with: python launch.py --mode=prepare'
+  assert line == 'stopped; what is prepared is kept, continue with: python launch.py --mode=prepare'
 
 
 def test_published_share_of_a_split():

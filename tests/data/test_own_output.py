@@ -71,7 +71,7 @@ def test_a_sheet_is_not_drawn_among_the_pictures(tmp_path):
   config = SimpleNamespace(data=wanted(tmp_path / 'pics', tmp_path), augmentation=ConfigDict(dict(
       horizontal_flip=0., smallest_crop=1., largest_rotation=0.)), seed=0)
   assert refusal(data_sheet.run, config, tmp_path / 'pics', '').startswith(
-      f'{tmp_path}/pics is within the images of config.data.dir and holds files; data.png would become an image')
+      f'{tmp_path}/pics is inside the folder config.data.dir and holds files; data.png would become an image')
   for workdir in (tmp_path / 'pics/runs/x', tmp_path / 'pics/sheet'):
     for _ in range(2):
       data_sheet.run(config, workdir, '')

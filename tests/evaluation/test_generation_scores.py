@@ -393,4 +393,4 @@ def test_parts_are_the_samples_and_nan_is_told():
   assert [len(part) for part in parts] == [128, 128, 44]
   np.testing.assert_array_equal(np.concatenate(parts), model.sample(np.arange(300), 0))
   np.testing.assert_array_equal(np.concatenate(parts)[:, 0, 0, 0], np.rint((np.arange(300) / 1_000 + 1) * 127.5))
-  assert 'step 7 draws images with NaN' in refusal(model.sample, np.arange(400, 600), 0)
+  assert 'step 7 generates images with NaN' in refusal(model.sample, np.arange(400, 600), 0)

@@ -63,7 +63,7 @@ def test_what_is_the_same_for_all_microbatches_stays_the_same_to_the_last_bit():
     (tiny.wgan(microbatch_size=12), 'a divisor of config.batch_size, 16'),
     (tiny.wgan(microbatch_size=2), 'a multiple of the number of devices'),
     (tiny.wgan(microbatch_size=8, **{'model.loss': 'relativistic_average'}), 'mean logit of a batch'),
-    (tiny.vae(microbatch_size=8), 'no sum over the mean divergences')])
+    (tiny.vae(microbatch_size=8), 'not a sum over the mean divergences')])
 def test_microbatches_that_would_change_the_result_are_refused(config, expected):
   assert expected in refusal(setup.check_microbatch, config, families.create(config, SPEC))
 

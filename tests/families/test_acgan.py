@@ -172,8 +172,8 @@ def test_an_embedding_is_a_vector_for_each_label_beside_the_noise():
     ({}, 1, 'the data set squares has 1; name an annotation'),
     ({'label_input': 'values'}, 2, "config.model.label_input: 'values' is not known; did you mean 'value'"),
     ({'embedding_size': 0}, 2, 'config.model.embedding_size is 0; expected a whole number, at least 1'),
-    ({'critic.strides': (2, 2, 2)}, 2, '2 features, 3 strides and 0 paddings; give as many'),
-    ({'critic.strides': (2, 2), 'critic.paddings': (0, 0)}, 2, 'cannot take its 4 x 4 kernel over an image of 3 x 3')])
+    ({'critic.strides': (2, 2, 2)}, 2, '2 features, 3 strides and 0 paddings; give the same number'),
+    ({'critic.strides': (2, 2), 'critic.paddings': (0, 0)}, 2, 'cannot apply its 4 x 4 kernel to an image of 3 x 3')])
 def test_what_cannot_work_is_refused(settings, num_classes, message):
   config = tiny.acgan(**{f'model.{key}': value for key, value in settings.items()})
   with pytest.raises(UserError, match=message) as caught:

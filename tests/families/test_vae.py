@@ -252,7 +252,7 @@ def test_a_learned_variance_is_a_factor_of_that_of_the_pixels():
 def test_images_without_variance_are_refused():
   family = families.create(tiny.vae(), SPEC)
   flat = Dataset(SPEC, np.zeros((4, 8, 8, 1), np.uint8), np.zeros(4, np.int32), '')
-  with pytest.raises(UserError, match='all pixels of squares are alike'):
+  with pytest.raises(UserError, match='all pixels of squares are equal'):
     family.init_from_data(None, flat)
 
 

@@ -179,7 +179,7 @@ def test_any_runs_are_compared_and_other_folders_passed_over(tmp_path, capsys):
   (tmp_path / 'empty').mkdir()
   compare.run([*runs, tmp_path / 'empty'], tmp_path / 'out')
   out, err = capsys.readouterr()
-  assert 'passed over' in err and 'empty' in err and 'fid@500, the lowest first' in out
+  assert 'skipped' in err and 'empty' in err and 'fid@500, the lowest first' in out
   read = check_page(tmp_path / 'out/comparison.html')
   text = ' '.join(read.text.split())
   assert 'a/run' in text and 'b/run' in text and 'least_squares' in text and NASTY in read.text

@@ -226,7 +226,7 @@ def test_bars_stand_by_their_height(workdir):
   axes = draw_figure(TABLE['kl_per_latent.png'], read_record(workdir)).axes[0]
   assert [bar.get_height() for bar in axes.patches] == [2., 0.8, 0.5]   # of step 6,000
   assert [bar.get_center()[0] for bar in axes.patches] == [1, 2, 3]
-  assert '6,000 steps, in all 3.3' in axes.figure.legends[0].get_texts()[0].get_text()
+  assert '6,000 steps, total 3.3' in axes.figure.legends[0].get_texts()[0].get_text()
 
 
 def test_histograms_are_shares_over_the_bins(workdir):

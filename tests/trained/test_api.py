@@ -63,5 +63,5 @@ def test_figures_report_and_comparison(run, tmp_path, monkeypatch):
     (tmp_path / 'copy' / name).write_text((run.folder / name).read_text())
   page = jgen.compare(run, 'copy', folder='both')
   assert page == tmp_path / 'both/comparison.html' and (tmp_path / 'both/figures/losses.pdf').exists()
-  assert 'two at least' in refusal(jgen.compare, run)
+  assert 'at least two' in refusal(jgen.compare, run)
   assert 'holds no run' in refusal(jgen.compare, run, tmp_path)

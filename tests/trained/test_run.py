@@ -80,7 +80,7 @@ def test_one_label_by_number_name_or_attribute_and_the_same_latents_for_each(mad
   np.testing.assert_array_equal(run.sample(6, labels=[3, 7])[::2], threes[::2])
   assert line_of(run.sample, 6, labels='thre').startswith("there is no class 'thre'; the classes are 0, 1, 2")
   assert "there is no class '10'; the classes are" in line_of(run.sample, 6, labels=10)
-  assert "follows the label 'class', not 'Smiling'" in line_of(run.sample, 6, labels='Smiling=yes')
+  assert "is conditioned on 'class', not 'Smiling'" in line_of(run.sample, 6, labels='Smiling=yes')
 
 
 def test_an_infogan_is_given_its_codes_and_draws_the_others(made):

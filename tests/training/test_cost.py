@@ -36,7 +36,7 @@ def test_products_are_counted_as_by_hand(function, argument, expected):
 def test_a_step_that_cannot_fit_is_refused(memory, refused):
   needed = cost.Cost(1_000, 1e9, memory, memory // 2)
   if refused:
-    assert 'take smaller networks or images' in refusal(cost.check_room, needed, 64, 64)
+    assert 'use smaller networks or images' in refusal(cost.check_room, needed, 64, 64)
   else:
     cost.check_room(needed, 64, 64)
 

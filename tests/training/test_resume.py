@@ -69,7 +69,7 @@ def test_a_signal_saves_and_tells_how_to_go_on(tmp_path):
   process.send_signal(signal.SIGTERM)
   out, err = process.communicate(timeout=120)
   assert process.returncode == 0, err
-  assert 'go on with: python ' in out and '--config.num_steps=200000' in out
+  assert 'continue with: python ' in out and '--config.num_steps=200000' in out
   step, _, _ = last_checkpoint(tmp_path / 'run')
   assert f'step {step:,} of 200,000' in out
 

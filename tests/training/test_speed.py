@@ -26,6 +26,6 @@ def test_the_last_line_says_how_fast_and_where_the_time_went():
   with pytest.raises(KeyError), parts.of('checkpoints'):
     raise KeyError                      # is counted as well
   assert parts.line(steps=4, images_per_step=100, flops=4e9) == (
-      '20 images/s, 1 GFLOP/s on each device within steps; of the time input 10.0%, evaluation 10.0%, '
+      '20 images/s, 1 GFLOP/s on each device within steps; time: input 10.0%, evaluation 10.0%, '
       'checkpoints 0.0%, steps 80.0%')
   assert 'FLOP' not in parts.line(4, 100, 0)

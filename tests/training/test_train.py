@@ -307,7 +307,7 @@ def test_no_room_for_a_checkpoint_is_one_error_and_the_earlier_ones_are_kept(tmp
 
 
 def test_a_batch_that_does_not_divide_over_the_devices_is_refused(tmp_path):
-  with pytest.raises(UserError, match='batch_size is 18, which does not divide over 4 devices'):
+  with pytest.raises(UserError, match='batch_size is 18, which is not divisible by the number of devices, 4'):
     run(tmp_path / 'run', tiny.wgan(batch_size=18))
   assert not (tmp_path / 'run').exists()
 
@@ -325,7 +325,7 @@ def test_a_batch_that_does_not_divide_over_the_devices_is_refused(tmp_path):
     ({'model.critic_steps': 0}, 'at least 1'),
     ({'model.generator.features': (8, 8, 8, 8)}, 'do not divide by 16'),
     ({'checkpoints.best_metric': 'fid/value'}, 'which no evaluator measures during training'),
-    ({'evaluators_at_end': ('fid',)}, "names 'fid', which is none"),
+    ({'evaluators_at_end': ('fid',)}, "names 'fid', which is not in"),
     ({'model.critic.features': (8, 0)}, r'features is \(8, 0\); expected a tuple of whole numbers, at least 1'),
     ({'model.generator.features': (-8, 8)}, r'features is \(-8, 8\)'),
 ])

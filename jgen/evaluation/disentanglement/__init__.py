@@ -1,10 +1,10 @@
-"""How well each latent represents one factor of variation of the images, where the factors are known.
+"""Disentanglement: how well each latent represents one factor of variation, for images with known factors.
 
 Five scores, a file each, are plain functions of
   codes float [N, Z], the posterior means of images, and
-  factors int [N, F], the values 0, 1, ... of the factors they were drawn from; each takes two values at least.
+  factors int [N, F], the values 0, 1, ... of the factors of the images; each factor takes at least two values.
 All follow the protocols of disentanglement_lib (Locatello et al. 2019, https://arxiv.org/abs/1811.12359), and each
-gives back its numbers in [0, 1], 1 for the best, with a line `..._protocol` that says how they were measured.
+returns its numbers in [0, 1], 1 is best, with a line `..._protocol` that describes the measurement.
 """
 
 from jgen.evaluation.disentanglement.evaluator import Disentanglement

@@ -14,15 +14,15 @@ def beta_vae_score(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray,
                    batch_size: int, random: np.random.Generator) -> dict[str, Any]:
   """The accuracy of a linear classifier that predicts which factor the images of each pair share.
 
-  It sees the mean absolute difference of the codes over a batch of pairs, all of which share the same factor, each pair
-  a value of its own.
+  Its input is the mean absolute difference of the codes over a batch of pairs, all of which share the same factor, each
+  pair with its own value.
 
   Args:
     codes: float [N, Z]
     factors: int [N, F]
     num_train: batches that train the classifier, a logistic regression
-    num_test: other batches, on which the score is the accuracy
-    batch_size: pairs of a batch
+    num_test: further batches, on which the accuracy, the score, is measured
+    batch_size: pairs per batch
     random: a numpy Generator
 
   Returns:
@@ -39,7 +39,7 @@ def beta_vae_score(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray,
 
 
 def _differences(codes, factors, num_batches, batch_size, random):
-  """Mean absolute differences float [num_batches, Z], and which factor the pairs share, int [num_batches]."""
+  """Mean absolute differences float [num_batches, Z], and the factor shared by the pairs, int [num_batches]."""
   shared = random.integers(factors.shape[1], size=num_batches)
   means = np.empty((num_batches, codes.shape[1]))
   for factor in range(factors.shape[1]):

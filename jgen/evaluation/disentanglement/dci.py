@@ -13,19 +13,19 @@ from sklearn.ensemble import GradientBoostingClassifier
 
 def dci(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'], test_codes: Float[np.ndarray, 'n Z'],
         test_factors: Integer[np.ndarray, 'n F'], num_trees: int) -> dict[str, Any]:
-  """What boosted trees need of each latent to tell each factor, and how well they tell it.
+  """DCI by boosted trees: the importance of each latent for predicting each factor, and the accuracy.
 
   Args:
     codes, factors: float [N, Z] and int [N, F], which train a classifier for each factor
     test_codes, test_factors: float [n, Z] and int [n, F], on which their accuracy is measured
-    num_trees: boosting stages, each of a tree for every value of the factor
+    num_trees: boosting stages, each with one tree per value of the factor
 
   Returns:
     {'dci_disentanglement': 1 where each latent matters for one factor alone,
      'dci_completeness': 1 where each factor needs one latent alone,
-     'dci_informativeness': the mean accuracy over the factors, where the paper has an error,
+     'dci_informativeness': the mean accuracy over the factors (an error in the paper),
      'dci_informativeness_per_factor': [F],
-     'dci_importances': [Z, F], each column's sum is 1 or, where no latent is informative, 0,
+     'dci_importances': [Z, F], each column's sum is 1 or, if no latent is informative, 0,
      'dci_protocol'}
   """
   with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -43,10 +43,10 @@ def dci(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'], te
 
 
 def disentanglement(importances: Float[np.ndarray, 'Z F']) -> float:
-  """1 minus the normalised entropy of each row's shares, averaged by the rows' sums.
+  """1 minus the normalised entropy of each row's shares, averaged with the rows' sums as weights.
 
-  Of importances float [Z, F], F at least 2, it is the disentanglement; of their transpose, the completeness. It is 0
-  where all are 0.
+  For importances float [Z, F], F at least 2, it is the disentanglement; for their transpose, the completeness. It is 0
+  if all are 0.
   """
   rows = importances[importances.sum(axis=1) > 0]
   if not len(rows):

@@ -7,23 +7,23 @@ import numpy as np
 
 from jgen.evaluation.disentanglement.sharing import draw_sharing
 
-ACTIVE = 0.05             # standard deviation over all codes, below which a latent is dead, as in disentanglement_lib
+ACTIVE = 0.05             # standard deviation over all codes below which a latent is dead, as in disentanglement_lib
 
 
 def factor_vae_score(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'], num_train: int,
                      num_test: int, batch_size: int, random: np.random.Generator) -> dict[str, Any]:
   """How often the latent that varies least in a batch predicts the factor that was fixed in it.
 
-  A latent's variance in a batch counts relative to that over all codes, and dead latents do not count. A latent
-  predicts the factor for which it most often varied least in `num_train` batches. Without any active latent the score
+  The variance of a latent in a batch is divided by that over all codes; dead latents are excluded. A latent
+  predicts the factor for which it most often varied least in `num_train` batches. Without active latents the score
   is 0.
 
   Args:
     codes: float [N, Z]
     factors: int [N, F]
-    num_train: batches that vote
-    num_test: other batches, on which the score is the accuracy
-    batch_size: images of a batch, 2 at least
+    num_train: batches of the majority vote
+    num_test: further batches, on which the accuracy, the score, is measured
+    batch_size: images per batch, at least 2
     random: a numpy Generator
 
   Returns:
@@ -44,7 +44,7 @@ def factor_vae_score(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarra
 
 
 def _votes(codes, factors, num_batches, batch_size, random):
-  """How often each latent varied least while each factor was fixed: int [F, Z]; zeros where there is no latent."""
+  """How often each latent varied least while each factor was fixed: int [F, Z]; zeros if there are no latents."""
   num_factors, num_latents = factors.shape[1], codes.shape[1]
   votes = np.zeros((num_factors, num_latents), int)
   fixed = random.integers(num_factors, size=num_batches)

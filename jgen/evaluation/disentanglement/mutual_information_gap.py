@@ -10,12 +10,12 @@ from jgen.evaluation.disentanglement.gap import gaps
 
 def mutual_information_gap(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'],
                            num_bins: int) -> dict[str, Any]:
-  """The gap in mutual information with a factor between the best and second best latent, per entropy of the factor.
+  """The gap in mutual information with a factor between the best and second best latent, over the factor's entropy.
 
   Args:
     codes: float [N, Z]
     factors: int [N, F]
-    num_bins: bins of equal width, from its least to its greatest value, into which each latent is sorted
+    num_bins: bins of equal width, from the smallest to the largest value of each latent
 
   Returns:
     {'mig': the mean over the factors, 'mig_per_factor': [F], 'mig_protocol'}
@@ -29,12 +29,12 @@ def mutual_information_gap(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.
 
 
 def mutual_information(a: Integer[np.ndarray, ' N'], b: Integer[np.ndarray, ' N']) -> float:
-  """In nats, of the joint histogram of two int [N] arrays of values 0, 1, ...; of `a` with itself, its entropy."""
+  """The mutual information, in nats, of two int [N] arrays of values 0, 1, ...; of `a` with itself, its entropy."""
   joint = np.zeros((a.max() + 1, b.max() + 1))
   np.add.at(joint, (a, b), 1 / len(a))
   independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
-  seen = joint > 0
-  return float((joint[seen] * np.log(joint[seen] / independent[seen])).sum())
+  occurs = joint > 0
+  return float((joint[occurs] * np.log(joint[occurs] / independent[occurs])).sum())
 
 
 def _bin(column, num_bins):

@@ -13,7 +13,7 @@ from jgen.evaluation.disentanglement.gap import gaps
 def separated_attribute_predictability(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'],
                                        test_codes: Float[np.ndarray, 'n Z'],
                                        test_factors: Integer[np.ndarray, 'n F']) -> dict[str, Any]:
-  """The gap in accuracy between the best and second best single latent that predicts a factor's value.
+  """The gap in accuracy between the best and second best latent as the only predictor of a factor's value.
 
   Args:
     codes, factors: float [N, Z] and int [N, F], which train a linear support vector machine for each latent and factor
@@ -33,6 +33,6 @@ def separated_attribute_predictability(codes: Float[np.ndarray, 'N Z'], factors:
 
 
 def _accuracy(latent, factor, test_latent, test_factor):
-  # The primal has the optimum of the dual, which disentanglement_lib solves, and needs no random numbers.
+  # The primal has the same optimum as the dual, which disentanglement_lib solves, and needs no random numbers.
   classifier = LinearSVC(C=0.01, class_weight='balanced', dual=False).fit(latent, factor)
   return classifier.score(test_latent, test_factor)

@@ -1,4 +1,4 @@
-"""Images that have the value of one factor in common: what the FactorVAE and the beta-VAE score compare."""
+"""Images that share the value of one factor, for the FactorVAE and the beta-VAE score."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ import numpy as np
 
 
 def draw_sharing(column: Integer[np.ndarray, ' N'], images: Any, random: np.random.Generator) -> np.ndarray:
-  """For each image another one, or itself, drawn evenly from all that have its value of a factor.
+  """For each image a random image, possibly itself, with the same value of a factor.
 
-  Where the images are all combinations of the factors, the other factors are so drawn independently of this one.
+  If the images are all combinations of the factors, the other factors are then drawn independently of this one.
 
   Args:
     column: int [N], the factor's value of each image
@@ -17,7 +17,7 @@ def draw_sharing(column: Integer[np.ndarray, ' N'], images: Any, random: np.rand
     random: a numpy Generator
 
   Returns:
-    int [...], as `images`
+    int [...], with the shape of `images`
   """
   order = np.argsort(column, kind='stable')
   values = column[order]

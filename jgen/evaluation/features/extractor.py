@@ -1,4 +1,4 @@
-"""Features of any number of images, on all devices of this process, batch by batch."""
+"""Features of any number of images, computed on all devices of this process, batch by batch."""
 
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
@@ -20,28 +20,28 @@ from jgen.shapes import Features, Pixels
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-  """What scores need of a set of images."""
+  """The statistics of a set of images that scores need."""
 
-  moments: moments.Moments              # of the features of all
-  features: np.ndarray | None           # float32 [n, F] of some; None where none were to be kept
-  logits: np.ndarray | None             # float32 [n, Y] of the same
+  moments: moments.Moments              # of the features of all images
+  features: np.ndarray | None           # float32 [n, F] of some images; None if none are kept
+  logits: np.ndarray | None             # float32 [n, Y] of the same images
 
 
 class Extractor:
-  """A network of features, compiled for each size of images when it comes first.
+  """A feature network, compiled for each size of images on first use.
 
-  Neither the parts in which images arrive nor the number of devices changes a feature beyond rounding.
+  Features do not depend, beyond rounding, on the division into parts or on the number of devices.
   """
 
   def __init__(self, embed: Callable, params: Any, on_host: Callable[[np.ndarray], np.ndarray],
                batch_size: int) -> None:
-    """Of `embed(params, what on_host gives for a batch) -> {name: [B, F]}`.
+    """An extractor for `embed(params, on_host(batch)) -> {name: [B, F]}`.
 
     Args:
-      embed: can be compiled
+      embed: a function that can be compiled
       params: a tree of arrays
       on_host: uint8 [n, H, W, C] -> array [n, ...]
-      batch_size: images a batch on one device
+      batch_size: images per batch on one device
     """
     self._devices = jax.local_devices()
     self._params = jax_utils.replicate(params, self._devices)
@@ -64,28 +64,28 @@ class Extractor:
 
     Args:
       parts: an iterable of uint8 [n, H, W, C], all of one shape but for n
-      name: of the features
-      kept: rising places, from 0, of the images whose features are kept; the memory grows with their number alone
-      logits: the name of the output that is kept of these images too; '' for none
+      name: name of the features
+      kept: sorted indices of the images whose features are kept; the memory grows only with their number
+      logits: the name of another output to keep for these images; '' for none
 
     Raises:
-      UserError: there is no image, or images are no uint8.
+      UserError: there is no image, or images are not uint8.
     """
     total, names = None, [name, *[logits] * bool(logits)]
     collected: dict[str, list[np.ndarray]] = {output: [] for output in names}
     for outputs, mask in self._outputs(parts):
       total = moments.none(outputs[name].shape[-1]) if total is None else total
-      seen, total = total.count, moments.collect(total, self._moments(outputs[name], mask))
-      rows = np.asarray(kept, int)[slice(*np.searchsorted(kept, (seen, total.count)))] - seen
+      before, total = total.count, moments.collect(total, self._moments(outputs[name], mask))
+      rows = np.asarray(kept, int)[slice(*np.searchsorted(kept, (before, total.count)))] - before
       for output in names if len(rows) else ():
         collected[output].append(np.asarray(outputs[output]).reshape(mask.size, -1)[rows])
     if total is None:
-      raise UserError('there is no image to take features of; expected 2 at least')
+      raise UserError('there are no images for features; expected at least 2')
     joined = {output: np.concatenate(arrays) for output, arrays in collected.items() if arrays}
     return Summary(total, joined.get(name), joined.get(logits))
 
   def _outputs(self, parts):
-    """({name: [D, B, F]} on the devices, mask float32 [D, B]) of each batch; 0 where a row only fills the batch."""
+    """({name: [D, B, F]} on the devices, mask float32 [D, B]) of each batch; 0 for rows that only fill the batch."""
     for images in _batches(parts, self._shape[0] * self._shape[1]):
       mask = np.zeros(self._shape, np.float32)
       mask.ravel()[:len(images)] = 1
@@ -102,12 +102,12 @@ def inception_extractor(weights: inception_weights.Weights, protocol: str, depth
   Args:
     weights: Weights
     protocol: a name in `PROTOCOLS`
-    depth: how far the network is run, a name in `inception.DEPTHS`
-    batch_size: images a batch on one device
-    image_size: pixels of a side that images are resized to; scores are of the default
+    depth: the layer up to which the network is run, a name in `inception.DEPTHS`
+    batch_size: images per batch on one device
+    image_size: side in pixels to which images are resized; scores use the default
 
   Raises:
-    UserError: the weights do not reach that far.
+    UserError: the weights end before this depth.
   """
   if inception.DEPTHS.index(depth) > inception.DEPTHS.index(weights.depth):
     raise UserError(f"the Inception weights end at '{weights.depth}'; '{depth}' needs the published file; "
@@ -135,12 +135,12 @@ def _batches(parts, size):
 
 
 def _check(part, before):
-  """Raises UserError unless both are images, uint8, of one shape."""
+  """Raises UserError unless `part` has uint8 images of the same shape as those before."""
   if part.dtype != np.uint8:
     trouble = ', some of them NaN or infinite' if part.dtype.kind == 'f' and not np.isfinite(part).all() else ''
     raise UserError(f'images are {part.dtype}{trouble}; expected uint8, 0 to 255')
   if part.shape[1:] != before.shape[1:]:
-    raise UserError(f'images of {_size(part)} come among images of {_size(before)}; expected one size and one number '
+    raise UserError(f'images of {_size(part)} among images of {_size(before)}; expected one size and one number '
                     'of channels')
 
 

@@ -1,6 +1,6 @@
-"""Scores of generated images in the space of a network's features: one evaluator for each kind of network.
+"""Scores of generated images in the feature space of a network: one evaluator per kind of network.
 
-`inception_features` gives an FID or, of partial weights, an `fid768`; `classifier_features` and `random_features` give
+`inception_features` gives an FID or, from partial weights, `fid768`; `classifier_features` and `random_features` give
 proxies, which need no download. `SCORES` are the scores beyond the Frechet distance and the diversity.
 """
 
@@ -28,7 +28,7 @@ from jgen.keys import key
 from jgen.networks.inception import weights as inception_weights
 from jgen.shapes import HostLabels
 
-_MAX_BLOCK = 1_000        # images of a block of the kernel distance, at most; there are 10 of them at least
+_MAX_BLOCK = 1_000        # largest number of images per block of the kernel distance; there are at least 10 blocks
 _MIN_BLOCKS = 10
 _LABEL_SEED = 0
 
@@ -47,7 +47,7 @@ def kernel(space: FeatureSpace, generated: Summary, real: Reference, seed: int) 
 
 
 def balls(measure: Callable[[np.ndarray, np.ndarray], dict[str, float]]) -> Callable[..., dict[str, float]]:
-  """A score of `precision_recall`, by its function (real, generated) -> {name: number}."""
+  """A score of `precision_recall`, given as a function (real, generated) -> {name: number}."""
   def scores(space: FeatureSpace, generated: Summary, real: Reference, seed: int) -> dict[str, float]:
     del seed
     assert generated.features is not None and real.features is not None
@@ -66,18 +66,18 @@ def classes(space: FeatureSpace, generated: Summary, real: Reference, seed: int)
 
 
 def extrapolation(space: FeatureSpace, generated: Summary, real: Reference, seed: int) -> dict[str, float]:
-  """The Frechet distance at infinitely many generated images, of which `generated` holds features."""
+  """The Frechet distance extrapolated to infinitely many generated images; `generated` holds features."""
   assert generated.features is not None
   return {space.named('fid', 'infinity'): frechet.extrapolated(generated.features, real.gaussian, seed)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Further:
-  """One of `further`."""
+  """A score of `further`."""
 
   measure: Callable
-  gives: tuple[str, ...]                # usual names of its numbers that rank models
-  least: int                            # generated images that it needs
+  gives: tuple[str, ...]                # usual names of its numbers by which models can be ranked
+  least: int                            # number of generated images that it needs
   least_real: int = frechet.MIN_COUNT
 
 
@@ -95,12 +95,12 @@ SCORES = {
 
 @dataclasses.dataclass(frozen=True)
 class FeatureScores(Evaluator):
-  """The common base of the three. A subclass gives its `name` in configs and its `space`."""
+  """The common base of the three evaluators. Subclasses define their `name` in configs and their `space`."""
 
-  num_generated: int = key(10_000, 'images that are generated; 0, for all that there are, with --mode=score alone',
+  num_generated: int = key(10_000, 'generated images; 0 for all, only with --mode=score',
                            at_least=0)
   num_real: int = key(0, 'real images, evenly spread; 0 for all', at_least=0)
-  reference: str = key('train', 'which images are the real ones', names=('train', 'test'))
+  reference: str = key('train', 'the real images to compare with', names=('train', 'test'))
   further: tuple[str, ...] = key((), 'scores beyond the Frechet distance and the diversity; with them the memory '
                                      'grows with the images', names=SCORES)
 
@@ -113,7 +113,7 @@ class FeatureScores(Evaluator):
     return self.reference == 'test'
 
   def check(self, spec: Spec, family: Family) -> None:
-    """Raises UserError where a key is out of range or the weights are not usable."""
+    """Raises UserError if a key is out of range or the weights are not usable."""
     del family
     if self.num_generated < frechet.MIN_COUNT:
       raise UserError(f'config.evaluators.{self.name}.num_generated is {self.num_generated}; set '
@@ -122,7 +122,7 @@ class FeatureScores(Evaluator):
       least = SCORES[score].least
       if self.num_generated < least:
         raise UserError(f'config.evaluators.{self.name}.num_generated is {self.num_generated:,}, but {score} needs '
-                        f'{least:,} images at least; generate more or leave it out of config.evaluators.{self.name}.'
+                        f'at least {least:,} images; generate more or leave it out of config.evaluators.{self.name}.'
                         'further')
     if 'inception_score' in self.further and not self.has_logits:
       raise UserError(f'config.evaluators.{self.name}.further names inception_score, which needs a network that gives '
@@ -130,25 +130,25 @@ class FeatureScores(Evaluator):
     self.check_network(spec)
 
   def check_network(self, spec: Spec) -> None:
-    """Raises UserError where the network is not available or cannot take images of this Spec."""
+    """Raises UserError if the network is not available or does not fit images of this Spec."""
 
   def check_data(self, splits: Splits) -> None:
-    """Raises UserError where there are fewer real images than `num_real`, or than a score needs."""
+    """Raises UserError if there are fewer real images than `num_real`, or than a score needs."""
     count = len(getattr(splits, self.reference).images)
     if count < self.num_real:
       raise UserError(f'config.evaluators.{self.name}.num_real is {self.num_real:,}, but there are {count:,} '
                       f'{self.reference} images; set {count} or fewer, 0 for all, or name more splits')
     for score in self.further:
       if (self.num_real or count) < SCORES[score].least_real:
-        raise UserError(f'config.evaluators.{self.name}: {score} needs {SCORES[score].least_real} real images at '
-                        f'least; there are {self.num_real or count}; take more or leave it out of its further')
+        raise UserError(f'config.evaluators.{self.name}: {score} needs at least {SCORES[score].least_real} real '
+                        f'images; there are {self.num_real or count}; use more or leave it out of its further')
 
   def form(self, spec: Spec) -> str:
-    """The name of a score for images of this Spec, to be formatted with its usual name, as `FeatureSpace.form`."""
+    """The format of names of scores for images of this Spec, see `FeatureSpace.form`."""
     raise NotImplementedError
 
   def scores(self, spec: Spec, family: Family) -> tuple[str, ...]:
-    """Names of the numbers that rank models."""
+    """Names of the numbers by which models can be ranked."""
     del family
     form = self.form(spec)
     usual = ('fid', *(name for further in self.further for name in SCORES[further].gives))
@@ -156,13 +156,13 @@ class FeatureScores(Evaluator):
             *([f'{form.format("fid")}@infinity'] if 'extrapolation' in self.further else []))
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
-    """Measured: scores by the names of `FeatureSpace.named`, a plain warning where images are few, and the receipt.
+    """Measured: scores named by `FeatureSpace.named`, a warning if there are few images, and the receipt.
 
-    Images are generated for labels as frequent as the real images', part by part; the memory does not grow with their
-    number unless `further` needs features to be kept. `diversity` is the root mean square distance between generated
-    features as a share of that between real ones: 1 where they are as varied, 0 where all are one image.
+    Images are generated part by part, with the label frequencies of the real images; memory does not grow with their
+    number unless `further` needs their features. `diversity` is the root mean square distance between generated
+    features divided by that between real ones: 1 if they are equally diverse, 0 if all are the same image.
 
-    Raises UserError where generated images are not as many, of the shape or of the kind that they should be.
+    Raises UserError if the generated images have the wrong number, shape or type.
     """
     dataset = getattr(splits, self.reference)
     space, real = self._space(splits), self._reference(splits)
@@ -188,7 +188,7 @@ class FeatureScores(Evaluator):
     return numbers | ({'warning': self._said(warning)} if warning else {})
 
   def _said(self, warning):
-    """The warning, which is printed the first time."""
+    """The warning, which is printed once."""
     if warning not in self._warnings:
       self._warnings.add(warning)
       terminal.warn(f'{self.name}: {warning}')
@@ -199,7 +199,7 @@ class FeatureScores(Evaluator):
     return set()
 
   def space(self, splits: Splits) -> FeatureSpace:
-    """The FeatureSpace that these images are measured in."""
+    """The FeatureSpace for these images."""
     raise NotImplementedError
 
   def _space(self, splits):
@@ -211,7 +211,7 @@ class FeatureScores(Evaluator):
         self._space(splits), dataset, self.reference, self.num_real, num_kept, splits.cache_dir))
 
   def _kept(self, key, splits, make):
-    """What `make()` gave the first time; the splits are held so that the ids in the keys stay theirs."""
+    """The cached result of `make()`; the splits are kept alive so that the ids in the keys remain unique."""
     if key not in self._memory:
       self._memory[key] = splits, make()
     return self._memory[key][1]
@@ -226,13 +226,13 @@ STAND_INS = ('classifier_features', 'random_features')
 
 @dataclasses.dataclass(frozen=True)
 class InceptionFeatures(FeatureScores):
-  """FID, KID and further scores in Inception features; `fid768` etc. where the weights end at 768 features."""
+  """FID, KID and further scores in Inception features; `fid768` etc. if the weights end at 768 features."""
 
   weights: str = key('', "the Inception's weights, .npz, .pth or a folder of single layers; '' for inception.npz in "
                          'the data cache')
-  protocol: str = key('tf1', 'how images become what the network sees', names=PROTOCOLS)
-  instead: tuple[str, ...] = key((), 'evaluators that compute proxies instead, with the same counts, if there are no '
-                                     'weights; without any, missing weights are an error', names=STAND_INS)
+  protocol: str = key('tf1', 'preprocessing of images for the network', names=PROTOCOLS)
+  instead: tuple[str, ...] = key((), 'evaluators that compute proxies with the same numbers of images if there are no '
+                                     'weights; () makes missing weights an error', names=STAND_INS)
 
   name = 'inception_features'
 
@@ -249,7 +249,7 @@ class InceptionFeatures(FeatureScores):
 
   def check_network(self, spec: Spec) -> None:
     if spec.image_shape[2] not in (1, 3):
-      raise UserError(f'config.evaluators.{self.name}: images have {spec.image_shape[2]} channels; the Inception takes '
+      raise UserError(f'config.evaluators.{self.name}: images have {spec.image_shape[2]} channels; the Inception needs '
                       '1 or 3; remove the evaluator')
     self._loaded_space()
 
@@ -267,7 +267,7 @@ class InceptionFeatures(FeatureScores):
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierFeatures(FeatureScores):
-  """Proxies in the features of a small classifier of the training images' labels, trained when it is first needed."""
+  """Proxies in features of a small classifier of the training images' labels, trained on first use."""
 
   name = 'classifier_features'
 
@@ -283,7 +283,7 @@ class ClassifierFeatures(FeatureScores):
 
 @dataclasses.dataclass(frozen=True)
 class RandomFeatures(FeatureScores):
-  """Proxies in the features of a network with random weights of a fixed seed."""
+  """Proxies in features of a network with random weights from a fixed seed."""
 
   name = 'random_features'
   has_logits = False
@@ -299,12 +299,12 @@ PROXIES = {evaluator.name: evaluator for evaluator in (ClassifierFeatures, Rando
 
 
 def labels_like(labels: HostLabels, count: int) -> HostLabels:
-  """`count` labels, int32, each as frequent as among `labels` [N] as can be, in an order that mixes them."""
+  """`count` labels, int32, with the frequencies of `labels` [N] as nearly as possible, in mixed order."""
   return np.resize(np.random.default_rng(_LABEL_SEED).permutation(labels), count)
 
 
 def _checked(parts, spec):
-  """The same parts; raises UserError where one is not of the data set's shape."""
+  """Yields the parts unchanged; raises UserError if one does not have the data set's shape."""
   for part in parts:
     if part.shape[1:] != tuple(spec.image_shape):
       sizes = [' x '.join(map(str, shape)) for shape in (part.shape[1:], spec.image_shape)]

@@ -1,7 +1,7 @@
-"""The networks in whose features scores are computed, and the names of these scores.
+"""The feature networks of scores, and the names of these scores.
 
 Only the whole Inception of 2015-12-05 gives an `fid`. Its 768 features of Mixed_6e give an `fid768`, and every other
-network gives a `proxy_fid[...]`: the name of a number says what it is, wherever it is copied to.
+network gives a `proxy_fid[...]`, so that the name of a number states its kind wherever it is copied.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from jgen.shapes import Shape
 
 _INCEPTION_BATCH, _SMALL_BATCH = 32, 128   # images on one device; no score depends on it beyond rounding
 _RANDOM_SEED = 0
-_NATIVE = 'native'                      # the protocol of the small networks: images at their own size, in [-1, 1]
+_NATIVE = 'native'                      # the protocol of the small networks: images in their original size, in [-1, 1]
 
 
 def default_weights() -> Path:
@@ -35,31 +35,31 @@ class FeatureSpace:
   """A compiled feature network, and how its scores are named and described."""
 
   extractor: Extractor
-  features: str                         # which of the extractor's outputs they are
-  logits: str                           # which of them an Inception Score is taken of; '' where there is none
+  features: str                         # which of the extractor's outputs are the features
+  logits: str                           # which of them is used for the Inception Score; '' for none
   network: str                          # 'inception', '<data set>-cnn' or 'random'
-  form: str                             # the name of a score in this space, to be formatted with its usual name
+  form: str                             # format of names of scores in this space, with a place for the usual name
   sha256: str                           # of the network's parameters
   protocol: str
-  facts: dict = dataclasses.field(default_factory=dict)   # numbers that are stored with the scores
+  facts: dict = dataclasses.field(default_factory=dict)   # further numbers to store with the scores
 
   def named(self, score: str, count: int | str, part: str = '') -> str:
     """The name under which a score of `count` images is stored: 'fid@10000', 'proxy_kid[random]_low@500'.
 
-    `count` may be 'infinity', of an extrapolated score.
+    `count` may be 'infinity', for an extrapolated score.
     """
     return f'{self.form.format(score)}{part}@{count}'
 
   def receipt(self) -> dict[str, Any]:
-    """The fields of a receipt that are this space's."""
+    """The fields of a receipt that describe this space."""
     return {'extractor': self.network, 'extractor_sha256': self.sha256, 'features': self.features,
             'protocol': self.protocol}
 
 
 def inception_space(weights: inception_weights.Weights, protocol: str, with_logits: bool = False) -> FeatureSpace:
-  """The FeatureSpace of `inception_weights.Weights`, as deep as they reach; logits cost time, so they are optional.
+  """The FeatureSpace of `inception_weights.Weights`, as deep as they reach; logits are optional since they take time.
 
-  Raises UserError where the weights end before 768 features, or before logits that are requested.
+  Raises UserError if the weights end before 768 features, or before requested logits.
   """
   depth = 'logits' if with_logits else min(weights.depth, '2048', key=inception.DEPTHS.index)
   if inception.DEPTHS.index(depth) < inception.DEPTHS.index('768'):
@@ -78,7 +78,7 @@ def random_space(image_shape: Shape) -> FeatureSpace:
 
 
 def classifier_space(dataset: Dataset, cache_dir: Path | None) -> FeatureSpace:
-  """The FeatureSpace of a classifier of this data set's labels, trained now unless it is in the cache."""
+  """The FeatureSpace of a classifier of this data set's labels, trained unless it is in the cache."""
   network, params, accuracy = proxy_classifier.trained(dataset, cache_dir)
   return _small_space(network, params, _classifier_name(dataset.spec), 'logits', {'classifier_accuracy': accuracy})
 
@@ -89,7 +89,7 @@ def form_of_classifier(spec: Spec) -> str:
 
 
 def form_of_proxy(network: str) -> str:
-  """The `form` of the FeatureSpace of a network that is not the Inception."""
+  """The `form` of the FeatureSpace of a network other than the Inception."""
   return f'proxy_{{}}[{network}]'
 
 

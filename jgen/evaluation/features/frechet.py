@@ -2,7 +2,7 @@
 
 With factors A [R, F] and B [S, F] of the covariances, A^T A and B^T B, the eigenvalues of their product are the
 squared singular values of A B^T. So tr (A^T A B^T B)^(1/2) is the sum of those singular values: real, not below
-zero, and as exact for covariances without full rank as for others. Fewer features than dimensions
+zero, and exact also for covariances without full rank. Fewer features than dimensions
 are their own factor, up to centring.
 """
 
@@ -15,9 +15,9 @@ from jgen.errors import UserError
 from jgen.evaluation.features.moments import Moments
 
 MIN_COUNT = 2
-FEW = 10_000                            # below it a distance is far above that of many, and says so
+FEW = 10_000                            # images below which a distance is strongly biased, with a warning
 MIN_EXTRAPOLATED = 5_000
-_SUBSETS = 15                           # sizes that the line through the distances is fitted to
+_SUBSETS = 15                           # sizes for the fit of a line through the distances
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Gaussian:
 
 
 def of_features(features: Float[np.ndarray, 'N F']) -> Gaussian:
-  """The Gaussian with the mean and covariance of features [N, F]; exact and cheap where N is below F.
+  """The Gaussian with the mean and covariance of features [N, F]; exact and cheap if N is below F.
 
-  Raises UserError on fewer than 2 features, or where one is not a number.
+  Raises UserError for fewer than 2 features, or if a value is not finite.
   """
   features = _checked(features)
   mean = features.mean(axis=0)
@@ -45,7 +45,7 @@ def of_features(features: Float[np.ndarray, 'N F']) -> Gaussian:
 def of_moments(moments: Moments) -> Gaussian:
   """The Gaussian of `jgen.evaluation.features.moments.Moments`. Raises UserError as `of_features` does."""
   if moments.count < MIN_COUNT:
-    raise UserError(f'a Frechet distance needs {MIN_COUNT} images at least; there are {moments.count}')
+    raise UserError(f'a Frechet distance needs at least {MIN_COUNT} images; there are {moments.count}')
   if not (np.isfinite(moments.mean).all() and np.isfinite(moments.scatter).all()):
     raise UserError('features are not all finite; images or weights hold NaN')
   return Gaussian(moments.count, moments.mean, _factor(moments.covariance))
@@ -63,8 +63,8 @@ def distance(first: Gaussian, second: Gaussian) -> float:
 def extrapolated(features: Float[np.ndarray, 'N F'], reference: Gaussian, seed: int) -> float:
   """The distance to the Gaussian `reference` at infinitely many features: Chong and Forsyth 2020.
 
-  The distance falls with 1 / N; the line through it at 15 sizes, of features drawn at random, is read at 0. The
-  sizes go from 5,000, or half of fewer than 10,000, up to all.
+  The distance is linear in 1 / N; a line fitted at 15 sizes, with random features, is extrapolated to 0. The
+  sizes range from 5,000, or half of fewer than 10,000, to all.
 
   Args:
     features: [N, F]
@@ -85,16 +85,16 @@ def extrapolated(features: Float[np.ndarray, 'N F'], reference: Gaussian, seed: 
 
 
 def warning(count: int) -> str:
-  """A plain line on a distance of `count` images, '' where there are enough."""
+  """A warning about a distance of `count` images; '' if they are enough."""
   if count >= FEW:
     return ''
-  return (f'{count:,} images are few: the distance is biased upwards, by more the fewer there are; compare it '
-          f'with distances of as many images only, or take {FEW:,}')
+  return (f'{count:,} images are few: the distance is biased upwards, the more the fewer there are; compare it '
+          f'only with distances of as many images, or use {FEW:,}')
 
 
 def _factor(covariance):
   values, vectors = np.linalg.eigh(covariance)
-  # What rounding leaves of an eigenvalue 0 would come back as its root, a hundred million times as large.
+  # The rounding error of an eigenvalue 0 would enter as its square root, up to 1e8 times as large.
   nonzero = values >= len(values) * np.finfo(np.float64).eps * max(values[-1], 0)
   return np.sqrt(values[nonzero])[:, None] * vectors[:, nonzero].T
 
@@ -102,7 +102,7 @@ def _factor(covariance):
 def _checked(features):
   features = np.asarray(features, np.float64)
   if len(features) < MIN_COUNT:
-    raise UserError(f'a Frechet distance needs {MIN_COUNT} images at least; there are {len(features)}')
+    raise UserError(f'a Frechet distance needs at least {MIN_COUNT} images; there are {len(features)}')
   if not np.isfinite(features).all():
     raise UserError('features are not all finite; images or weights hold NaN')
   return features

@@ -8,12 +8,12 @@ from jgen.errors import UserError
 
 
 def inception_score(logits: Float[np.ndarray, 'N Y'], seed: int, num_splits: int = 10) -> tuple[float, float]:
-  """Mean and standard deviation over the splits of exp(mean KL(p(y | x) || p(y))), each from 1 to the classes.
+  """Mean and standard deviation over the splits of exp(mean KL(p(y | x) || p(y))), each from 1 to Y.
 
   Args:
-    logits: [N, Y]; the Inception's `unbiased_logits` for the score as it was defined
-    seed: of the shuffle before splitting: samples that come class by class would make splits of few classes
-    num_splits: of N images, as even as can be
+    logits: [N, Y]; the Inception's `unbiased_logits` for the original definition of the score
+    seed: of the shuffle before splitting, without which samples sorted by class would give splits of few classes
+    num_splits: splits of the N images, as equal as possible
 
   Returns:
     (mean, standard deviation)
@@ -22,7 +22,7 @@ def inception_score(logits: Float[np.ndarray, 'N Y'], seed: int, num_splits: int
     UserError: there are fewer images than splits.
   """
   if len(logits) < num_splits:
-    raise UserError(f'an Inception Score of {num_splits} splits needs {num_splits} images at least; there are '
+    raise UserError(f'an Inception Score of {num_splits} splits needs at least {num_splits} images; there are '
                     f'{len(logits)}')
   shuffled = np.random.default_rng(seed).permutation(np.asarray(logits, np.float64))
   scores = [_score(log_softmax(part, axis=1)) for part in np.array_split(shuffled, num_splits)]

@@ -1,4 +1,4 @@
-"""How images become what the Inception sees. Scores under different protocols are not comparable.
+"""Preprocessing of images for the Inception. Scores under different protocols are not comparable.
 
 The names are those of `PROTOCOLS`:
   tf1    TensorFlow 1's `resize_bilinear`, as in the first FID (Heusel et al. 2017): pixel i samples i * scale, no
@@ -24,12 +24,12 @@ from jgen.networks.inception.network import IMAGE_SIZE
 class Protocol:
   """Two steps from uint8 [n, H, W, C], C 1 or 3, to float32 [n, size, size, 3], size 299 by default."""
 
-  on_host: Callable                     # (images, size=) -> numpy array of n, which is sent to the device
-  on_device: Callable                   # (that array, size=) -> what the network sees; can be compiled
+  on_host: Callable                     # (images, size=) -> numpy array [n, ...], which is sent to the device
+  on_device: Callable                   # (that array, size=) -> input of the network; can be compiled
 
 
 def colored(images: Any) -> Any:
-  """Images [n, H, W, 3] of [n, H, W, C]: grey is given to all three channels.
+  """Images [n, H, W, 3] from [n, H, W, C]: a grey channel is repeated three times.
 
   Raises UserError if C is not 1 or 3.
   """
@@ -68,7 +68,7 @@ def _resized(images, size, positions):
 
 
 def _bilinear_matrix(side, size, positions):
-  """float32 [size, side]: each row weighs the two pixels nearest to where that output pixel looks."""
+  """float32 [size, side]: each row weighs the two pixels nearest to the sampling point of an output pixel."""
   at = positions(np.arange(size), side / size)
   lower = np.floor(at).astype(int)
   upper = np.minimum(lower + 1, side - 1)

@@ -13,7 +13,7 @@ _CONFIDENCE = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-  """A mean over independent blocks, with the interval that holds the true value in 95 % of the cases."""
+  """A mean over independent blocks, with its 95 % confidence interval."""
 
   mean: float
   low: float
@@ -44,8 +44,8 @@ def estimate(first: Float[np.ndarray, 'M F'], second: Float[np.ndarray, 'N G'], 
              block_size: int = 1_000) -> Estimate:
   """The squared MMD of features [M, F] and [N, F] as an `Estimate`.
 
-  Both sets are shuffled and cut into blocks that share no image, so that the blocks' values are independent and
-  their Student interval holds; memory and time stay linear in M and N. What fills no block is left out.
+  Both sets are shuffled and cut into disjoint blocks, so that the values of blocks are independent and
+  Student's interval is valid; memory and time are linear in M and N. An incomplete block is left out.
 
   Args:
     first, second: features
@@ -53,14 +53,14 @@ def estimate(first: Float[np.ndarray, 'M F'], second: Float[np.ndarray, 'N G'], 
     block_size: features of each set in one block
 
   Raises:
-    UserError: there are not two blocks, or features differ in size.
+    UserError: there are fewer than two blocks, or features differ in size.
   """
   if first.shape[1] != second.shape[1]:
     raise UserError(f'features have {first.shape[1]} and {second.shape[1]} dimensions; expected the same')
   num_blocks = min(len(first), len(second)) // block_size
   if num_blocks < 2:
-    raise UserError(f'a kernel distance with an interval needs 2 blocks of {block_size:,} images at least; there are '
-                    f'{len(first):,} and {len(second):,} images; take more, or smaller blocks')
+    raise UserError(f'a kernel distance with an interval needs at least 2 blocks of {block_size:,} images; there are '
+                    f'{len(first):,} and {len(second):,} images; use more, or smaller blocks')
   random = np.random.default_rng(seed)
   blocks = [random.permutation(len(features))[:num_blocks * block_size].reshape(num_blocks, block_size)
             for features in (first, second)]

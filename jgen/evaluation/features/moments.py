@@ -1,4 +1,4 @@
-"""Mean and covariance of features that come batch by batch, whatever the size of the batches."""
+"""Mean and covariance of features, accumulated over batches of any size."""
 
 import dataclasses
 from typing import Any
@@ -14,19 +14,19 @@ from jgen.shapes import Array
 
 @dataclasses.dataclass(frozen=True)
 class Moments:
-  """Of N features of size F, in float64 on the host; the memory does not grow with N."""
+  """Moments of N features of size F, in float64 on the host; memory does not grow with N."""
 
   count: int                            # N
   mean: np.ndarray                      # [F]
-  scatter: np.ndarray                   # [F, F]: sum over the features of the outer product of what is off the mean
+  scatter: np.ndarray                   # [F, F]: sum of the outer products of deviations from the mean
 
   @property
   def covariance(self) -> Float[np.ndarray, 'F F']:
-    """[F, F], divided by N - 1, as numpy.cov and every FID do."""
+    """The covariance [F, F], divided by N - 1 as in numpy.cov and in implementations of the FID."""
     return self.scatter / (self.count - 1)
 
   def __add__(self, other: 'Moments') -> 'Moments':
-    """Moments of both sets together: Chan, Golub and LeVeque 1979, eq. 2.1, for vectors."""
+    """Moments of the union of both sets: Chan, Golub and LeVeque 1979, eq. 2.1, for vectors."""
     if not other.count:
       return self
     count = self.count + other.count
@@ -49,10 +49,10 @@ def of_features(features: Float[np.ndarray, 'N F']) -> Moments:
 
 
 def of_batch(features: Float[Array, 'B F'], mask: Float[Array, ' B']) -> dict[str, Array]:
-  """What the device computes of one batch, for `collect`, in float32.
+  """The part for `collect` that the device computes for one batch, in float32.
 
-  {'count': [], 'centre': [F], near the mean, 'off': [F], the sum of what is off the centre, 'scatter': [F, F],
-  the sum of the outer products of what is off it}.
+  {'count': [], 'centre': [F], near the mean, 'off': [F], the sum of deviations from the centre, 'scatter': [F, F],
+  the sum of their outer products}.
 
   Args:
     features: float32 [B, F]
@@ -61,8 +61,8 @@ def of_batch(features: Float[Array, 'B F'], mask: Float[Array, ' B']) -> dict[st
   count = mask.sum(dtype=jnp.float32)
   present = mask[:, None] > 0
   features = jnp.where(present, features, 0)
-  # Centred first: the difference of large sums of squares would lose what float32 has of digits. The centre is short
-  # of digits by intent: compilers keep more of a mean where they subtract it than where they return it.
+  # Centred first: a difference of large sums of squares would lose the precision of float32. The centre is rounded
+  # on purpose: compilers may use a more precise mean in the subtraction than the one that is returned.
   centre = lax.reduce_precision(features.sum(axis=0) / jnp.maximum(count, 1), exponent_bits=8, mantissa_bits=12)
   centred = jnp.where(present, features - centre, 0)
   scatter = jnp.matmul(centred.T, centred, precision=lax.Precision.HIGHEST)
@@ -70,7 +70,7 @@ def of_batch(features: Float[Array, 'B F'], mask: Float[Array, ' B']) -> dict[st
 
 
 def collect(total: Moments, batch: Any) -> Moments:
-  """The Moments `total` and those of `of_batch`'s result, which may have any leading axes, one entry a device."""
+  """The Moments `total` and those of `of_batch`'s result, with any leading axes, one entry per device."""
   batch = jax.tree.map(lambda x: np.asarray(x, np.float64), batch)
   size = batch['centre'].shape[-1]
   parts = zip(batch['count'].ravel(), batch['centre'].reshape(-1, size), batch['off'].reshape(-1, size),

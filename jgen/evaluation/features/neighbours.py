@@ -1,4 +1,4 @@
-"""Which images are nearest to which, pixel by pixel.
+"""Nearest neighbours of images by pixel distance.
 
 A distance is the root mean square of the differences of all pixels and channels, images being in [-1, 1]: 0 to 2.
 """
@@ -6,11 +6,11 @@ A distance is the root mean square of the differences of all pixels and channels
 from jaxtyping import Float, UInt8
 import numpy as np
 
-_CHUNK_BYTES = 2**26                    # of the images that are floats at one time
+_CHUNK_BYTES = 2**26                    # of the images converted to floats at a time
 
 
 def distances(first: UInt8[np.ndarray, 'n H W C'], second: UInt8[np.ndarray, 'm H W C']) -> Float[np.ndarray, 'n m']:
-  """Those of all uint8 images [n, H, W, C] to all [m, H, W, C], float64 [n, m]; for as many as fit into memory."""
+  """Distances of all uint8 images [n, H, W, C] to all [m, H, W, C], float64 [n, m]; all are in memory at once."""
   first, second = (_flat(images, np.float64) for images in (first, second))
   squares = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1) - 2 * first @ second.T
   return np.sqrt(np.maximum(squares, 0) / first.shape[1])
@@ -24,7 +24,7 @@ def nearest(images: UInt8[np.ndarray, 'n H W C'], among: UInt8[np.ndarray, 'N H 
     images: uint8 [n, H, W, C]
     among: uint8 [N, H, W, C], N above k
     k: neighbours, the nearest first
-    left_out: int [n], one index of `among` an image that is not to be found, itself as a rule; or None
+    left_out: int [n], one index of `among` to exclude for each image, usually the image itself; or None
 
   Returns:
     (int [n, k] indices, float64 [n, k] distances)
@@ -34,7 +34,7 @@ def nearest(images: UInt8[np.ndarray, 'n H W C'], among: UInt8[np.ndarray, 'N H 
   size = max(1, _CHUNK_BYTES // points[0].nbytes)
   for start in range(0, len(among), size):
     part = _flat(among[start:start + size], np.float32)
-    # Up to the square of the point itself, which is the same for all its neighbours.
+    # Without the squared norm of the point itself, which is the same for all its neighbours.
     theirs = np.square(part).sum(axis=1) - 2 * points @ part.T
     indices = np.broadcast_to(np.arange(start, start + len(part)), theirs.shape)
     if left_out is not None:

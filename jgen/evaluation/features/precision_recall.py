@@ -1,6 +1,6 @@
-"""What generated features cover of real ones and the other way round, by balls to the k-th nearest neighbour.
+"""Precision, recall, density and coverage of generated features, by balls to the k-th nearest neighbour.
 
-Distances are Euclidean, in float64, and only rows of them that fit into a few megabytes are in memory at once.
+Distances are Euclidean, in float64; only a few megabytes of them are in memory at once.
 """
 
 from jaxtyping import Float
@@ -8,7 +8,7 @@ import numpy as np
 
 from jgen.errors import UserError
 
-_TILE = 2**22                           # distances in memory at one time: 32 MB
+_TILE = 2**22                           # distances in memory at a time: 32 MB
 
 
 def precision_recall(real: Float[np.ndarray, 'M F'], generated: Float[np.ndarray, 'N F'],
@@ -41,10 +41,10 @@ def density_coverage(real: Float[np.ndarray, 'M F'], generated: Float[np.ndarray
 def radii(features: Float[np.ndarray, 'N F'], k: int) -> Float[np.ndarray, ' N']:
   """Distance from each feature [N, F] to its k-th nearest other one, float64 [N].
 
-  Raises UserError where there is no k-th neighbour.
+  Raises UserError if there is no k-th neighbour.
   """
   if len(features) <= k:
-    raise UserError(f'the {k}-th nearest neighbour needs {k + 1} images at least; there are {len(features)}')
+    raise UserError(f'the {k}-th nearest neighbour needs at least {k + 1} images; there are {len(features)}')
   # Entry 0 of the sorted distances is the feature itself. A copy, since a view would keep all the distances.
   return np.concatenate([np.partition(distances, k)[:, k].copy() for distances in _rows(features, features)])
 
@@ -59,15 +59,15 @@ def _held(points, centres, reach, within):
   """
   total, inside, covered = 0, [], np.zeros(len(centres), bool)
   for distances in _rows(points, centres):
-    held = within(distances, reach)
-    total += int(held.sum())
-    inside.append(held.any(axis=1))
-    covered |= held.any(axis=0)
+    contained = within(distances, reach)
+    total += int(contained.sum())
+    inside.append(contained.any(axis=1))
+    covered |= contained.any(axis=0)
   return total, np.concatenate(inside), covered
 
 
 def _rows(points, centres):
-  """The distances [n, M] of points [N, F] to the centres [M, F], n points after the other."""
+  """The distances [n, M] of points [N, F] to the centres [M, F], n points at a time."""
   centres = np.asarray(centres, np.float64)
   step = max(1, _TILE // len(centres))
   for start in range(0, len(points), step):

@@ -1,4 +1,4 @@
-"""The classifier behind a proxy distance: trained here, on the data set's own labels, the same way every time."""
+"""The classifier behind a proxy distance: trained on the labels of the data set, always in the same way."""
 
 from pathlib import Path
 from typing import Any
@@ -15,33 +15,33 @@ from jgen.images.pixels import to_float
 from jgen.networks.small_classifier import SmallClassifier, initial
 from jgen.run.receipt import digest_of
 
-_VERSION = 1              # of network and training: another number trains another classifier
-_SEED = 0                 # whatever a run's, so that all runs on a data set are measured by one classifier
-_MAX_IMAGES = 20_000      # that are learnt from and tested on
-_HELD_OUT = 5             # one in so many tests the classifier
-_BATCH, _STEPS, _LEARNING_RATE = 64, 1_000, 2e-3   # Adam's, falling to 0 along a cosine
+_VERSION = 1              # of network and training; changing it retrains the classifier
+_SEED = 0                 # independent of a run's seed, so that all runs on a data set share one classifier
+_MAX_IMAGES = 20_000      # for training and testing
+_HELD_OUT = 5             # every _HELD_OUT-th image tests the classifier
+_BATCH, _STEPS, _LEARNING_RATE = 64, 1_000, 2e-3   # of Adam, with cosine decay to 0
 
 
 def check(spec: Spec, name: str) -> None:
-  """Raises UserError where the data set has no classes for the evaluator `name`."""
+  """Raises UserError if the data set has no classes for the evaluator `name`."""
   if spec.num_classes < 2:
     raise UserError(f"config.evaluators.{name}: data set '{spec.name}' has no labels to learn features from; at least "
-                    '2 classes are needed; take labelled images or random_features')
+                    '2 classes are needed; use labelled images or random_features')
 
 
 def trained(dataset: Dataset,
             cache_dir: Path | None) -> tuple[SmallClassifier, dict[str, dict[str, np.ndarray]], float]:
   """(SmallClassifier, its parameters, accuracy in [0, 1] on images that it was not trained on).
 
-  Trained once for a data set and kept in the data cache: training again elsewhere gives other roundings, so another
-  hash, so scores that do not compare. Its features have the mean square 1 over the images it learnt from. Raises
-  UserError where there are too few to hold some out.
+  Trained once per data set and kept in the data cache: training elsewhere gives other rounding errors and another
+  hash, and scores that do not compare. Its features have mean square 1 over its training images. Raises
+  UserError if there are too few images to hold some out.
   """
   network = SmallClassifier(dataset.spec.num_classes)
   chosen = spread(_MAX_IMAGES, dataset)
   if len(chosen) < 2 * _HELD_OUT:
-    raise UserError(f"data set '{dataset.spec.name}' has {len(chosen)} training images; a classifier of them needs "
-                    f'{2 * _HELD_OUT} at least; take more, or random_features')
+    raise UserError(f"data set '{dataset.spec.name}' has {len(chosen)} training images; a classifier needs at "
+                    f'least {2 * _HELD_OUT}; use more, or random_features')
   images, labels = dataset.images[chosen], dataset.labels[chosen]
   receipt = {'classifier': _VERSION, 'images_sha256': digest_of(images), 'labels_sha256': digest_of(labels),
              'num_classes': dataset.spec.num_classes}
@@ -67,7 +67,7 @@ def _trained(network, images, labels):
 
 
 def scaled(params: dict[str, Any], size: Any) -> dict[str, Any]:
-  """The parameters of the same classifier with features divided by `size`: a ReLU lets a positive factor through."""
+  """The parameters of the same classifier with features divided by `size`: ReLU commutes with a positive factor."""
   last = max(name for name in params if name != 'logits')
   return params | {last: {kind: leaf / size for kind, leaf in params[last].items()},
                    'logits': params['logits'] | {'kernel': params['logits']['kernel'] * size}}
@@ -76,7 +76,7 @@ def scaled(params: dict[str, Any], size: Any) -> dict[str, Any]:
 def _fitted(network, images, labels, train, random):
   optimizer = optax.adam(optax.cosine_decay_schedule(_LEARNING_RATE, _STEPS))
 
-  # Not in a scan: there XLA's gradients of convolutions are many times slower on a CPU.
+  # Not in a scan, in which XLA's gradients of convolutions are many times slower on a CPU.
   @jax.jit
   def step(params, opt_state, batch, target):
     def loss(params):
@@ -94,6 +94,6 @@ def _fitted(network, images, labels, train, random):
 
 
 def _outputs(network, params, images, name):
-  """What the network has of this name for uint8 images [n, H, W, C], [n, ...]."""
+  """The network's output of this name, [n, ...], for uint8 images [n, H, W, C]."""
   apply = jax.jit(lambda params, images: network.apply({'params': params}, to_float(images))[name])
   return np.concatenate([apply(params, images[i:i + _BATCH]) for i in range(0, len(images), _BATCH)])

@@ -1,4 +1,4 @@
-"""What is to be known of the real images before generated ones are scored against them; computed once, then cached."""
+"""The features of real images against which generated ones are scored; computed once, then cached."""
 
 import dataclasses
 from pathlib import Path
@@ -14,8 +14,8 @@ from jgen.evaluation.features.stored import cached
 from jgen.evaluation.shared import spread
 from jgen.run.receipt import digest_of
 
-_PART = 1_024                           # images that are read at a time
-_FLAT = 1e-12                           # share of the features' squares below which their variance is rounding
+_PART = 1_024                           # images read at a time
+_FLAT = 1e-12                           # share of the features' squares below which their variance is rounding error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Reference:
   """The real images' features."""
 
   gaussian: frechet.Gaussian
-  features: np.ndarray | None           # float32 [n, F] of some of the images; None where none were requested
+  features: np.ndarray | None           # float32 [n, F] of some of the images; None if none were requested
   receipt: dict
 
   @property
@@ -39,13 +39,13 @@ def reference(space: FeatureSpace, dataset: Dataset, split: str, num_real: int, 
   Args:
     space: a FeatureSpace
     dataset: a Dataset
-    split: what it is called in the receipt
-    num_real: how many of its images, one out of each equal part; 0 for all
-    num_kept: of how many of these the features are kept, at most
-    cache_dir: where they are kept for other runs, or None
+    split: its name in the receipt
+    num_real: number of images, one from each equal part; 0 for all
+    num_kept: largest number of images whose features are kept
+    cache_dir: folder of the cache for other runs, or None
 
   Raises:
-    UserError: the images look all the same to the network.
+    UserError: the network has the same features for all images.
   """
   chosen = np.arange(len(dataset.images)) if not num_real else spread(num_real, dataset)
   receipt = space.receipt() | {
@@ -57,12 +57,12 @@ def reference(space: FeatureSpace, dataset: Dataset, split: str, num_real: int, 
                     receipt)
   if real.variance <= _FLAT * np.square(real.gaussian.mean).sum():
     raise UserError(f"features of the {len(chosen):,} real images of '{dataset.spec.name}' have zero variance: to the "
-                    f"network '{space.network}' they are all the same, and nothing can be measured; take other images")
+                    f"network '{space.network}' they are all the same, and nothing can be measured; use other images")
   return real
 
 
 def evenly(count: int, total: int) -> Integer[np.ndarray, ' n']:
-  """Rising places of `count` of `total` images, evenly spread; all where there are fewer."""
+  """Sorted indices of `count` of `total` images, evenly spread; all if there are fewer."""
   return np.linspace(0, total - 1, min(count, total)).astype(int)
 
 

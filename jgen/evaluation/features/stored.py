@@ -1,4 +1,4 @@
-"""Arrays that take long to compute and depend on little: computed once, kept in the data cache with their receipt."""
+"""Caches arrays that take long to compute: computed once, stored in the data cache with their receipt."""
 
 from collections.abc import Callable, Mapping
 import hashlib
@@ -17,14 +17,14 @@ _FOLDER, _RECEIPT = 'evaluation', 'receipt'
 
 def cached(cache_dir: Path | None, kind: str, receipt: Mapping[str, Any],
            make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-  """The arrays {name: array} stored with this very receipt; else those of `make()`, stored for the next time.
+  """The arrays {name: array} stored with exactly this receipt; else those of `make()`, which are then stored.
 
-  A file is there whole or not at all. A damaged file is recomputed, with a notice; so is one that cannot be written.
+  Files are written atomically. A damaged file is recomputed, with a notice; a failure to write is reported.
 
   Args:
     cache_dir: folder of the data cache; None keeps nothing
-    kind: a word for the name of the file
-    receipt: {name: what JSON can hold}, all that determines the arrays
+    kind: a word for the file name
+    receipt: {name: JSON value}, everything that determines the arrays
     make: () -> {name: array}
   """
   if cache_dir is None:
@@ -43,9 +43,9 @@ def _read(path, text):
     return None
   try:
     with np.load(path, allow_pickle=False) as file:
-      arrays = {name: file[name] for name in file.files}   # reads all of it, and the zip checks every byte
+      arrays = {name: file[name] for name in file.files}   # reads everything, and the zip format checks every byte
     if str(arrays.pop(_RECEIPT)) != text:
-      raise ValueError('its receipt is another')
+      raise ValueError('its receipt differs')
   except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
     terminal.warn(f'{path} is damaged ({error}); it is computed again')
     return None

@@ -1,1 +1,1 @@
-"""Evaluators whose result is a picture: reconstructions, traversals, interpolations, grids."""
+"""Evaluators that draw pictures: reconstructions, traversals, interpolations, grids."""

@@ -1,4 +1,4 @@
-"""Pictures on the way from one test image to another, through the latents of a model with an encoder."""
+"""Interpolations between test images in the latent space of a model with an encoder."""
 
 import dataclasses
 
@@ -21,22 +21,22 @@ class Interpolations(Evaluator):
   """One row per pair of test images: points on the straight line between their latent means, decoded."""
 
   num_pairs: int = key(5, 'rows: pairs of test images', at_least=1)
-  num_steps: int = key(8, 'decoded images of a row, the two reconstructions included', at_least=2)
+  num_steps: int = key(8, 'decoded images per row, including the two reconstructions', at_least=2)
 
   needs = (Encodes, Decodes)
   needs_test = True
 
   def check_data(self, splits: Splits) -> None:
-    """Raises UserError where there are not two test images for each pair."""
+    """Raises UserError if there are not two test images for each pair."""
     count = len(splits.test_set.images)
     if count < 2 * self.num_pairs:
       raise UserError(f'config.evaluators.interpolations.num_pairs is {self.num_pairs}, of two test images each, but '
                       f'there are {count:,}; set {count // 2} or fewer, or name more config.data.test_splits')
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
-    """Measured: the picture, and the numbers of the test images that it joins.
+    """Measured: the picture, and the numbers of the test images at the ends.
 
-    A row is: original, blank, `num_steps` decoded images of which the ends are reconstructions, blank, original.
+    A row is: original, blank, `num_steps` decoded images (the first and last are reconstructions), blank, original.
     """
     first, last = spread(2 * self.num_pairs, splits.test_set).reshape(2, self.num_pairs)
     originals = splits.test_set.images[first], splits.test_set.images[last]

@@ -1,4 +1,4 @@
-"""Pictures on the way from one latent to another, of a model that draws samples at given latents."""
+"""Interpolations between latents of the prior, for models that generate samples from given latents."""
 
 import dataclasses
 
@@ -17,14 +17,14 @@ from jgen.keys import key
 
 @dataclasses.dataclass(frozen=True)
 class LatentInterpolations(Evaluator):
-  """One row per pair of latents from the prior, of one class where the model is conditional.
+  """One row per pair of latents from the prior, within a class if the model is conditional.
 
-  The way is on an arc, so that the latents between are as long as those that the model was trained on (White 2016,
+  Points lie on an arc, so that their norm is that of the latents in training (White 2016,
   "Sampling generative networks", sec. 2.1).
   """
 
   num_pairs: int = key(10, 'rows: pairs of latents; the classes in turn', at_least=1)
-  num_steps: int = key(10, 'images of a row, those of the two latents included', at_least=2)
+  num_steps: int = key(10, 'images per row, including those of the two latents', at_least=2)
 
   needs = (SamplesLatents,)
 
@@ -36,7 +36,7 @@ class LatentInterpolations(Evaluator):
     latents = on_arcs(first, last, self.num_steps)
     classes = np.arange(self.num_pairs) % max(1, num_classes)
     images = model.sample_at(latents.reshape(-1, shape[-1]), classes.repeat(self.num_steps), seed)
-    shown = legible(spec.label_names)
-    names = tuple(shown[value] for value in classes) if num_classes else ()
+    class_names = legible(spec.label_names)
+    names = tuple(class_names[value] for value in classes) if num_classes else ()
     return Measured({'num_pairs': self.num_pairs, 'class_names': list(names)}, {
         'latent_interpolations': Grid(images, self.num_steps, names, 'from one latent to another')})

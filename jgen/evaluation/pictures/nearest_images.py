@@ -18,29 +18,29 @@ from jgen.keys import key
 
 @dataclasses.dataclass(frozen=True)
 class NearestImages(Evaluator):
-  """One row per sample: the sample, and its neighbours among all training images, the nearest first."""
+  """One row per sample: the sample and its nearest training images, the nearest first."""
 
-  num_rows: int = key(10, 'samples shown: half of them those nearest to a training image', at_least=1)
+  num_rows: int = key(10, 'samples to show: half of them are those nearest to a training image', at_least=1)
   num_neighbours: int = key(5, 'nearest training images shown next to each sample', at_least=1)
-  num_generated: int = key(100, 'samples that are compared with all training images', at_least=1)
-  num_real: int = key(100, 'real images that are compared, of the test images if there are any', at_least=1)
+  num_generated: int = key(100, 'samples to compare with all training images', at_least=1)
+  num_real: int = key(100, 'real images to compare, test images if there are any', at_least=1)
 
   def check(self, spec: Spec, family: Family) -> None:
-    """Raises UserError where fewer samples are measured than are shown."""
+    """Raises UserError if fewer samples are to be measured than shown."""
     check_at_least('nearest_images', self, num_generated=self.num_rows)
 
   def check_data(self, splits: Splits) -> None:
-    """Raises UserError where there are not more training images than neighbours."""
+    """Raises UserError unless there are more training images than neighbours."""
     if len(splits.train.images) <= self.num_neighbours:
       raise UserError(f'config.evaluators.nearest_images.num_neighbours is {self.num_neighbours}; there are '
-                      f'{len(splits.train.images)} training images, set less')
+                      f'{len(splits.train.images)} training images; set it lower')
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
     """Measured: the picture, and distances as in `jgen.evaluation.features.neighbours`, medians over images.
 
-    `ratio` is the distance from samples to their nearest training images over that from real images to theirs: about 1
-    for a model that draws something new, 0 for one that copies; above 1, samples are unlike any real image. The real
-    ones are test images or, where there are none, training images, which are compared with all others.
+    `ratio` is the distance from samples to their nearest training images divided by that of real images: about 1
+    for a model that generates new images, 0 for one that copies; above 1, samples are unlike any real image. The real
+    images are test images or, if there are none, training images, each compared with all others.
     """
     labels = splits.train.labels[spread(self.num_generated, splits.train)]
     samples = model.sample(np.resize(labels, self.num_generated), seed)
@@ -55,22 +55,22 @@ class NearestImages(Evaluator):
         {'nearest_images': self._grid(samples, splits.train.images, indices, generated)})
 
   def _of_real(self, splits):
-    """Distance of each of the real images to its nearest training image, [n]."""
+    """The distance of each real image to its nearest training image, [n]."""
     dataset = splits.test or splits.train
     chosen = spread(self.num_real, dataset)
     left_out = None if splits.test else chosen
     return nearest(dataset.images[chosen], splits.train.images, 1, left_out)[1][:, 0]
 
   def _shown(self, distances):
-    """Which samples are shown: as many of those nearest to a training image as of the first ones that were drawn."""
-    suspects = np.argsort(distances[:, 0], kind='stable')[:self.num_rows // 2]
-    others = [i for i in range(len(distances)) if i not in suspects]
-    return np.array([*suspects, *others[:self.num_rows - len(suspects)]], int)
+    """Indices of the samples to show: half are those nearest to a training image, the others the first ones drawn."""
+    closest = np.argsort(distances[:, 0], kind='stable')[:self.num_rows // 2]
+    others = [i for i in range(len(distances)) if i not in closest]
+    return np.array([*closest, *others[:self.num_rows - len(closest)]], int)
 
   def _grid(self, samples, images, indices, distances):
-    shown = self._shown(distances)
-    blank = blanks(len(shown), samples.shape[1:])
-    rows = np.concatenate([np.stack([samples[shown], blank], axis=1), images[indices[shown]]], axis=1)
+    selected = self._shown(distances)
+    blank = blanks(len(selected), samples.shape[1:])
+    rows = np.concatenate([np.stack([samples[selected], blank], axis=1), images[indices[selected]]], axis=1)
     return Grid(rows.reshape(-1, *samples.shape[1:]), rows.shape[1],
-                tuple(f'{distance:.3f}' for distance in distances[shown, 0]),
+                tuple(f'{distance:.3f}' for distance in distances[selected, 0]),
                 'distance | sample | its nearest training images')

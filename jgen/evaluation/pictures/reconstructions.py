@@ -1,4 +1,4 @@
-"""Test images over what a model with an encoder makes of them."""
+"""Test images above their reconstructions by a model with an encoder."""
 
 import dataclasses
 
@@ -14,12 +14,12 @@ from jgen.images.grids import Grid
 from jgen.keys import key
 from jgen.shapes import Pixels
 
-_COLUMNS = 10             # images side by side, at most
+_COLUMNS = 10             # largest number of images side by side
 
 
 @dataclasses.dataclass(frozen=True)
 class Reconstructions(Evaluator):
-  """The same test images each time, every row of them over a row of their reconstructions."""
+  """The same test images each time, every row above a row of their reconstructions."""
 
   num_images: int = key(10, 'test images, at most; 10 side by side', at_least=1)
 
@@ -38,7 +38,7 @@ class Reconstructions(Evaluator):
 
 
 def alternating(originals: Pixels, reconstructions: Pixels) -> Grid:
-  """The Grid whose rows are the originals' and the reconstructions' in turn; the last two may end in blanks."""
+  """A Grid of alternating rows of originals and reconstructions; the last two rows may end in blanks."""
   columns = min(len(originals), _COLUMNS)
   filling = blanks(-len(originals) % columns, originals.shape[1:])
   rows = [np.concatenate([images, filling]).reshape(-1, columns, *originals.shape[1:])

@@ -1,4 +1,4 @@
-"""What single latents of a model with an encoder do to an image."""
+"""Latent traversals of a model with an encoder: the effect of single latents on an image."""
 
 import dataclasses
 
@@ -19,43 +19,43 @@ from jgen.losses.regularizers import kl_per_latent
 
 @dataclasses.dataclass(frozen=True)
 class Traversals(Evaluator):
-  """One row a latent: its value runs over the prior, all others stay where one test image has them."""
+  """One row per latent: its value varies over the range of the prior, all others are those of a test image."""
 
-  num_latents: int = key(10, 'rows, at most: the latents with the largest KL, in nats', at_least=1)
+  num_latents: int = key(10, 'rows, at most: the latents with the largest KL', at_least=1)
   num_values: int = key(11, 'columns: values of the latent, evenly spaced', at_least=2)
-  span: float = key(3., 'the values run from -span to span, in standard deviations of the prior', above=0)
-  image: int = key(0, 'number of the test image whose other latents are kept; -1 keeps them at 0', at_least=-1)
-  num_images: int = key(1_000, 'test images, at most, that the KL is measured on', at_least=1)
+  span: float = key(3., 'values range from -span to span, in standard deviations of the prior', above=0)
+  image: int = key(0, 'number of the test image that gives the other latents; -1 sets them to 0', at_least=-1)
+  num_images: int = key(1_000, 'test images, at most, for measuring the KL', at_least=1)
 
   needs = (Encodes, Decodes)
   needs_test = True
 
   def check_data(self, splits: Splits) -> None:
-    """Raises UserError where there is no test image of the number `image`."""
+    """Raises UserError if there is no test image with the number `image`."""
     count = len(splits.test_set.images)
     if self.image >= count:
       raise UserError(f'config.evaluators.traversals.image is {self.image}, but there are {count:,} test images, '
                       f'0 to {count - 1}; set one of these, or -1 for latents of 0')
 
   def measure(self, model: Model, splits: Splits, seed: int) -> Measured:
-    """Measured: the picture, and the latents shown, by falling KL: those with the most of it, or all if Z is smaller.
+    """Measured: the picture, and the latents shown: those with the largest KL, in descending order.
 
     Their KL from the prior is in nats, a mean over `num_test_images` images of the test split.
     """
     indices = spread(self.num_images, splits.test_set)
     kl = np.asarray(kl_per_latent(*model.encode(splits.test_set.images[indices]))).mean(axis=0, dtype=np.float64)
-    shown = np.argsort(-kl, kind='stable')[:self.num_latents]
+    selected = np.argsort(-kl, kind='stable')[:self.num_latents]
     values = np.linspace(-self.span, self.span, self.num_values)
-    latents = traversed(self._start(model, splits.test_set, len(kl)), shown, values)
-    grid = Grid(model.decode(latents), self.num_values, tuple(f'z{latent}  KL {kl[latent]:.3g}' for latent in shown),
+    latents = traversed(self._start(model, splits.test_set, len(kl)), selected, values)
+    grid = Grid(model.decode(latents), self.num_values, tuple(f'z{latent}  KL {kl[latent]:.3g}' for latent in selected),
                 f'from {-self.span:g} to {self.span:g} standard deviations of the prior; KL in nats')
     return Measured(
-        {'latents': shown.tolist(), 'kl': kl[shown].tolist(), 'values': values.tolist(),
+        {'latents': selected.tolist(), 'kl': kl[selected].tolist(), 'values': values.tolist(),
          'num_test_images': len(indices)},
         {'traversals': grid})
 
   def _start(self, model, dataset, num_latents):
-    """The latents [Z] that a row changes one of: the posterior mean of the test image, or 0, the prior's mean."""
+    """The latents [Z] from which a row starts: the posterior mean of the test image, or 0, the prior's mean."""
     if self.image == -1:
       return np.zeros(num_latents, np.float32)
     mean, _ = model.encode(dataset.images[self.image:self.image + 1])

@@ -1,1 +1,1 @@
-"""Convolutions in the form that is fastest on the device, and the layers that resample."""
+"""Convolutions in the fastest form for the device, and resampling layers."""

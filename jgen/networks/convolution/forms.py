@@ -1,4 +1,4 @@
-"""Ways to compute a convolution x -> y, its transpose y -> x and the gradient to its kernel.
+"""Ways to compute a convolution x -> y, its transpose y -> x and the gradient with respect to its kernel.
 
 Shapes are those of `jgen.networks.convolution.layers`: x [B, H, W, Ci], y [B, h, w, Co], kernel [k, k, Ci, Co].
 """
@@ -16,13 +16,13 @@ from jgen.shapes import Array, ConvInput, ConvOutput, Kernel
 
 Edges = tuple[tuple[int, int], tuple[int, int]]   # ((top, bottom), (left, right))
 
-NARROW = 16                       # channels from which on XLA's convolutions are fast on a CPU
-_FEW, _SEGMENT = 8, 4             # channels below which it is slow to gather them; pixels that are taken together then
+NARROW = 16                       # smallest number of channels for which XLA's convolutions are fast on a CPU
+_FEW, _SEGMENT = 8, 4             # channels below which gathering them is slow; pixels processed together then
 _AXES = 'NHWC', 'HWIO', 'NHWC'    # of image, kernel and result in XLA's usual order, see `xla_kernel_gradient`
 
 
 class Geometry(NamedTuple):
-  """What a convolution does to the sides of an image."""
+  """How a convolution changes the sides of an image."""
 
   kernel_size: int
   stride: int
@@ -46,7 +46,7 @@ class Form(NamedTuple):
 
 @functools.cache
 def plain_form(geometry: Geometry) -> Form:
-  """XLA's own convolution and its own transposes."""
+  """XLA's convolution and its derivatives."""
   convolve = functools.partial(xla_convolve, geometry)
   size = geometry.kernel_size
 
@@ -62,12 +62,12 @@ def plain_form(geometry: Geometry) -> Form:
 
 @functools.cache
 def portable_form(geometry: Geometry) -> Form:
-  """As `plain_form`, its transpose written as a convolution of dilated images: other programs read only that."""
+  """Like `plain_form`, with the transpose as a convolution of dilated images, for export to other programs."""
   return plain_form(geometry)._replace(transpose_convolve=functools.partial(dilated_convolve, geometry))
 
 
 def dilated_convolve(geometry: Geometry, y: ConvOutput, kernel: Kernel) -> ConvInput:
-  """The transposed convolution as one of y with stride - 1 zeros between its pixels, with the kernel flipped."""
+  """The transposed convolution as a convolution of y, dilated by stride - 1 zeros, with the flipped kernel."""
   size, stride, padding = geometry[:3]
   before = size - 1 - padding
   after = [side - 1 - stride * (small - 1) + padding
@@ -78,13 +78,13 @@ def dilated_convolve(geometry: Geometry, y: ConvOutput, kernel: Kernel) -> ConvI
 
 
 def transpose(linear: Callable[[Array], Array], shape: tuple[int, ...], cotangent: Array) -> Array:
-  """The transpose, at `cotangent`, of a linear map whose argument has `shape`."""
+  """The transpose of a linear map with an argument of `shape`, applied to `cotangent`."""
   return jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, cotangent.dtype))(cotangent)[0]
 
 
 @functools.cache
 def phases_form(geometry: Geometry) -> Form:
-  """Convolutions in all three maps, each with the order of axes that is fast on a CPU."""
+  """All three maps as convolutions, each with an order of axes that is fast on a CPU."""
   return Form(*(functools.partial(f, geometry) for f in (phases_convolve, phases_transpose, phases_kernel_gradient)))
 
 
@@ -94,7 +94,7 @@ def xla_convolve(geometry: Geometry, x: ConvInput, kernel: Kernel) -> ConvOutput
 
 
 def phases_convolve(geometry: Geometry, x: ConvInput, kernel: Kernel) -> ConvOutput:
-  """XLA's, but that few channels come out in another way where the stride is 1."""
+  """XLA's convolution, except for few output channels at stride 1, which are computed differently."""
   if geometry.stride > 1:
     return xla_convolve(geometry, x, kernel)
   return unit_convolve(x, kernel, ((geometry.padding,) * 2,) * 2)
@@ -103,8 +103,8 @@ def phases_convolve(geometry: Geometry, x: ConvInput, kernel: Kernel) -> ConvOut
 def unit_convolve(x: ConvInput, kernel: Float[Array, 'rows columns Ci Co'], edges: Edges) -> ConvOutput:
   """The convolution of stride 1 of x with ((top, bottom), (left, right)) rows and columns of zeros around it.
 
-  XLA is slow on a CPU where few channels come out. The columns of the kernel are then channels of a convolution along
-  the other axis, and are added behind it: twice to three times as fast for colours.
+  XLA is slow on a CPU for few output channels. Then the columns of the kernel become channels of a convolution along
+  the other axis and are summed after it: two to three times as fast for colour images.
   """
   rows, columns, inputs, outputs = kernel.shape
   if inputs < _FEW and NARROW <= outputs <= 2 * NARROW:
@@ -120,9 +120,9 @@ def unit_convolve(x: ConvInput, kernel: Float[Array, 'rows columns Ci Co'], edge
 
 
 def segment_convolve(x: ConvInput, kernel: Float[Array, 'rows columns Ci Co'], edges: Edges) -> ConvOutput:
-  """The same where few channels come in, as colours: the pixels of a segment of a row, and their results, as channels.
+  """`unit_convolve` for few input channels, such as colours: the pixels of a segment of a row become channels.
 
-  Half of the products are with zeros, and it is twice as fast for 3 channels to 16.
+  Half of the products are with zeros; still it is twice as fast for 3 input and 16 output channels.
   """
   rows, columns, inputs, outputs = kernel.shape
   (top, bottom), (left, right) = edges
@@ -137,8 +137,8 @@ def segment_convolve(x: ConvInput, kernel: Float[Array, 'rows columns Ci Co'], e
 
 
 def phases_transpose(geometry: Geometry, y: ConvOutput, kernel: Kernel) -> ConvInput:
-  """With stride s, the pixels at (s m + a, s n + b) are the phase (a, b): a convolution of y with its own taps."""
-  stride, size = geometry.stride, max(geometry.kernel_size, geometry.stride)     # for every phase, a tap
+  """With stride s, the pixels (s m + a, s n + b) form the phase (a, b): a convolution of y with a subset of taps."""
+  stride, size = geometry.stride, max(geometry.kernel_size, geometry.stride)     # at least one tap for every phase
   geometry, kernel = geometry._replace(kernel_size=size), fitted(kernel, (0, 0), (size, size), axis=0)
   rows, columns = -(-geometry.height // stride), -(-geometry.width // stride)
 
@@ -154,7 +154,7 @@ def phases_transpose(geometry: Geometry, y: ConvOutput, kernel: Kernel) -> ConvI
 
 
 def _phase_taps(geometry, offset, inputs, outputs):
-  """Which taps of the kernel serve pixels s m + offset along an axis, and the edges that `inputs` pixels get.
+  """The taps of the kernel for pixels s m + offset along an axis, and the padding of `inputs` pixels.
 
   Tap i adds y[m + (offset + padding - i) / s] to pixel m of `outputs`.
   """
@@ -166,13 +166,13 @@ def _phase_taps(geometry, offset, inputs, outputs):
 
 
 def phases_kernel_gradient(geometry: Geometry, x: ConvInput, y: ConvOutput) -> Kernel:
-  """A convolution, or for few channels of y and stride 1 a product of matrices, which is twice as fast there."""
+  """A convolution or, for few channels of y and stride 1, a product of matrices, which then is twice as fast."""
   narrow = geometry.stride == 1 and y.shape[3] < NARROW
   return (product_kernel_gradient if narrow else xla_kernel_gradient)(geometry, x, y)
 
 
 def product_kernel_gradient(geometry: Geometry, x: ConvInput, y: ConvOutput) -> Kernel:
-  """With stride 1, one product of matrices: of each pixel of x with the k x k pixels of y that it serves."""
+  """With stride 1, one product of matrices: of each pixel of x with the k x k pixels of y that depend on it."""
   size, _, padding, height, width = geometry
   edge = size - 1 - padding
   y = fitted(y, (edge, edge), (height + size - 1, width + size - 1))
@@ -182,10 +182,10 @@ def product_kernel_gradient(geometry: Geometry, x: ConvInput, y: ConvOutput) -> 
 
 
 def xla_kernel_gradient(geometry: Geometry, x: ConvInput, y: ConvOutput) -> Kernel:
-  """A convolution of x with y, whose pixels are `stride` apart; images are its channels, and channels its images.
+  """A convolution of x with y dilated by `stride`; images and channels are exchanged.
 
-  Written with XLA's usual order of axes: only at the top of a program, not in a loop, does XLA on a CPU bring other
-  orders to it, and those of this gradient as JAX derives it take 100 times as long (jaxlib 0.10.2).
+  Written with XLA's usual order of axes: inside loops, XLA on a CPU does not bring other orders
+  to it, and those of this gradient as derived by JAX take 100 times as long (jaxlib 0.10.2).
   """
   size, stride, padding = geometry[:3]
   after = (size + stride * (side - 1) - whole - padding
@@ -202,7 +202,7 @@ def flat(a: Float[Array, '... C']) -> Float[Array, 'rows C']:
 
 
 def fitted(a: Array, offsets: Sequence[int], sides: Sequence[int], axis: int = 1) -> Array:
-  """Two axes from `axis` on moved by `offsets` and brought to the lengths `sides`: zeros come in, the rest is cut."""
+  """Shifts two axes, starting at `axis`, by `offsets`, and pads with zeros or cuts them to the lengths `sides`."""
   edges = [(0, 0, 0)] * a.ndim
   for i, (offset, side) in enumerate(zip(offsets, sides, strict=True), start=axis):
     edges[i] = offset, side - offset - a.shape[i], 0

@@ -1,4 +1,4 @@
-"""Convolution and transposed convolution of PyTorch's geometry, fast where they run.
+"""Convolution and transposed convolution with PyTorch's geometry, in a form that is fast on the backend.
 
 Three maps, each linear in each of its two arguments and each other's transposes, so that they are closed
 under reverse-mode differentiation of any order (forward mode is not defined):
@@ -8,8 +8,8 @@ under reverse-mode differentiation of any order (forward mode is not defined):
   kernel_gradient(x, y) -> kernel       kernel [k, k, Ci, Co]
 
 The environment variable JGEN_CONVOLUTION chooses their form when a function is traced: `plain` is XLA's own
-convolution and its derivatives as JAX writes them, right for accelerators and the quickest to compile; `fast` is
-made of what XLA does well on a CPU; `portable` is made of what other programs can read too. Unset, the backend
+convolution with JAX's derivatives, suited to accelerators and the fastest to compile; `fast` is
+composed of operations that XLA runs well on a CPU; `portable` can be exported to other programs. If unset, the backend
 decides. Parameters are the same in all; results differ by rounding.
 """
 
@@ -36,7 +36,7 @@ from jgen.shapes import Array, ConvInput, ConvOutput, Kernel
 def convolve(x: ConvInput, kernel: Kernel, stride: int = 2, padding: int = 1) -> ConvOutput:
   """x [B, H, W, Ci], kernel [k, k, Ci, Co] -> [B, h, w, Co], h = (H + 2 padding - k) // stride + 1.
 
-  PyTorch's conv2d, its weight being the kernel with axes [Co, Ci, k, k].
+  Equals PyTorch's conv2d, its weight being the kernel with axes [Co, Ci, k, k].
 
   Raises:
     UserError: the kernel does not fit into the image.
@@ -44,7 +44,7 @@ def convolve(x: ConvInput, kernel: Kernel, stride: int = 2, padding: int = 1) ->
   _, height, width, channels = x.shape
   geometry = Geometry(kernel.shape[0], stride, padding, height, width)
   if min(geometry.sides) < 1:
-    raise UserError(f'a layer cannot take its {geometry.kernel_size} x {geometry.kernel_size} kernel over an image of '
+    raise UserError(f'a layer cannot apply its {geometry.kernel_size} x {geometry.kernel_size} kernel to an image of '
                     f'{height} x {width} pixels; choose larger images or fewer layers')
   return _convolve(_choose_form(geometry, channels), x, kernel)
 
@@ -53,7 +53,7 @@ def transpose_convolve(y: ConvOutput, kernel: Kernel, stride: int = 2, padding: 
                        output_padding: int = 0) -> ConvInput:
   """y [B, h, w, Co], kernel [k, k, Ci, Co] -> [B, H, W, Ci], H = stride (h - 1) + k - 2 padding + output_padding.
 
-  PyTorch's conv_transpose2d, its weight being the kernel with axes [Co, Ci, k, k]; the transpose of `convolve`.
+  Equals PyTorch's conv_transpose2d, its weight being the kernel with axes [Co, Ci, k, k]; the transpose of `convolve`.
 
   Raises:
     UserError: output_padding is not below the stride.
@@ -80,7 +80,7 @@ def _kernel_gradient(form, x, y):
   return form.kernel_gradient(x, y)
 
 
-# By these functions again, not by the form, so that a second derivative is not left to JAX either.
+# By these functions, not by the form, so that JAX does not derive second derivatives itself.
 _convolve.defvjp(
     lambda form, x, kernel: (_convolve(form, x, kernel), (x, kernel)),
     lambda form, saved, y: (_transpose_convolve(form, y, saved[1]), _kernel_gradient(form, saved[0], y)))
@@ -109,7 +109,7 @@ _PORTABLE = contextvars.ContextVar('portable', default=False)
 
 @contextlib.contextmanager
 def portable() -> Iterator[None]:
-  """Within it, functions are traced with the form `portable`, whatever the backend and the environment."""
+  """A context in which functions are traced with the form `portable`, for any backend and environment."""
   token = _PORTABLE.set(True)
   try:
     yield
@@ -122,16 +122,16 @@ def _choose_form(geometry, channels):
   name = 'portable' if _PORTABLE.get() else os.environ.get('JGEN_CONVOLUTION', default)
   if name not in _FORMS:
     raise UserError(f"the environment variable JGEN_CONVOLUTION is '{name}': expected {' or '.join(_FORMS)}; "
-                    'correct it, or unset it for what suits the backend')
+                    'correct it, or unset it for the default of the backend')
   form = products.in_precision(_FORMS[name](geometry, channels))
   return form if name == 'portable' else _kernel_by_kernel(form)
 
 
 @functools.cache
 def _kernel_by_kernel(form):
-  """The same form; where it is mapped over kernels, as those of several seeds, it convolves with one after the other.
+  """The form, except that when mapped over kernels, such as those of several seeds, it convolves one by one.
 
-  XLA would make one convolution in groups of all, which on a CPU takes longer than all of them.
+  XLA would use a single grouped convolution, which on a CPU is slower.
   """
   def one_by_one(product):
     mapped = jax.custom_batching.custom_vmap(product)
@@ -147,7 +147,7 @@ def _kernel_by_kernel(form):
 
 
 class _Learned(nn.Module):
-  """A layer with a learned kernel and, if `use_bias`, a learned bias [features] of its outputs."""
+  """A layer with a learned kernel and, if `use_bias`, a learned bias [features]."""
 
   features: int
   kernel_size: int = 4
@@ -157,7 +157,7 @@ class _Learned(nn.Module):
   kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
   kernel_norm: Callable | None = None   # axis of the outputs -> a layer that changes the kernel
 
-  output_axis = 3                       # the kernel's axis of `features`; the last other one is that of the inputs
+  output_axis = 3                       # the kernel's axis of outputs; of 2 and 3, the other is that of inputs
 
   @nn.compact
   def __call__(self, x: ConvInput) -> ConvOutput:
@@ -169,7 +169,7 @@ class _Learned(nn.Module):
     return y + self.param('bias', nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
   def product(self, x: ConvInput, kernel: Kernel) -> ConvOutput:
-    """The layer's map, without the bias."""
+    """The layer's linear map, without the bias."""
     raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""Layers that double or halve an image, by the names that a config gives."""
+"""Layers that double or halve the sides of an image, by their names in configs."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from jgen.shapes import Array
 
 
 class Resampling(nn.Module):
-  """A 3x3 convolution of stride 1, with what its heirs do before or after."""
+  """A 3x3 convolution of stride 1, which subclasses combine with a resampling before or after it."""
 
   features: int
   use_bias: bool
@@ -23,7 +23,7 @@ class Resampling(nn.Module):
 
 
 class PixelShuffle(Resampling):
-  """[B, H, W, Ci] -> [B, 2H, 2W, features]: four values for each, laid out as a square (Shi et al. 2016)."""
+  """[B, H, W, Ci] -> [B, 2H, 2W, features]: four values per pixel, arranged as a square (Shi et al. 2016)."""
 
   @nn.compact
   def __call__(self, x: Float[Array, 'B H W Ci']) -> Float[Array, 'B h w features']:
@@ -39,7 +39,7 @@ class ResizeConvolution(Resampling):
 
 
 class PooledConvolution(Resampling):
-  """[B, H, W, Ci] -> [B, H/2, W/2, features]: convolved, then the mean of each square of four pixels."""
+  """[B, H, W, Ci] -> [B, H/2, W/2, features]: a convolution, then the mean over squares of four pixels."""
 
   @nn.compact
   def __call__(self, x: Float[Array, 'B H W Ci']) -> Float[Array, 'B h w features']:
@@ -53,7 +53,7 @@ def pixel_shuffle(x: Float[Array, 'B H W Ci']) -> Float[Array, 'B h w C']:
   return x.reshape(batch, 2 * height, 2 * width, channels // 4)
 
 
-# The first of each: the 4x4 convolution of stride 2 and its transpose, Radford et al. 2016.
+# The first entry of each is the 4x4 convolution of stride 2 or its transpose, Radford et al. 2016.
 UPSAMPLINGS = {'transposed_convolution': ConvTranspose, 'pixel_shuffle': PixelShuffle,
                'resize_convolution': ResizeConvolution}
 DOWNSAMPLINGS = {'strides': Conv, 'average_pooling': PooledConvolution}

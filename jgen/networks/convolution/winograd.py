@@ -1,4 +1,4 @@
-"""Convolutions of stride s whose kernel is 2 s or 3 s wide, by way of products of polynomials.
+"""Winograd convolutions of stride s with kernels of width 2 s or 3 s, by products of polynomials.
 
 Space to depth: the padded image cut into blocks of s x s pixels is a grid of cells of s s C channels. On it the
 kernel is one of 2 x 2 or 3 x 3 taps and stride 1.
@@ -26,7 +26,7 @@ def serves(geometry: Geometry) -> bool:
 
 @functools.cache
 def winograd_form(geometry: Geometry) -> Form:
-  """The form whose other two maps are transposes of its `transpose_convolve`."""
+  """The form whose other two maps are derived as transposes of its `transpose_convolve`."""
   size = geometry.kernel_size
 
   def convolve(x, kernel):
@@ -42,7 +42,7 @@ def winograd_form(geometry: Geometry) -> Form:
 
 @functools.cache
 def mixed_form(geometry: Geometry) -> Form:
-  """`phases_form` but for its transpose, for layers that are not deep."""
+  """`phases_form` with another transpose, for layers with few channels."""
   return phases_form(geometry)._replace(transpose_convolve=functools.partial(transpose_convolve, geometry))
 
 
@@ -78,7 +78,7 @@ def _depth_to_space(cells, stride):
 def _multiply(y, kernel):
   """y [B, h, w, Co], kernel [1, 1, Ci, Co] -> [B, h, w, Ci].
 
-  Of matrices, because XLA makes a faster kernel gradient of their transpose than of a product of 4-D arrays.
+  As a product of matrices, whose transpose gives a faster kernel gradient in XLA than that of 4-D arrays.
   """
   return (flat(y) @ lax.squeeze(kernel, (0, 1)).T).reshape(*y.shape[:-1], -1)
 
@@ -115,14 +115,14 @@ def _interpolate_2(values, axis):
 
 
 def _interpolate_3(values, axis):
-  """The same of values at t = 0, 1, -1 and infinity; pair i adds four coefficients from 2i on; 2n + 2 long."""
+  """Products of n pairs at t = 0, 1, -1 and infinity -> sums, 2n + 2 long; pair i adds four coefficients from 2i on."""
   at_0, at_1, at_minus_1, at_infinity = values
   even = _pad(at_0, axis, 0, 1) + _pad(at_1 + at_minus_1 - at_0, axis, 1, 0)
   odd = _pad(at_1 - at_minus_1 - at_infinity, axis, 0, 1) + _pad(at_infinity, axis, 1, 0)
   return _interleave(even, odd, axis)
 
 
-# Of the number of taps: how a kernel is evaluated, and how the products are interpolated.
+# {number of taps: (how a kernel is evaluated, how the products are interpolated)}.
 _RULES = {2: (_evaluate_2, _interpolate_2), 3: (_evaluate_3, _interpolate_3)}
 
 

@@ -1,1 +1,1 @@
-"""The Inception-v3 of the FID, and the readers of its published weights."""
+"""The Inception-v3 of the FID, and readers for its published weights."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from jgen.shapes import Array
 
-IMAGE_SIZE = 299                        # pixels of a side that the network was trained on
+IMAGE_SIZE = 299                        # side in pixels of the images that the network was trained on
 NUM_CLASSES = 1008
 
 
@@ -33,28 +33,28 @@ class Unit:
   padding: str = 'SAME'
 
 
-# Below, a list is a sequence of steps and a tuple is branches side by side, joined along the channels.
+# Below, a list is a sequence of steps and a tuple a set of parallel branches, concatenated along the channels.
 
 
 def max_pool(x: Float[Array, 'B H W C']) -> Float[Array, 'B h w C']:
-  """The largest of 3x3, every second pixel, no padding."""
+  """3x3 max pooling with stride 2, without padding."""
   return nn.max_pool(x, (3, 3), (2, 2))
 
 
 def max_pool_same(x: Float[Array, 'B H W C']) -> Float[Array, 'B h w C']:
-  """The largest of 3x3 around every pixel."""
+  """3x3 max pooling with stride 1."""
   return nn.max_pool(x, (3, 3), padding='SAME')
 
 
 def average_pool(x: Float[Array, 'B H W C']) -> Float[Array, 'B h w C']:
-  """The mean of 3x3 around every pixel; pixels outside the image are not counted."""
+  """3x3 average pooling with stride 1; pixels outside the image are not counted."""
   total = nn.pooling.pool(x, 0., lax.add, (3, 3), (1, 1), 'SAME')
   rows, columns = (_neighbours(side) for side in x.shape[1:3])
   return total / np.outer(rows, columns)[:, :, None]
 
 
 def _neighbours(side):
-  """How many of the pixels before, at and after each one of a row there are, float32 [side]."""
+  """The number of pixels among the left neighbour, the pixel itself and the right neighbour, float32 [side]."""
   at = np.arange(side)
   return 1 + np.minimum(at, 1, dtype=np.float32) + np.minimum(side - 1 - at, 1, dtype=np.float32)
 
@@ -112,7 +112,7 @@ def _split(name):
   return Unit(f'{name}a', 384, (1, 3)), Unit(f'{name}b', 384, (3, 1))
 
 
-# The steps between one kind of features and the next, in order: {number of features: steps}.
+# The steps that lead to each kind of features, in order: {number of features: steps}.
 STAGES = {
     '64': [Unit('Conv2d_1a_3x3', 32, (3, 3), 2, 'VALID'), Unit('Conv2d_2a_3x3', 32, (3, 3), 1, 'VALID'),
            Unit('Conv2d_2b_3x3', 64, (3, 3)), max_pool],
@@ -128,7 +128,7 @@ DEPTHS = (*STAGES, 'logits')
 class Inception(nn.Module):
   """Images float32 [B, S, S, 3], scaled as an `input_protocol` says, to features.
 
-  Returns {'64', '192', '768', '2048': float32 [B, that many], 'logits', 'unbiased_logits': [B, 1008]}, as far
+  Returns {'64', '192', '768', '2048': float32 [B, 64 to 2048], 'logits', 'unbiased_logits': [B, 1008]}, as far
   as `depth`, one of DEPTHS. Features are means over the image. The Inception Score was defined on
   logits without their bias (Salimans et al. 2016, their code): 'unbiased_logits'.
   """
@@ -159,7 +159,7 @@ class Classifier(nn.Module):
 
 
 def _run(step, x):
-  """The description `step`, see above, as modules of the Inception that is being called."""
+  """Runs the description `step`, see above, as modules of the Inception that is being called."""
   match step:
     case list():
       for one in step:
@@ -191,6 +191,6 @@ def parameter_names(depth: str) -> list[str]:
 
 def parameter_shapes() -> dict[str, dict[str, tuple[int, ...]]]:
   """{unit or 'fc': {'kernel': shape, 'bias': shape}} of the whole Inception."""
-  image = jax.ShapeDtypeStruct((1, 107, 107, 3), jnp.float32)   # any size that survives the pools
+  image = jax.ShapeDtypeStruct((1, 107, 107, 3), jnp.float32)   # any size that is large enough for the pools
   variables = jax.eval_shape(Inception('logits').init, jax.random.key(0), image)
   return jax.tree.map(lambda leaf: leaf.shape, variables['params'])

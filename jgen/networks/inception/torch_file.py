@@ -1,7 +1,7 @@
-"""Arrays out of a file that `torch.save` wrote, without PyTorch and without running what is in it.
+"""Reads arrays from a file written by `torch.save`, without PyTorch and without executing its pickle.
 
 A pickle is a program. Here it may build dictionaries, numbers, strings and the descriptions of tensors; the
-first name beyond those in `_NAMES` refuses the file.
+file is refused if it contains any name that is not in `_NAMES`.
 """
 
 import collections
@@ -50,25 +50,25 @@ class _Unpickler(pickle.Unpickler):
 
   def find_class(self, module: str, name: str) -> Any:
     if (module, name) not in _NAMES:
-      raise pickle.UnpicklingError(f'it asks for {module}.{name}')
+      raise pickle.UnpicklingError(f'it refers to {module}.{name}')
     return _NAMES[module, name]
 
   def persistent_load(self, pid: Any) -> _Storage:
     kind, dtype, key, *_ = pid          # then: location, number of elements, view
     if kind != 'storage' or not isinstance(dtype, np.dtype):
-      raise pickle.UnpicklingError('it holds something else than tensors')
+      raise pickle.UnpicklingError('it holds something other than tensors')
     return _Storage(key, dtype)
 
 
 def read_tensors(data: bytes, where: object) -> dict[str, np.ndarray]:
   """{name: array} of the state dictionary in a file's bytes, in either of PyTorch's formats.
 
-  Raises UserError, `where` named, if it is no such file, is damaged, or holds anything but tensors.
+  Raises UserError, naming `where`, if it is not such a file, is damaged, or holds anything but tensors.
   """
   try:
     read = _read_zip if data[:2] == b'PK' else _read_legacy
     return read(data)
-  # A damaged pickle fails in as many ways as there are instructions.
+  # A damaged pickle can raise almost any exception.
   except (pickle.UnpicklingError, zipfile.BadZipFile, ArithmeticError, AttributeError, EOFError, LookupError, TypeError,
           ValueError) as error:
     reason = ' '.join(str(error).split())
@@ -76,7 +76,7 @@ def read_tensors(data: bytes, where: object) -> dict[str, np.ndarray]:
 
 
 def _read_zip(data):
-  """A zip: the pickle, and one file a storage."""
+  """Reads the zip format: a pickle, and one file per storage."""
   with zipfile.ZipFile(io.BytesIO(data)) as archive:
     top = archive.namelist()[0].partition('/')[0]
     state = _Unpickler(io.BytesIO(archive.read(f'{top}/data.pkl'))).load()
@@ -84,7 +84,7 @@ def _read_zip(data):
 
 
 def _read_legacy(data):
-  """Pickles one after the other, the last a list of keys; then each storage, its number of elements first."""
+  """Reads the legacy format: pickles, the last one a list of keys; then each storage after its number of elements."""
   file = io.BytesIO(data)
   for _ in range(_LEGACY_HEADERS):
     _Unpickler(file).load()

@@ -1,4 +1,4 @@
-"""The Inception's weights: from the published file, or a folder of single layers, to one file without pickles.
+"""The Inception's weights: read from the published file or a folder of layers, and stored without pickles.
 
 The published file is the PyTorch port of the network that TensorFlow's first FID used:
 https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth
@@ -23,24 +23,24 @@ PUBLISHED_SHA256 = '6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb91
 PUBLISHED_BYTES = 95_628_359
 Params = dict[str, dict[str, np.ndarray]]
 _EPS = 1e-3                             # of the batch normalisation
-_BRANCHES = ('tower', 'tower_1', 'tower_2')   # TensorFlow's names of the branches of more than one step
+_BRANCHES = ('tower', 'tower_1', 'tower_2')   # TensorFlow's names for branches of several steps
 FETCH = f'fetch it with: curl --fail -L -O {URL} && python launch.py --mode=weights {Path(URL).name}'
 
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-  """Parameters for `Inception(depth)`, with what a receipt says of them."""
+  """Parameters for `Inception(depth)`, with their description for a receipt."""
 
   params: Params                        # {unit or 'fc': {'kernel', 'bias': float32}}
-  depth: str                            # one of inception.DEPTHS: as far as there are weights
-  sha256: str                           # of names, shapes and values, whatever file they came from
+  depth: str                            # one of inception.DEPTHS: how far the weights reach
+  sha256: str                           # of names, shapes and values, independent of the file
 
 
 def load(path: str | Path) -> Weights:
   """The Weights in a published `.pth`, in a `.npz` of `save`, or in a folder of `.dat` layers.
 
   Raises:
-    UserError: there is nothing, it is another kind of file, or not what was published.
+    UserError: the file is missing, has another format, or differs from the published one.
   """
   path = expanded(path)
   if not path.exists():
@@ -50,14 +50,14 @@ def load(path: str | Path) -> Weights:
 
 
 def save(weights: Weights, path: str | Path) -> None:
-  """Writes a `.npz` that `load` reads, whole or not at all."""
+  """Writes a `.npz` that `load` reads, atomically."""
   arrays = {f'{name}/{kind}': array for name, unit in weights.params.items() for kind, array in unit.items()}
   with replacing(path) as temporary, open(temporary, 'wb') as file:
     np.savez(file, allow_pickle=False, **arrays)
 
 
 def _weights(params, path):
-  """Weights of all parameters that serve, checked against the network."""
+  """The Weights for the network, as deep as they reach, with shapes checked."""
   served = [depth for depth in inception.DEPTHS if set(inception.parameter_names(depth)) <= params.keys()]
   if not served:
     raise UserError(f'{path}: not even the first layers of the Inception are there; {FETCH}')
@@ -98,7 +98,7 @@ def _from_published(path):
 def from_state(state: Mapping[str, np.ndarray], path: str | Path) -> Params:
   """Parameters from a PyTorch state {key: array} with the published keys, batch normalisation folded in.
 
-  Raises UserError, `path` named, if a key is missing.
+  Raises UserError, naming `path`, if a key is missing.
   """
   try:
     params = {unit.name: _folded(state, unit.name) for unit in inception.units(list(inception.STAGES.values()))}
@@ -109,7 +109,7 @@ def from_state(state: Mapping[str, np.ndarray], path: str | Path) -> Params:
 
 
 def _folded(state, name):
-  """Kernel [h, w, in, out] and bias that convolve and normalise at once."""
+  """Kernel [h, w, in, out] and bias with the batch normalisation folded in."""
   weight, gamma, beta, mean, variance = (
       state[f'{name}.{key}'].astype(np.float64)
       for key in ('conv.weight', 'bn.weight', 'bn.bias', 'bn.running_mean', 'bn.running_var'))
@@ -132,7 +132,7 @@ def _from_npz(path):
 
 
 def _from_layers(path):
-  """Files `weights_*.dat`, `bias_*.dat` a layer: float32, kernels [out][h][w][in], batch normalisation folded in."""
+  """Reads `weights_*.dat` and `bias_*.dat` per layer: float32, kernels [out][h][w][in], normalisation folded in."""
   shapes = inception.parameter_shapes()
   return {name: _layer(path, layer, *shapes[name]['kernel']) for name, layer in layer_names().items()
           if (path / f'weights_{layer}.dat').exists()}
