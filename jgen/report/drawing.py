@@ -349,9 +349,11 @@ def _shortened(name):
 
 
 def _set_steps(axes, steps):
-  """Sets the range of steps to the whole run, including steps whose values are not finite."""
-  margin = 0.02 * np.ptp(steps) or 1
-  axes.set_xlim(steps.min() - margin, steps.max() + margin)
+  """Sets the range of steps to all that are logged, finite values or not; from step 0 on if only one is logged."""
+  first, last = steps.min(), steps.max()
+  first = first if first < last else 0
+  margin = 0.02 * (last - first) or 1
+  axes.set_xlim(first - margin, last + margin)
   axes.set_xlabel('training steps')
   axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=(1, 2, 2.5, 5, 10), integer=True))
   axes.xaxis.set_major_formatter(StrMethodFormatter('{x:,.0f}'))

@@ -320,6 +320,12 @@ def test_scales_limits_and_references(workdir):
   assert [label.get_text() for label in bars.get_xticklabels()] == ['cat', 'dog']
 
 
+def test_a_single_step_is_the_end_of_the_axis():
+  record = Record({'critic_outputs/auc': (np.array([1000]), np.array([0.8]))}, {})
+  axes = draw_figure(TABLE['critic_auc.png'], record).axes[0]
+  assert axes.get_xlim() == pytest.approx((-20, 1020))
+
+
 DECADES = np.geomspace(1e-9, 1e9, 50)
 ANY_NUMBERS = {
     'one row': [0.7], 'a zero': [0.], 'two rows': [-2., 3.], 'constant': [0.6931] * 50, 'decades': DECADES,
