@@ -41,6 +41,15 @@ CHECKED = ('jgen.augmentation', 'jgen.images', 'jgen.losses', 'jgen.networks', '
 jaxtyping.install_import_hook(CHECKED, 'helpers.checked.checked')
 
 
+@pytest.fixture(scope='module')
+def few_figures():
+  """Runs of this module draw few of their figures."""
+  from helpers import figures
+  with pytest.MonkeyPatch.context() as patch:
+    figures.draw_only(patch, figures.FEW)
+    yield
+
+
 @pytest.fixture(scope='module', autouse=True)
 def unload():
   """Drops what a module has compiled: a process that has loaded some thousand functions runs out of memory maps."""

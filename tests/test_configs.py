@@ -2,8 +2,9 @@
 
 import importlib
 from pathlib import Path
+import re
 
-from helpers import published, reports
+from helpers import figures, published, reports
 import jax
 import numpy as np
 import pytest
@@ -106,7 +107,8 @@ def thin(model):
 
 
 @pytest.mark.parametrize('name', [name for name in CONFIGS if load(name).data.name in published.WRITERS])
-def test_every_config_trains_from_the_published_files(name, files, tmp_path):
+def test_every_config_trains_from_the_published_files(name, files, tmp_path, monkeypatch):
+  figures.draw_only(monkeypatch, re.findall(r'`figures/(\w+\.png)`', ' '.join(PROMISED.get(name, ()))))
   config = load(name)
   config.batch_size = 4
   config.num_steps = config.log_every_steps = 1

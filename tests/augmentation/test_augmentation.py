@@ -20,6 +20,8 @@ from jgen.images import pixels
 from jgen.parallel import AXIS
 from jgen.training import step as step_lib
 
+pytestmark = pytest.mark.usefixtures('few_figures')
+
 KEY = jax.random.key(3)
 
 

@@ -112,9 +112,9 @@ def test_a_prior_is_sampled_from_the_folder_of_its_vqvae(folders, capsys):
   shutil.copytree(folders['infogan'], folders['vqvae'] / 'priors' / 'mixture')
   sample.run(Sample(prior='mixture', num_samples=2), folders['vqvae'])
   assert list(folders['vqvae'].glob('priors/mixture/drawn/images/00001*.png'))
-  assert 'a prior draws them' not in capsys.readouterr().out
+  assert 'a prior learns their distribution' not in capsys.readouterr().out
   assert drawn(folders['vqvae'], num_samples=1).name == 'images'
-  assert 'a prior draws them' in capsys.readouterr().out
+  assert 'a prior learns their distribution' in capsys.readouterr().out
 
 
 def test_nothing_is_overwritten_and_what_cannot_be_drawn_is_told_before_a_file_is_written(folders, tmp_path):

@@ -19,6 +19,8 @@ from jgen.recipes import score as score_config
 from jgen.run import config_file
 from jgen.training import runner
 
+pytestmark = pytest.mark.usefixtures('few_figures')
+
 FID = 'random_features/proxy_fid[random]@70'
 
 

@@ -25,6 +25,8 @@ from jgen.training import runner
 from jgen.training.config import check as check_config
 from jgen.training.monitor import Monitor
 
+pytestmark = pytest.mark.usefixtures('few_figures')
+
 COMMAND = 'python launch.py --mode=study'
 # They differ in no more than needs no other compiled step.
 TWO = ('model.latent_size=2', 'other: model.latent_size=2 seed=5')

@@ -344,7 +344,7 @@ def test_data_sets_are_marked_where_their_factors_are_known():
 
 
 @pytest.mark.parametrize('spec_changes, changes, words', [
-    ({'has_factors': False}, {}, ["'made'", 'factors', "take 'sprites'"]),
+    ({'has_factors': False}, {}, ["'made'", 'factors', "use 'sprites'"]),
     ({'annotations': (Annotation('a', ('x',)), Annotation('b', ('x', 'y')))}, {}, ['at least 2 that vary']),
     ({}, {'num_train': 99}, ['num_train is 99', 'at least 100']),
     ({}, {'num_images': 599}, ['num_images is 599', '600', '0 for all']),

@@ -193,7 +193,7 @@ def test_extrapolation_and_its_least_number(digits, space):
   assert numbers['proxy_fid[random]@infinity'] < numbers['proxy_fid[random]@5000'] + 1e-3
   few = evaluator_of('random_features', num_generated=4_999, further=('extrapolation',))
   words = refusal(few.check, splits.train.spec, None)
-  assert '4,999' in words and 'extrapolation needs 5,000' in words
+  assert '4,999' in words and 'extrapolation needs at least 5,000' in words
 
 
 def test_labels_are_as_frequent_as_the_real_ones():
@@ -338,7 +338,7 @@ def test_a_file_of_another_receipt_does_not_serve(tmp_path, capsys):
 
 @pytest.mark.parametrize('name, keys, words', [
     ('random_features', {'num_generated': 1}, 'num_generated is 1'),
-    ('random_features', {'further': ('kid',), 'num_generated': 19}, 'kid needs 20'),
+    ('random_features', {'further': ('kid',), 'num_generated': 19}, 'kid needs at least 20'),
     ('random_features', {'further': ('inception_score',)}, 'a network that gives class logits'),
     ('classifier_features', {}, "'made' has no labels"),
     ('inception_features', {'weights': '/nowhere/inception.npz'}, 'curl --fail'),
@@ -361,7 +361,7 @@ def test_images_that_cannot_be_measured_are_refused(digits):
   assert 'float64; expected uint8' in refusal(measure, images / 255.)
   evaluator = evaluator_of('random_features', num_real=1_798)
   assert 'there are 1,797 train images' in refusal(evaluator.check_data, splits)
-  assert 'kid needs 20 real images' in refusal(
+  assert 'kid needs at least 20 real images' in refusal(
       evaluator_of('random_features', further=('kid',)).check_data, Splits(dataset_of(images[:19])))
   flat = Splits(dataset_of(np.full((40, 8, 8, 1), 9, np.uint8)))
   assert 'zero variance' in refusal(evaluator_of('random_features').measure, Drawn(images), flat, 0)

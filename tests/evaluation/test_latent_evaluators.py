@@ -24,6 +24,8 @@ from jgen.families.model import Compiled
 from jgen.report.figures import draw_figures
 from jgen.training import actions
 
+pytestmark = pytest.mark.usefixtures('few_figures')
+
 SHAPE = (4, 4, 3)
 SCALE = math.sqrt(12)     # a latent is so many times the mean of its quadrant's 12 values
 LOG_VARIANCE = np.log([0.5, 1., 0.1, 0.9]).astype(np.float32)
@@ -296,8 +298,8 @@ def test_test_images_and_an_encoder_are_needed(name):
     ('interpolations', {'num_pairs': 5}, [0, 1] * 4, ['num_pairs is 5', 'are 8', 'set 4']),
     ('traversals', {'image': 8}, [0, 1] * 4, ['image is 8', '8 test images', '0 to 7']),
     ('tsne', {'annotation': 'mark', 'perplexity': 8.}, [0, 1] * 4, ['perplexity is 8', '8 test images']),
-    ('tsne', {'annotation': 'mark', 'perplexity': 3.}, [0] * 9 + [1] * 4, ["'mark' at 'yes'", '4 of 13', '5 images']),
-    ('tsne', {'annotation': 'mark', 'perplexity': 3.}, [0] * 9, ["'mark' at 'no'", '9 of 9', 'two values']),
+    ('tsne', {'annotation': 'mark', 'perplexity': 3.}, [0] * 9 + [1] * 4, ["'mark' = 'yes'", '4 of 13', '5 images']),
+    ('tsne', {'annotation': 'mark', 'perplexity': 3.}, [0] * 9, ["'mark' = 'no'", '9 of 9', 'two values']),
 ])
 def test_what_the_images_cannot_serve_is_refused_before_training(name, keys, codes, words):
   section = recipes.evaluator(name)

@@ -168,8 +168,8 @@ def test_an_embedding_is_a_vector_for_each_label_beside_the_noise():
 
 
 @pytest.mark.parametrize(('settings', 'num_classes', 'message'), [
-    ({}, 0, 'the data set squares has none; name an annotation'),
-    ({}, 1, 'the data set squares has 1; name an annotation'),
+    ({}, 0, 'the data set squares has none; choose an annotation'),
+    ({}, 1, 'the data set squares has 1; choose an annotation'),
     ({'label_input': 'values'}, 2, "config.model.label_input: 'values' is not known; did you mean 'value'"),
     ({'embedding_size': 0}, 2, 'config.model.embedding_size is 0; expected a whole number, at least 1'),
     ({'critic.strides': (2, 2, 2)}, 2, '2 features, 3 strides and 0 paddings; give the same number'),

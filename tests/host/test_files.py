@@ -14,6 +14,8 @@ from jgen.data import cache
 from jgen.errors import UserError
 from jgen.host import files
 
+pytestmark = pytest.mark.usefixtures('few_figures')
+
 
 @pytest.mark.parametrize('path', [
     'gs://bucket/x', 's3://bucket/x', 'https://host/x', 'hdfs:///x', 'file:///tmp/x', 'gs:/bucket/x'])

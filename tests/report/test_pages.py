@@ -106,8 +106,8 @@ def test_a_report_tells_what_the_folder_holds(report):
   for words in ('step 100 of 100', '20 epochs', '50 to train on', '2 x abacus', '2 min 10 s', '2020-01-02 03:04',
                 'configs/a.py', 'inception_features/fid@500', 'lower is better) 40 100 30 50',
                 'a/kernel', '3 x 4', '13 in all', '20 in all', 'critic loss near 0: 0.01, limit 0.05',
-                'critic loss near 0 is over', 'Drawn by lot', 'git checkout abc123', 'not committed', 'extractor: '
-                'Inception', '0123456789ab…', 'Samples over the training', 'num_real=7'):
+                'critic loss near 0 is over', 'Drawn by lot', 'git checkout abc123', 'uncommitted changes',
+                'extractor: Inception', '0123456789ab…', 'Samples over the course of training', 'num_real=7'):
     assert words in text, words
   assert 'num_generated' not in text.partition('How the scores were measured')[0]   # a setting is no score
 

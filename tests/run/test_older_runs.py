@@ -17,6 +17,8 @@ from jgen.run.checkpoints import Checkpoints
 from jgen.run.metrics import read_rows
 from jgen.training.config import check, completed, stored_config
 
+pytestmark = pytest.mark.usefixtures('few_figures')
+
 FIXTURES = Path(__file__).parent.parent / 'fixtures'
 
 

@@ -64,7 +64,7 @@ def test_every_bit_of_a_state_is_in_its_digest():
     ('step,a,b\n1,1.0,1.0\n2,1.0,1_0\n3,1.0,1.0\n', 'line 3: damaged'),
     ('step,a,b\n1,1.0,1.0\n2,\0.0,1.0\n3,1.0,1.0\n', 'line 3: damaged'),
     ('step,a,a\n1,1.0,1.0\n', 'line 1: damaged'), ('a,b\n1,1.0\n', 'line 1: damaged'),
-    ('\0\0\0\n', 'line 1: damaged'), (b'step,\xff\n1,2\n', 'no UTF-8')])
+    ('\0\0\0\n', 'line 1: damaged'), (b'step,\xff\n1,2\n', 'not UTF-8')])
 def test_rows_that_are_missing_doubled_disordered_or_damaged_are_refused(content, message, tmp_path):
   path = tmp_path / 'metrics.csv'
   path.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -12,6 +12,8 @@ from jgen import recipes
 from jgen.commands import train
 from jgen.training.doctor import SIGNS, Watch
 
+pytestmark = pytest.mark.usefixtures('few_figures')
+
 THRESHOLDS = dict(recipes.base().doctor)
 WINDOW = THRESHOLDS.pop('window_steps')
 BY_NAME = {sign.name: sign for sign in SIGNS}

@@ -6,8 +6,11 @@ import shutil
 from helpers import tiny
 from helpers.pictures import encoded, put, smooth
 from helpers.published import refusal
+import pytest
 
 from jgen.commands import train
+
+pytestmark = pytest.mark.usefixtures('few_figures')
 
 
 def test_a_run_among_its_images_learns_from_these_alone(tmp_path):

@@ -19,6 +19,8 @@ from jgen.run.metrics import read_rows
 from jgen.training import config as config_lib
 from jgen.training import seeds
 
+pytestmark = pytest.mark.usefixtures('few_figures')
+
 SMALL = {'model.generator.features': (6,), 'model.critic.features': (5,), 'sample_every_steps': 8,
          'model.ema_decay': 0., 'microbatch_size': 8, 'model.generator_optimizer.schedule': 'cosine',
          'model.generator_optimizer.decay_updates': 8}
@@ -108,7 +110,7 @@ def test_a_seed_is_drawn_measured_reported_and_compared(whole, alone, tmp_path, 
 
 def test_what_cannot_be_with_several_seeds_is_refused_in_a_line(whole, tmp_path):
   with_study = config(num_seeds=2, **{'study.variations': ('seed=0', 'seed=1')})
-  assert 'config.num_seeds is 2, but a study' in refusal(study.run, with_study, tmp_path / 'study', '')
+  assert 'config.num_seeds is 2, but each run of a study' in refusal(study.run, with_study, tmp_path / 'study', '')
   assert 'config.num_seeds is 0' in refusal(config_lib.check, config(num_seeds=0))
   best = {'checkpoints.best_metric': 'critic_outputs/auc'}
   assert 'best_metric cannot be set' in refusal(config_lib.check, config(num_seeds=2, **best))

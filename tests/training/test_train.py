@@ -23,6 +23,8 @@ from jgen.training import setup
 from jgen.training.config import check as check_config
 from jgen.training.config import stored_config
 
+pytestmark = pytest.mark.usefixtures('few_figures')
+
 
 def run(folder, config):
   train.run(config, folder, 'python launch.py')
@@ -113,7 +115,7 @@ def test_continued_to_more_steps_or_epochs_is_the_longer_run(copy, tmp_path, cap
   assert (again.num_steps, again.num_epochs) == (0, 0.39)
   assert 'epoch' not in read_record(copy).series and read_record(copy).epochs_per_step == pytest.approx(48 / 1468)
   before = contents(copy)
-  with pytest.raises(UserError, match='is trained to step 12, and config.num_epochs=0.16 is step 5; raise it'):
+  with pytest.raises(UserError, match='that is trained to step 12, but config.num_epochs=0.16 is step 5; raise it'):
     run(copy, by_epochs(0.16))
   assert contents(copy) == before
 
@@ -298,7 +300,7 @@ def test_no_room_for_a_checkpoint_is_one_error_and_the_earlier_ones_are_kept(tmp
   if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', disk], capture_output=True).returncode:
     pytest.skip('a small disk can only be mounted as root')
   try:
-    with pytest.raises(UserError, match='no room'):
+    with pytest.raises(UserError, match='not enough disk space'):
       run(disk / 'run', tiny.wgan(num_steps=400, checkpoint_every_steps=1, **{'checkpoints.keep_last': 100}))
     kept = steps_of(disk / 'run')
     assert kept and kept[-1] < 400
