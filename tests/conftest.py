@@ -41,6 +41,15 @@ CHECKED = ('jgen.augmentation', 'jgen.images', 'jgen.losses', 'jgen.networks', '
 jaxtyping.install_import_hook(CHECKED, 'helpers.checked.checked')
 
 
+# Few tests each, which take long: begun first, so that no worker waits for the other at the end.
+LONG = ('test_quickstart.py', 'test_processes.py', 'test_resume.py', 'test_doctor.py', 'test_gallery.py',
+        'test_signals.py', 'test_study.py', 'test_configs.py', 'test_train.py', 'test_priors.py')
+
+
+def pytest_collection_modifyitems(items):
+  items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 @pytest.fixture(scope='module')
 def few_figures():
   """Runs of this module draw few of their figures."""

@@ -16,6 +16,7 @@ TINY = (
     '--config.model.latent_size=4', '--config.data.image_size=8', '--config.model.generator.features=(8,8)',
     '--config.model.critic.features=(8,8)',
     '--config.evaluators.class_consistency.num_generated=20')
+MEASURED_ONCE = (*TINY, '--evaluators=class_consistency')   # for many starts: less to compile
 
 
 def environment(devices=1):

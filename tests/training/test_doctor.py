@@ -131,9 +131,9 @@ def test_numbers_without_these_meanings_show_nothing():
 # Trainings
 
 
-def config_of(make=tiny.dcgan, **overrides):
+def config_of(make=tiny.dcgan, checkpoint_every_steps=20, **overrides):
   """A small run that is watched from step 40 on."""
-  config = make(num_steps=120, log_every_steps=2, checkpoint_every_steps=20, sample_every_steps=120,
+  config = make(num_steps=120, log_every_steps=2, checkpoint_every_steps=checkpoint_every_steps, sample_every_steps=120,
                 evaluate_every_steps=20, steps_per_dispatch=2, **{'doctor.window_steps': 40, **overrides})
   with config.unlocked():
     config.evaluators.diversity = {'num_images': 40}
@@ -154,8 +154,9 @@ def folders(tmp_path_factory):
   """A run of each kind."""
   runs = tmp_path_factory.mktemp('runs')
   for name, config in {
-      'no generator': config_of(**NO_GENERATOR), 'no critic': config_of(**NO_CRITIC),
-      'no penalty': config_of(tiny.wgan, **NO_PENALTY), 'healthy': config_of(tiny.wgan, **{'model.critic_steps': 1}),
+      'no generator': config_of(**NO_GENERATOR), 'no critic': config_of(checkpoint_every_steps=120, **NO_CRITIC),
+      'no penalty': config_of(tiny.wgan, checkpoint_every_steps=120, **NO_PENALTY),
+      'healthy': config_of(tiny.wgan, checkpoint_every_steps=120, **{'model.critic_steps': 1}),
   }.items():
     train.run(config, runs / name, 'python launch.py')
   return runs

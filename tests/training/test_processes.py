@@ -3,7 +3,7 @@
 import signal
 import socket
 
-from helpers.launching import TINY, environment, launch, rows, start, wait_for
+from helpers.launching import MEASURED_ONCE, environment, launch, rows, start, wait_for
 import numpy as np
 
 
@@ -36,7 +36,7 @@ def steps_of(folder):
 
 
 def test_two_processes_are_one_stop_together_and_pass_over_a_damaged_checkpoint(tmp_path):
-  long = (*TINY, '--config.num_steps=200000')
+  long = (*MEASURED_ONCE, '--config.num_steps=200000')
   both = start_both(tmp_path, *long)
   wait_for(lambda: rows(tmp_path / 'two') > 3 or any(process.poll() is not None for process in both))
   both[1].send_signal(signal.SIGTERM)
@@ -45,7 +45,7 @@ def test_two_processes_are_one_stop_together_and_pass_over_a_damaged_checkpoint(
   checkpoints = tmp_path / 'two/checkpoints'
   *_, before, newest = steps_of(checkpoints)
 
-  assert launch(f'--workdir={tmp_path / "one"}', *TINY, env=environment(4)).returncode == 0
+  assert launch(f'--workdir={tmp_path / "one"}', *MEASURED_ONCE, env=environment(4)).returncode == 0
   (names, two), (same_names, one) = table(tmp_path / 'two'), table(tmp_path / 'one')
   assert names == same_names
   # The first rows: later on, rounding that differs has grown.
@@ -55,7 +55,7 @@ def test_two_processes_are_one_stop_together_and_pass_over_a_damaged_checkpoint(
     if path.is_file() and path.stat().st_size > 1_000:
       path.write_bytes(path.read_bytes()[:-100])
   (status, _, err), (second_status, _, second_err) = ended(start_both(
-      tmp_path, *TINY, f'--config.num_steps={newest + 2}'))
+      tmp_path, *MEASURED_ONCE, f'--config.num_steps={newest + 2}'))
   assert status == second_status == 0, err + second_err
   assert err.count(f'the checkpoint of step {newest} is damaged') == 1 and 'damaged' not in second_err
   assert steps_of(tmp_path / 'two/checkpoints_damaged') == [newest]
@@ -66,7 +66,7 @@ def test_two_processes_are_one_stop_together_and_pass_over_a_damaged_checkpoint(
 def test_processes_that_differ_are_told_so_at_the_start(tmp_path):
   second = ('--config.seed=1', '--config.num_steps=80', '--config.model.critic_optimizer.learning_rate=0.5',
             f'--workdir={tmp_path / "other"}')
-  for status, out, err in ended(start_both(tmp_path, *TINY, second=second)):
+  for status, out, err in ended(start_both(tmp_path, *MEASURED_ONCE, second=second)):
     assert status == 2 and all(line.startswith('[Gloo]') for line in out.splitlines()), err   # the library's own lines
     line = err.splitlines()[-1]
     assert line.startswith('error: the processes of a run differ') and 'Traceback' not in err
@@ -79,6 +79,6 @@ def test_processes_that_differ_are_told_so_at_the_start(tmp_path):
 def test_what_fails_on_one_process_ends_both(tmp_path):
   (tmp_path / 'two').mkdir()
   (tmp_path / 'two/thesis.tex').write_text('x')   # only the first process looks
-  for status, _, err in ended(start_both(tmp_path, *TINY)):
+  for status, _, err in ended(start_both(tmp_path, *MEASURED_ONCE)):
     assert status == 2 and 'error: process 0: ' in err and 'holds files but no run' in err
     assert 'Traceback' not in err

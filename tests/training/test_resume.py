@@ -6,7 +6,7 @@ import signal
 import time
 
 from helpers import tiny
-from helpers.launching import TINY, environment, launch, rows, start, wait_for
+from helpers.launching import MEASURED_ONCE, environment, launch, rows, start, wait_for
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
@@ -37,10 +37,10 @@ def last_checkpoint(workdir):
 def test_killed_and_resumed_equals_uninterrupted(devices, tmp_path):
   env = environment(devices)
   whole, killed = tmp_path / 'whole', tmp_path / 'killed'
-  result = launch(f'--workdir={whole}', *TINY, env=env)
+  result = launch(f'--workdir={whole}', *MEASURED_ONCE, env=env)
   assert result.returncode == 0, result.stderr
 
-  process = start(f'--workdir={killed}', *TINY, env=env)
+  process = start(f'--workdir={killed}', *MEASURED_ONCE, env=env)
   rows_before = random.randrange(1, 12)   # of the 20 rows: killed at another moment in every test run
   wait_for(lambda: rows(killed) >= rows_before or process.poll() is not None)
   time.sleep(random.random() / 20)
@@ -63,7 +63,7 @@ def test_killed_and_resumed_equals_uninterrupted(devices, tmp_path):
 
 
 def test_a_signal_saves_and_tells_how_to_go_on(tmp_path):
-  process = start(f'--workdir={tmp_path / "run"}', *TINY, '--config.num_steps=200000',
+  process = start(f'--workdir={tmp_path / "run"}', *MEASURED_ONCE, '--config.num_steps=200000',
                   '--config.checkpoint_every_steps=100000')
   wait_for(lambda: rows(tmp_path / 'run') >= 2 or process.poll() is not None)
   process.send_signal(signal.SIGTERM)
