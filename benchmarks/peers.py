@@ -36,8 +36,9 @@ EVALUATORS = {'vae': 'ledger', 'dcgan': 'critic_outputs'}
 
 
 def pictures(folder):
-  """The paths of the JPEG and PNG files below a folder, sorted."""
-  return sorted(path for path in Path(folder).rglob('*') if path.suffix.lower() in ('.jpg', '.png'))
+  """The paths of the JPEG and PNG files below a folder, sorted; links to folders are followed."""
+  paths = (Path(root, name) for root, _, names in os.walk(folder, followlinks=True) for name in names)
+  return sorted(path for path in paths if path.suffix.lower() in ('.jpg', '.png'))
 
 
 def decoded(path):
@@ -140,9 +141,13 @@ def measure(system, data, scratch):
   """{contestant: seconds} of one round."""
   peer = [sys.executable, '-m', 'benchmarks.peers', f'--train={system}', f'--data={data}', f'--output={scratch}/peer']
   cache = Path(scratch) / 'cache'
-  return {'jgen, cold': seconds(command_of_jgen(system, data, f'{scratch}/cold'), cache),
-          PEERS[system][0]: seconds(peer, cache),
-          'jgen, warm': seconds(command_of_jgen(system, data, f'{scratch}/warm'), cache)}
+  commands = {'jgen, cold': command_of_jgen(system, data, f'{scratch}/cold'), PEERS[system][0]: peer,
+              'jgen, warm': command_of_jgen(system, data, f'{scratch}/warm')}
+  taken = {}
+  for name, command in commands.items():
+    taken[name] = seconds(command, cache)
+    print(f'{system}: {name} {taken[name]:.1f} s', flush=True)
+  return taken
 
 
 def table(results):
@@ -174,7 +179,6 @@ def main(argv):
       with tempfile.TemporaryDirectory() as scratch:
         for name, value in measure(system, options.data, scratch).items():
           times.setdefault(name, []).append(value)
-          print(f'{system}: {name} {value:.1f} s', flush=True)
   text = f'{cpu()}\n\n{table(results)}'
   print(text)
   if options.output:

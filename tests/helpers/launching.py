@@ -16,7 +16,8 @@ TINY = (
     '--config.model.latent_size=4', '--config.data.image_size=8', '--config.model.generator.features=(8,8)',
     '--config.model.critic.features=(8,8)',
     '--config.evaluators.class_consistency.num_generated=20')
-MEASURED_ONCE = (*TINY, '--evaluators=class_consistency')   # for many starts: less to compile
+# For many starts: less to compile and to save.
+MEASURED_ONCE = (*TINY, '--evaluators=class_consistency', '--config.checkpoint_every_steps=10')
 
 
 def environment(devices=1):
