@@ -9,7 +9,6 @@ and writes it, with the numbers as JSON, to the output folder. FOLDER holds the 
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 import subprocess
@@ -18,7 +17,7 @@ import tempfile
 import threading
 import time
 
-from jgen.run.environment import cpu
+from benchmarks.output import tell
 
 ROOT = Path(__file__).parent.parent
 DATA = {'quickstart': '', 'vae_celeba': 'celeba', 'dcgan_bitmoji': 'bitmoji', 'wgan_svhn': 'svhn'}
@@ -113,12 +112,7 @@ def main(argv):
         results.setdefault(system, {})[kind] = run(
             arguments(system, options.data, folder), folder, Path(scratch) / f'cache_{system}')
         print(system, kind, 'done', flush=True)
-  text = f'{cpu()}\n\n{table(results)}'
-  print(text)
-  if options.output:
-    Path(options.output).mkdir(parents=True, exist_ok=True)
-    Path(options.output, 'end_to_end.md').write_text(text)
-    Path(options.output, 'end_to_end.json').write_text(json.dumps(results, indent=2) + '\n')
+  tell('end_to_end', table(results), results, options.output)
 
 
 if __name__ == '__main__':

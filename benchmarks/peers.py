@@ -13,7 +13,6 @@ take turns in each round. Prints seconds of the clock as a Markdown table. FOLDE
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 import statistics
@@ -22,8 +21,8 @@ import sys
 import tempfile
 import time
 
+from benchmarks.output import tell
 from jgen.run import config_file
-from jgen.run.environment import cpu
 
 ROOT = Path(__file__).parent.parent
 SIZE = 64
@@ -179,12 +178,7 @@ def main(argv):
       with tempfile.TemporaryDirectory() as scratch:
         for name, value in measure(system, options.data, scratch).items():
           times.setdefault(name, []).append(value)
-  text = f'{cpu()}\n\n{table(results)}'
-  print(text)
-  if options.output:
-    Path(options.output).mkdir(parents=True, exist_ok=True)
-    Path(options.output, 'peers.md').write_text(text)
-    Path(options.output, 'peers.json').write_text(json.dumps(results, indent=2) + '\n')
+  tell('peers', table(results), results, options.output)
 
 
 if __name__ == '__main__':
