@@ -148,8 +148,9 @@ def run(arguments: list[str], program: str = 'python launch.py') -> None:
   if {'--help', '-h', '-help', '--helpfull', '--helpshort'} & {*arguments}:
     terminal.say(text_of_help(mode_of(arguments)).rstrip())
     return
-  given = parse(arguments)
-  mode = importlib.import_module(f'jgen.commands.{given.mode}')
+  with runtime.importing():
+    given = parse(arguments)
+    mode = importlib.import_module(f'jgen.commands.{given.mode}')
   if given.mode in OF_RUNS:
     if not given.workdir:
       raise UserError(f'--mode={given.mode} works on a trained run; name its folder with --workdir')

@@ -5,10 +5,6 @@ import dataclasses
 import functools
 
 import numpy as np
-import sklearn
-from sklearn.decomposition import PCA
-from sklearn.pipeline import make_pipeline
-from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from jgen.data.spec import Dataset, Spec, Splits
@@ -102,6 +98,10 @@ class ClassConsistency(Evaluator):
 
 
 def _fit(dataset, num_real):
+  import sklearn
+  from sklearn.decomposition import PCA
+  from sklearn.pipeline import make_pipeline
+  from sklearn.svm import SVC
   train, held_out = _draw(dataset, num_real)
   model = make_pipeline(PCA(0.95, svd_solver='covariance_eigh'), SVC(C=10))
   # One thread: next to a training process, several threads take three times as long.

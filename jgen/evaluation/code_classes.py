@@ -5,7 +5,6 @@ import functools
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import normalized_mutual_info_score
 
 from jgen.data.spec import Spec, Splits
 from jgen.errors import UserError
@@ -58,6 +57,7 @@ class CodeClasses(Evaluator):
 
     It is normalised by the mean of the two entropies (scikit-learn's). `class_shares` refer to the generated images.
     """
+    from sklearn.metrics import normalized_mutual_info_score
     classifier, codes = self.classes.classifier(splits.train), model.family.latent_codes
     codes_drawn = random_codes(codes, self.num_generated)
     predicted = classifier.classify(model.sample_codes(codes_drawn, seed))

@@ -4,7 +4,7 @@ import dataclasses
 
 from jaxtyping import Int
 import numpy as np
-from scipy import stats
+import scipy
 
 from jgen.data.spec import Spec, Splits
 from jgen.evaluation import reconstruction_quality
@@ -71,7 +71,7 @@ def use(codes: Int[np.ndarray, 'n N'], size: int) -> dict[str, float]:
     num_images: n.
   """
   counts = np.bincount(codes.ravel(), minlength=size)
-  entropy = float(stats.entropy(counts))
+  entropy = float(scipy.stats.entropy(counts))
   return {'perplexity': float(np.exp(entropy)), 'dead_share': float((counts == 0).mean()),
           'entropy_bits_per_image': codes.shape[1] * entropy / float(np.log(2)), 'usage': counts.tolist(),
           'num_images': len(codes)}

@@ -7,13 +7,6 @@ import dataclasses
 
 from jaxtyping import Float, Integer
 import numpy as np
-import sklearn
-from sklearn.linear_model import LogisticRegression
-from sklearn.manifold import TSNE
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from jgen.data.files.tables import few
@@ -65,6 +58,7 @@ class Tsne(Evaluator):
     `majority_share` is the accuracy of always predicting the most frequent value (balanced: 1 / the number of values).
     Raises UserError as `check_data`.
     """
+    import sklearn
     indices, codes = self._codes(splits.test_set)
     means, _ = model.encode(splits.test_set.images[indices])
     # One thread: next to a training process, several threads take three times as long.
@@ -137,6 +131,7 @@ def _column(dataset, name):
 
 def embed(means: Float[np.ndarray, 'n Z'], perplexity: float) -> tuple[Float[np.ndarray, 'n 2'], float]:
   """(points [n, 2], the remaining divergence in nats) for latent means [n, Z]."""
+  from sklearn.manifold import TSNE
   centred = means - means.mean(axis=0, dtype=np.float64)
   scale = centred.std()
   if not scale:                         # a collapsed encoder: scikit-learn 1.9 fails if all points are equal
@@ -150,6 +145,11 @@ def embed(means: Float[np.ndarray, 'n Z'], perplexity: float) -> tuple[Float[np.
 
 def separability(means: Float[np.ndarray, 'n Z'], codes: Integer[np.ndarray, ' n']) -> tuple[float, float]:
   """(accuracy, balanced accuracy) of predicting values [n] from held-out latent means [n, Z]."""
+  from sklearn.linear_model import LogisticRegression
+  from sklearn.metrics import accuracy_score, balanced_accuracy_score
+  from sklearn.model_selection import StratifiedKFold, cross_val_predict
+  from sklearn.pipeline import make_pipeline
+  from sklearn.preprocessing import StandardScaler
   classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
   folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
   predicted = cross_val_predict(classifier, means.astype(np.float64), codes, cv=folds)

@@ -7,8 +7,6 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.mixture import GaussianMixture
 
 from jgen import keys
 from jgen.data.spec import Dataset
@@ -52,6 +50,8 @@ class Mixture(Family):
 
   def init_from_data(self, state: TrainState, dataset: Dataset) -> TrainState:
     """The state with the fit to all vectors of the data set: PCA, then expectation maximisation from k-means."""
+    from sklearn.decomposition import PCA
+    from sklearn.mixture import GaussianMixture
     seed = int(state.model_state['mixture']['seed'])
     points = np.asarray(dataset.images, np.float64).reshape(len(dataset.images), -1)
     pca = PCA(self.pca_dimension, svd_solver='full').fit(points)

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jaxtyping import Float
 import numpy as np
 import optax
-from sklearn.cluster import kmeans_plusplus
 
 from jgen import keys, networks
 from jgen.data.spec import Dataset, Spec
@@ -77,6 +76,7 @@ class VQVAE(Family):
     """
     if not self.init_images:
       return state
+    from sklearn.cluster import kmeans_plusplus
     count = min(self.init_images, len(dataset.images))
     images = to_float(np.asarray(dataset.images[np.arange(count) * len(dataset.images) // count]))
     vectors = np.asarray(self._vectors_in_training(state, images)).reshape(-1, self.network.quantizer.code_size)

@@ -4,8 +4,6 @@ from typing import Any
 
 from jaxtyping import Float, Integer
 import numpy as np
-import sklearn
-from sklearn.linear_model import LogisticRegression
 
 from jgen.evaluation.disentanglement.sharing import draw_sharing
 
@@ -28,6 +26,8 @@ def beta_vae_score(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray,
   Returns:
     {'beta_vae_score', 'beta_vae_train_accuracy', 'beta_vae_protocol'}
   """
+  import sklearn
+  from sklearn.linear_model import LogisticRegression
   train, train_labels = _differences(codes, factors, num_train, batch_size, random)
   test, test_labels = _differences(codes, factors, num_test, batch_size, random)
   classifier = LogisticRegression(max_iter=1_000).fit(train, train_labels)

@@ -7,8 +7,6 @@ from typing import Any
 
 from jaxtyping import Float, Integer
 import numpy as np
-import sklearn
-from sklearn.ensemble import GradientBoostingClassifier
 
 
 def dci(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'], test_codes: Float[np.ndarray, 'n Z'],
@@ -28,6 +26,7 @@ def dci(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'], te
      'dci_importances': [Z, F], each column's sum is 1 or, if no latent is informative, 0,
      'dci_protocol'}
   """
+  import sklearn
   with ThreadPoolExecutor(os.cpu_count()) as threads:
     fitted = list(threads.map(lambda factor: _fit(codes, factor, num_trees), factors.T))
   importances = np.stack([classifier.feature_importances_ for classifier in fitted], axis=1)
@@ -58,4 +57,5 @@ def disentanglement(importances: Float[np.ndarray, 'Z F']) -> float:
 
 
 def _fit(codes, factor, num_trees):
+  from sklearn.ensemble import GradientBoostingClassifier
   return GradientBoostingClassifier(n_estimators=num_trees, random_state=0).fit(codes, factor)

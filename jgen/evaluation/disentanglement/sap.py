@@ -4,8 +4,6 @@ from typing import Any
 
 from jaxtyping import Float, Integer
 import numpy as np
-import sklearn
-from sklearn.svm import LinearSVC
 
 from jgen.evaluation.disentanglement.gap import gaps
 
@@ -22,6 +20,7 @@ def separated_attribute_predictability(codes: Float[np.ndarray, 'N Z'], factors:
   Returns:
     {'sap': the mean over the factors, 'sap_per_factor': [F], 'sap_protocol'}
   """
+  import sklearn
   accuracies = np.array([
       [_accuracy(codes[:, [latent]], factor, test_codes[:, [latent]], test_factor)
        for factor, test_factor in zip(factors.T, test_factors.T, strict=True)] for latent in range(codes.shape[1])])
@@ -33,6 +32,7 @@ def separated_attribute_predictability(codes: Float[np.ndarray, 'N Z'], factors:
 
 
 def _accuracy(latent, factor, test_latent, test_factor):
+  from sklearn.svm import LinearSVC
   # The primal has the same optimum as the dual, which disentanglement_lib solves, and needs no random numbers.
   classifier = LinearSVC(C=0.01, class_weight='balanced', dual=False).fit(latent, factor)
   return classifier.score(test_latent, test_factor)

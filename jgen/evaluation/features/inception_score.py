@@ -2,7 +2,7 @@
 
 from jaxtyping import Float
 import numpy as np
-from scipy.special import log_softmax
+import scipy
 
 from jgen.errors import UserError
 
@@ -25,7 +25,7 @@ def inception_score(logits: Float[np.ndarray, 'N Y'], seed: int, num_splits: int
     raise UserError(f'an Inception Score of {num_splits} splits needs at least {num_splits} images; there are '
                     f'{len(logits)}')
   shuffled = np.random.default_rng(seed).permutation(np.asarray(logits, np.float64))
-  scores = [_score(log_softmax(part, axis=1)) for part in np.array_split(shuffled, num_splits)]
+  scores = [_score(scipy.special.log_softmax(part, axis=1)) for part in np.array_split(shuffled, num_splits)]
   return float(np.mean(scores)), float(np.std(scores))
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 from jaxtyping import Float
 import numpy as np
-from scipy import stats
+import scipy
 
 from jgen.errors import UserError
 
@@ -66,5 +66,5 @@ def estimate(first: Float[np.ndarray, 'M F'], second: Float[np.ndarray, 'N G'], 
             for features in (first, second)]
   values = [squared_mmd(first[a], second[b]) for a, b in zip(*blocks, strict=True)]
   mean = float(np.mean(values))
-  reach = float(stats.t.ppf((1 + _CONFIDENCE) / 2, num_blocks - 1) * np.std(values, ddof=1) / np.sqrt(num_blocks))
+  reach = float(scipy.stats.t.ppf((1 + _CONFIDENCE) / 2, num_blocks - 1) * np.std(values, ddof=1) / np.sqrt(num_blocks))
   return Estimate(mean, mean - reach, mean + reach, num_blocks, block_size)
