@@ -42,7 +42,7 @@ jaxtyping.install_import_hook(CHECKED, 'helpers.checked.checked')
 
 
 # Few tests each, which take long: begun first, so that no worker waits for the other at the end.
-LONG = ('test_quickstart.py', 'test_processes.py', 'test_resume.py', 'test_doctor.py', 'test_gallery.py',
+LONG = ('test_quickstart.py', 'test_two_processes.py', 'test_resume.py', 'test_doctor.py', 'test_gallery.py',
         'test_signals.py', 'test_study.py', 'test_configs.py', 'test_train.py', 'test_priors.py')
 
 

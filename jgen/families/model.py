@@ -16,6 +16,7 @@ from jgen.errors import UserError
 from jgen.families import averaging
 from jgen.families.base import Family
 from jgen.families.train_state import TrainState
+from jgen.host import processes
 from jgen.images.pixels import to_float, to_pixels
 from jgen.parallel import EVALUATION, over_devices
 from jgen.shapes import Array, HostLatents, Images, Pixels, PRNGKey
@@ -26,7 +27,8 @@ _CHUNK = 128                            # images per call, rounded up to a multi
 class Compiled:
   """A family's methods on all devices of this process, each compiled on its first call.
 
-  The same (state, batch, seed) gives the same results on any number of devices that divides 128.
+  The same (state, batch, seed) gives the same results on any number of devices that divides 128. Processes that share
+  work (`jgen.host.processes.sharing`) divide the chunks among them.
   """
 
   def __init__(self, family: Family, devices: Sequence[jax.Device] | None = None) -> None:
@@ -75,9 +77,12 @@ class Compiled:
     """
     count, size = len(jax.tree.leaves(batch)[0]), self._shape[0] * self._shape[1]
     key = jax.random.fold_in(jax.random.key(seed), EVALUATION)
-    for i in range(-(-count // size)):
+
+    def compute(i):
       chunk = jax.tree.map(functools.partial(self._chunk, i), batch)
-      results = self._mapped(method)(state, jax.random.fold_in(key, i), chunk)
+      return self._mapped(method)(state, jax.random.fold_in(key, i), chunk)
+
+    for i, results in enumerate(processes.shared(compute, range(-(-count // size)))):
       num_valid = min(size, count - i * size)
       yield jax.tree.map(lambda x, num_valid=num_valid: np.asarray(x).reshape(size, *x.shape[2:])[:num_valid], results)
 

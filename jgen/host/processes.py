@@ -1,7 +1,10 @@
-"""Multi-process runs: the processes check that they agree before they start, and fail together."""
+"""Multi-process runs: the processes check that they agree before they start, share work, and fail together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+import contextlib
+import contextvars
 import hashlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +15,9 @@ import numpy as np
 from jgen.errors import UserError
 
 T = TypeVar('T')
+X = TypeVar('X')
+
+_sharing: contextvars.ContextVar[bool] = contextvars.ContextVar('whether processes share work', default=False)
 
 
 def gathered(text: str) -> list[str]:
@@ -44,6 +50,41 @@ def together(call: Callable[[], T]) -> T:
     if message:
       raise UserError(f'process {number}: {message}')
   return results[0]
+
+
+@contextlib.contextmanager
+def sharing() -> Iterator[None]:
+  """Context in which the processes of a run share work. All of them have to enter it and do the same in it."""
+  token = _sharing.set(jax.process_count() > 1)
+  try:
+    yield
+  finally:
+    _sharing.reset(token)
+
+
+def shared(call: Callable[[X], T], items: Iterable[X]) -> Iterator[T]:
+  """Yields `call(item)` of each item, in order; within `sharing`, each call is made by one of the processes.
+
+  Args:
+    call: returns a tree of arrays, with the same shapes for all items.
+    items: the same in all processes.
+  """
+  if not _sharing.get():
+    yield from map(call, items)
+    return
+  from jax.experimental import multihost_utils
+  items, count = iter(items), jax.process_count()
+  while group := list(itertools.islice(items, count)):
+    # At the end there may be fewer items than processes. A single one costs less to compute than to send.
+    own = call(group[min(jax.process_index(), len(group) - 1)])
+    results = multihost_utils.process_allgather(own) if len(group) > 1 else jax.tree.map(lambda x: x[None], own)
+    for number in range(len(group)):
+      yield jax.tree.map(lambda x, number=number: x[number], results)
+
+
+def in_any(condition: bool) -> bool:
+  """Whether the condition holds in any of the processes that share work."""
+  return 'yes' in gathered('yes' if condition else '') if _sharing.get() else condition
 
 
 def check_agreement(facts: dict[str, Any]) -> None:

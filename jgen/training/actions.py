@@ -23,7 +23,7 @@ from jgen.evaluation.measured import Measured
 from jgen.families.base import Family
 from jgen.families.model import Compiled, Model
 from jgen.families.train_state import TrainState
-from jgen.host import terminal
+from jgen.host import processes, terminal
 from jgen.images.fonts import legible
 from jgen.images.grids import SEPARATOR_COLOR, Grid, rows_that_fit, save_grid, spread
 from jgen.report.figures import draw_figures
@@ -162,7 +162,8 @@ class Evaluate(Action):
   def __call__(self, step: int, state: TrainState, scores: Mapping[str, float]) -> dict[str, float]:
     scores = {}
     for name, evaluator in self.evaluators.items():
-      measured = evaluator.measure(Model(self.compiled, state, self.splits.train), self.splits, self.seed)
+      with processes.sharing():
+        measured = evaluator.measure(Model(self.compiled, state, self.splits.train), self.splits, self.seed)
       self.draw(step, measured.grids)   # first: the file of scores marks the evaluation as complete
       scores.update(self.store(step, name, measured, dataclasses.asdict(evaluator), state).numbers())
     self.writer.write_scalars(step, scores)

@@ -9,6 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jgen.data import stored_spec
+from jgen.evaluation import scores_of
 from jgen.host import terminal
 from jgen.host.processes import check_agreement, together
 from jgen.host.progress import duration
@@ -44,6 +45,8 @@ def run(config: ConfigDict, workdir: Path, command: str) -> bool:
   check_agreement(facts(config, workdir))
   family, evaluators, augment = together(lambda: build(config))
   splits = together(lambda: load(config, family, evaluators))
+  # The hosts may hold different weights.
+  check_agreement({'the list of measured scores': sorted(scores_of(evaluators, splits.train.spec, family))})
   of_run = len(splits.train.images), family.batches_per_step
   config = length.resolved(config, *of_run)
   together(lambda: length.check_not_passed(workdir, config))

@@ -1,4 +1,7 @@
-"""Features of any number of images, computed on all devices of this process, batch by batch."""
+"""Features of any number of images, computed on all devices of this process, batch by batch.
+
+Processes that share work (`jgen.host.processes.sharing`) divide the batches among them.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
@@ -12,6 +15,7 @@ import numpy as np
 from jgen.errors import UserError
 from jgen.evaluation.features import moments
 from jgen.evaluation.features.input_protocols import PROTOCOLS
+from jgen.host import processes
 from jgen.networks.inception import network as inception
 from jgen.networks.inception import weights as inception_weights
 from jgen.parallel import over_devices
@@ -86,13 +90,15 @@ class Extractor:
 
   def _outputs(self, parts):
     """({name: [D, B, F]} on the devices, mask float32 [D, B]) of each batch; 0 for rows that only fill the batch."""
-    for images in _batches(parts, self._shape[0] * self._shape[1]):
-      mask = np.zeros(self._shape, np.float32)
-      mask.ravel()[:len(images)] = 1
-      filled = np.zeros((mask.size, *images.shape[1:]), np.uint8)
-      filled[:len(images)] = images
-      prepared = self._on_host(filled)
-      yield self._embed(self._params, prepared.reshape(*self._shape, *prepared.shape[1:])), mask
+    yield from processes.shared(self._output, _batches(parts, self._shape[0] * self._shape[1]))
+
+  def _output(self, images):
+    mask = np.zeros(self._shape, np.float32)
+    mask.ravel()[:len(images)] = 1
+    filled = np.zeros((mask.size, *images.shape[1:]), np.uint8)
+    filled[:len(images)] = images
+    prepared = self._on_host(filled)
+    return self._embed(self._params, prepared.reshape(*self._shape, *prepared.shape[1:])), mask
 
 
 def inception_extractor(weights: inception_weights.Weights, protocol: str, depth: str, batch_size: int,

@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 
-from jgen.host import terminal
+from jgen.host import processes, terminal
 from jgen.host.files import replacing
 
 _FOLDER, _RECEIPT = 'evaluation', 'receipt'
@@ -27,14 +27,16 @@ def cached(cache_dir: Path | None, kind: str, receipt: Mapping[str, Any],
     receipt: {name: JSON value}, everything that determines the arrays
     make: () -> {name: array}
   """
-  if cache_dir is None:
-    return make()
   text = json.dumps(receipt, sort_keys=True)
-  path = cache_dir / _FOLDER / f'{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz'
-  arrays = _read(path, text)
-  if arrays is None:
-    arrays = make()
-    _write(path, text, arrays)
+  name = f'{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz'
+  path = cache_dir / _FOLDER / name if cache_dir else None
+  arrays = _read(path, text) if path else None
+  if processes.in_any(arrays is None):  # processes may share the work of `make`, so all have to call it
+    made = make()
+    if path and arrays is None:
+      _write(path, text, made)
+    return made
+  assert arrays is not None
   return arrays
 
 

@@ -1,10 +1,13 @@
 """Two processes of two devices each are one process of four: they agree, stop, save and fail together."""
 
+import json
 import signal
 import socket
 
 from helpers.launching import MEASURED_ONCE, environment, launch, rows, start, wait_for
 import numpy as np
+
+from jgen.commands import main
 
 
 def table(workdir):
@@ -36,7 +39,8 @@ def steps_of(folder):
 
 
 def test_two_processes_are_one_stop_together_and_pass_over_a_damaged_checkpoint(tmp_path):
-  long = (*MEASURED_ONCE, '--config.num_steps=200000')
+  measured = (*MEASURED_ONCE, '--config.evaluators.class_consistency.num_generated=300')   # three chunks to share
+  long = (*measured, '--config.num_steps=200000')
   both = start_both(tmp_path, *long)
   wait_for(lambda: rows(tmp_path / 'two') > 3 or any(process.poll() is not None for process in both))
   both[1].send_signal(signal.SIGTERM)
@@ -56,12 +60,18 @@ def test_two_processes_are_one_stop_together_and_pass_over_a_damaged_checkpoint(
     if path.is_file() and path.stat().st_size > 1_000:
       path.write_bytes(path.read_bytes()[:-100])
   (status, _, err), (second_status, _, second_err) = ended(start_both(
-      tmp_path, *MEASURED_ONCE, f'--config.num_steps={newest + 2}'))
+      tmp_path, *measured, f'--config.num_steps={newest + 2}'))
   assert status == second_status == 0, err + second_err
   assert err.count(f'the checkpoint of step {newest} is damaged') == 1 and 'damaged' not in second_err
   assert steps_of(tmp_path / 'two/checkpoints_damaged') == [newest]
   assert before in steps_of(checkpoints) and steps_of(checkpoints)[-1] == newest + 2
   assert [int(row[0]) for row in table(tmp_path / 'two')[1]] == list(range(3, newest + 3, 3))
+
+  score = next((tmp_path / 'two/evaluation').glob(f'class_consistency_step_*{newest + 2}.json'))
+  of_both = json.loads(score.read_text())
+  score.unlink()
+  main.run(['--mode=evaluate', f'--workdir={tmp_path / "two"}'])
+  assert json.loads(score.read_text()) == of_both and of_both['settings']['num_generated'] == 300
 
 
 def test_processes_that_differ_are_told_so_at_the_start(tmp_path):

@@ -1,0 +1,63 @@
+"""Work that the processes of a run share, in two processes of one device each."""
+
+import json
+import socket
+import subprocess
+import sys
+
+from helpers.launching import ROOT, environment
+
+from jgen.host import processes
+
+# What process NUMBER of two prints: the items that it has computed itself, and all results in order.
+PROGRAM = '''
+import json, sys
+import jax
+import numpy as np
+from jgen.host import processes
+
+number, port = map(int, sys.argv[1:])
+jax.distributed.initialize(f'127.0.0.1:{port}', 2, number)
+own = []
+
+def call(item):
+  own.append(item)
+  return {'bytes': np.full(3, item, np.uint8), 'flags': np.array([item > 2]), 'on a device': jax.numpy.ones(2) * item}
+
+def lists(results):
+  return [{name: np.asarray(x).tolist() for name, x in result.items()} for result in results]
+
+with processes.sharing():
+  together = lists(processes.shared(call, range(5)))
+  shared, own = own, []
+  one = lists(processes.shared(call, [7]))
+  missing = [processes.in_any(number == 1), processes.in_any(False)]
+alone = lists(processes.shared(call, [8, 9]))
+print(json.dumps([shared, together, own, one, missing, alone, processes.in_any(number == 1)]))
+'''
+
+
+def result(item):
+  return {'bytes': [item] * 3, 'flags': [item > 2], 'on a device': [float(item)] * 2}
+
+
+def test_each_process_computes_a_part_and_gets_all_results():
+  with socket.socket() as listener:
+    listener.bind(('127.0.0.1', 0))
+    port = listener.getsockname()[1]
+  both = [subprocess.Popen([sys.executable, '-c', PROGRAM, str(number), str(port)], cwd=ROOT, env=environment(),
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for number in (0, 1)]
+  for number, process in enumerate(both):
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    shared, together, own, one, missing, alone, condition = json.loads(out.splitlines()[-1])
+    assert shared == [[0, 2, 4], [1, 3, 4]][number]   # the last one has no partner, and both compute it
+    assert together == [result(item) for item in range(5)]
+    assert own == [7, 8, 9] and one == [result(7)] and alone == [result(8), result(9)]
+    assert missing == [True, False] and condition == bool(number)
+
+
+def test_a_process_alone_computes_everything():
+  with processes.sharing():
+    assert list(processes.shared(result, range(3))) == [result(item) for item in range(3)]
+    assert processes.in_any(True) and not processes.in_any(False)
