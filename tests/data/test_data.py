@@ -15,6 +15,7 @@ from scipy.io import loadmat
 
 from jgen import data
 from jgen.data.files.resizing import resize
+from jgen.data.host import tensorflow
 from jgen.data.readers import svhn
 from jgen.data.spec import Annotation, Dataset, Spec, checked
 
@@ -115,6 +116,13 @@ def test_resizing_of_rectangles_shrinks_one_axis_and_enlarges_the_other():
   down, up = triangle_weights(30, 20), triangle_weights(10, 20)
   expected = np.einsum('ph,qw,nhwc->npqc', down, up, images.astype(float))
   assert np.abs(resize(images, 20) - expected).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize(('old', 'new'), [((8, 8), (16, 16)), ((8, 5), (8, 40)), ((4, 8), (128, 8))])
+def test_doubled_sides_are_those_of_tensorflow_to_the_last_tie(old, new):
+  images = np.random.default_rng(0).integers(0, 256, (100, *old, 3), np.uint8)
+  expected = np.rint(tensorflow().image.resize(images, new, 'bilinear').numpy())
+  np.testing.assert_array_equal(resize(images, new), expected)
 
 
 def test_svhn_from_published_files(tmp_path, capsys):
