@@ -59,7 +59,7 @@ def resize(images: UInt8[np.ndarray, 'n h w c'], size: Sequence[int],
   if images.shape[1:3] == size:
     resized[:] = images
     return resized
-  # tf.image.resize is three times slower than products when shrinking, and faster when enlarging. But importing it takes
+  # tf.image.resize is three times slower than products when shrinking, and faster when enlarging. But its import takes
   # seconds, so it is not used where products are exact.
   pairs = tuple(zip(size, images.shape[1:3], strict=True))
   shrinks = any(new < old for new, old in pairs)
