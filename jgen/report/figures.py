@@ -236,8 +236,10 @@ def draw_figures(workdir: str | Path, formats: Sequence[str] = ('png',)) -> list
 
 def save_figure(figure: Figure, path: Path, formats: Sequence[str]) -> None:
   """Writes a Figure to `path` with the suffix of each format, atomically and without a time stamp."""
-  figure.draw_without_rendering()       # the layout, which savefig would compute once per format
-  figure.set_layout_engine('none')
+  engine = figure.get_layout_engine()
+  if engine:                            # savefig would draw the figure twice per format, once for the layout
+    engine.execute(figure)
+    figure.set_layout_engine(None)
   for kind in formats:
     with replacing(path.with_suffix(f'.{kind}')) as temporary:
       figure.savefig(temporary, format=kind, metadata={'CreationDate': None} if kind == 'pdf' else None)
