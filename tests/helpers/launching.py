@@ -12,7 +12,8 @@ ROOT = Path(__file__).parent.parent.parent
 TINY = (
     '--config.num_steps=60', '--config.batch_size=16', '--config.steps_per_dispatch=2', '--config.log_every_steps=3',
     '--config.checkpoint_every_steps=4', '--config.sample_every_steps=30', '--config.evaluate_every_steps=0',
-    '--config.samples_per_class=2', '--config.report=False', '--config.model.critic_steps=2',
+    '--config.samples_per_class=2', '--config.report=False', '--config.loggers=()',
+    '--config.model.critic_steps=2',
     '--config.model.latent_size=4', '--config.data.image_size=8', '--config.model.generator.features=(8,8)',
     '--config.model.critic.features=(8,8)',
     '--config.evaluators.class_consistency.num_generated=20')

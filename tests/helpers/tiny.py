@@ -127,7 +127,7 @@ def _base(family, model):
   config.sample_every_steps = config.checkpoint_every_steps = 4
   config.samples_per_class = 2
   config.num_samples = 4
-  config.report = False                 # it takes seconds
+  config.report, config.loggers = False, ()   # they take seconds
   with config.unlocked():
     config.model = model
   return config

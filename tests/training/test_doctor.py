@@ -154,7 +154,8 @@ def folders(tmp_path_factory):
   """A run of each kind."""
   runs = tmp_path_factory.mktemp('runs')
   for name, config in {
-      'no generator': config_of(**NO_GENERATOR), 'no critic': config_of(checkpoint_every_steps=120, **NO_CRITIC),
+      'no generator': config_of(loggers=('tensorboard',), **NO_GENERATOR),
+      'no critic': config_of(checkpoint_every_steps=120, **NO_CRITIC),
       'no penalty': config_of(tiny.wgan, checkpoint_every_steps=120, **NO_PENALTY),
       'healthy': config_of(tiny.wgan, checkpoint_every_steps=120, **{'model.critic_steps': 1}),
   }.items():

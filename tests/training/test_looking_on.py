@@ -84,7 +84,7 @@ def test_a_run_without_an_adversary_has_no_doctors_file(tmp_path):
 def test_tensorboard_has_the_hyperparameters(tmp_path):
   from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
   config = tiny.wgan()
-  writer = loggers.create(config.loggers, tmp_path, config)
+  writer = loggers.create(('tensorboard',), tmp_path, config)
   writer.write_scalars(1, {'critic/loss': 2.})
   writer.close()
   events = EventAccumulator(str(tmp_path / 'tensorboard')).Reload()

@@ -35,12 +35,12 @@ def last_checkpoint(workdir):
 
 @pytest.mark.parametrize('devices', [1, 4])
 def test_killed_and_resumed_equals_uninterrupted(devices, tmp_path):
-  env = environment(devices)
+  env, arguments = environment(devices), (*MEASURED_ONCE, "--config.loggers=('tensorboard',)")
   whole, killed = tmp_path / 'whole', tmp_path / 'killed'
-  result = launch(f'--workdir={whole}', *MEASURED_ONCE, env=env)
+  result = launch(f'--workdir={whole}', *arguments, env=env)
   assert result.returncode == 0, result.stderr
 
-  process = start(f'--workdir={killed}', *MEASURED_ONCE, env=env)
+  process = start(f'--workdir={killed}', *arguments, env=env)
   rows_before = random.randrange(1, 12)   # of the 20 rows: killed at another moment in every test run
   wait_for(lambda: rows(killed) >= rows_before or process.poll() is not None)
   time.sleep(random.random() / 20)

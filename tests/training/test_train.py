@@ -44,7 +44,8 @@ def finished(tmp_path_factory):
   return folder
 
 
-BEST = {'evaluate_every_steps': 4, 'checkpoints.best_metric': 'class_consistency/accuracy', 'profile_steps': (2, 6)}
+BEST = {'evaluate_every_steps': 4, 'checkpoints.best_metric': 'class_consistency/accuracy', 'profile_steps': (2, 6),
+        'loggers': ('tensorboard',)}
 
 
 @pytest.fixture

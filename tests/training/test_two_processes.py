@@ -4,7 +4,7 @@ import json
 import signal
 import socket
 
-from helpers.launching import MEASURED_ONCE, environment, launch, rows, start, wait_for
+from helpers.launching import MEASURED_ONCE, environment, rows, start, wait_for
 import numpy as np
 
 from jgen.commands import main
@@ -49,8 +49,7 @@ def test_two_processes_are_one_stop_together_and_pass_over_a_damaged_checkpoint(
   checkpoints = tmp_path / 'two/checkpoints'
   *_, before, newest = steps_of(checkpoints)
 
-  assert launch(f'--workdir={tmp_path / "one"}', *MEASURED_ONCE, '--config.num_steps=10',
-                env=environment(4)).returncode == 0
+  main.run([f'--workdir={tmp_path / "one"}', *MEASURED_ONCE, '--config.num_steps=10'])   # this process has four devices
   (names, two), (same_names, one) = table(tmp_path / 'two'), table(tmp_path / 'one')
   assert names == same_names
   # The first rows: later on, rounding that differs has grown.
