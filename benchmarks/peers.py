@@ -31,7 +31,7 @@ BATCH = {'vae': 32, 'dcgan': 64}
 IMAGES = {'vae': 'celeba', 'dcgan': 'bitmoji'}
 CONFIG = {'vae': 'vae_celeba', 'dcgan': 'dcgan_bitmoji'}
 # Of the many evaluators of a jgen run, the one that measures what the peer measures.
-EVALUATORS = {'vae': 'ledger', 'dcgan': 'critic_outputs'}
+EVALUATORS = {'vae': 'test_loss', 'dcgan': 'critic_outputs'}
 
 
 def pictures(folder):

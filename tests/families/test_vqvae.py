@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import special
+import sklearn.cluster
 
 from jgen import families, recipes
 from jgen.data.spec import Dataset, Spec, Splits
@@ -129,7 +130,7 @@ def test_the_first_codes_are_vectors_of_training_images(name):
 def test_the_first_codes_are_of_all_groups_of_channels_where_there_are_many_vectors(monkeypatch):
   monkeypatch.setattr(vqvae, '_MAX_VECTORS', 60)   # of 192: 16 images of 4 places of 3 groups
   seen = []
-  monkeypatch.setattr(vqvae, 'kmeans_plusplus', lambda vectors, count, random_state: seen.append(vectors) or (
+  monkeypatch.setattr(sklearn.cluster, 'kmeans_plusplus', lambda vectors, count, random_state: seen.append(vectors) or (
       vectors[:count], None))
   family = families.create(tiny.vqvae(), SPEC)
   state = jax.jit(family.init)(jax.random.key(0))
