@@ -7,6 +7,7 @@ import sys
 import time
 
 ROOT = Path(__file__).parent.parent.parent
+FEW_FIGURES = Path(__file__).parent / 'few_figures.py'   # in the place of launch.py: draws few figures
 
 # The quickstart with networks and counts that take seconds.
 TINY = (
@@ -25,14 +26,14 @@ def environment(devices=1):
   return {**os.environ, 'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}'}
 
 
-def start(*arguments, env=None):
-  return subprocess.Popen([sys.executable, ROOT / 'launch.py', *map(str, arguments)], env=env or environment(),
+def start(*arguments, env=None, program=ROOT / 'launch.py'):
+  return subprocess.Popen([sys.executable, program, *map(str, arguments)], env=env or environment(),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def launch(*arguments, env=None):
+def launch(*arguments, env=None, program=ROOT / 'launch.py'):
   """The CompletedProcess of a launch that is waited for."""
-  process = start(*arguments, env=env)
+  process = start(*arguments, env=env, program=program)
   out, err = process.communicate(timeout=300)
   return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 

@@ -11,7 +11,7 @@ import threading
 import time
 
 from helpers import tiny
-from helpers.launching import ROOT, TINY, environment, rows, wait_for
+from helpers.launching import FEW_FIGURES, TINY, environment, rows, wait_for
 import pytest
 
 from jgen.commands import train
@@ -130,7 +130,7 @@ LONG = (*TINY, '--config.num_steps=200000', '--config.checkpoint_every_steps=100
 
 def test_ctrl_c_with_tee(tmp_path):
   """The terminal sends it to all, and `tee`, which reads the output, ends first."""
-  command = shlex.join([sys.executable, f'{ROOT}/launch.py', f'--workdir={tmp_path}/run', *LONG])
+  command = shlex.join([sys.executable, str(FEW_FIGURES), f'--workdir={tmp_path}/run', *LONG])
   shell = subprocess.Popen(['bash', '-c', f'{command} 2>&1 | tee {tmp_path}/log'], env=environment(),
                            start_new_session=True, stdout=subprocess.DEVNULL)
   wait_for(lambda: rows(tmp_path / 'run') >= 2 or shell.poll() is not None)
@@ -144,7 +144,7 @@ def test_ctrl_c_with_tee(tmp_path):
 @pytest.mark.skipif(not shutil.which('setsid'), reason='no setsid, which makes a terminal the controlling one')
 def test_a_terminal_that_is_closed(tmp_path):
   terminal, inner = pty.openpty()
-  launch = [sys.executable, f'{ROOT}/launch.py', f'--workdir={tmp_path}/run', *LONG]
+  launch = [sys.executable, str(FEW_FIGURES), f'--workdir={tmp_path}/run', *LONG]
   process = subprocess.Popen(['setsid', '--ctty', *launch],
                              env=environment(), stdin=inner, stdout=inner, stderr=inner)
   os.close(inner)

@@ -6,7 +6,7 @@ import signal
 import time
 
 from helpers import tiny
-from helpers.launching import MEASURED_ONCE, environment, launch, rows, start, wait_for
+from helpers.launching import FEW_FIGURES, MEASURED_ONCE, environment, launch, rows, start, wait_for
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
@@ -37,17 +37,17 @@ def last_checkpoint(workdir):
 def test_killed_and_resumed_equals_uninterrupted(devices, tmp_path):
   env, arguments = environment(devices), (*MEASURED_ONCE, "--config.loggers=('tensorboard',)")
   whole, killed = tmp_path / 'whole', tmp_path / 'killed'
-  result = launch(f'--workdir={whole}', *arguments, env=env)
+  result = launch(f'--workdir={whole}', *arguments, env=env, program=FEW_FIGURES)
   assert result.returncode == 0, result.stderr
 
-  process = start(f'--workdir={killed}', *arguments, env=env)
+  process = start(f'--workdir={killed}', *arguments, env=env, program=FEW_FIGURES)
   rows_before = random.randrange(1, 12)   # of the 20 rows: killed at another moment in every test run
   wait_for(lambda: rows(killed) >= rows_before or process.poll() is not None)
   time.sleep(random.random() / 20)
   process.send_signal(signal.SIGKILL)
   process.communicate()
   assert not (killed / 'checkpoints' / '60').exists(), 'the run ended before it was killed'
-  result = launch(f'--workdir={killed}', env=env)   # the folder alone: its own config
+  result = launch(f'--workdir={killed}', env=env, program=FEW_FIGURES)   # the folder alone: its own config
   assert result.returncode == 0, result.stderr
 
   assert (whole / 'metrics.csv').read_bytes() == (killed / 'metrics.csv').read_bytes()
@@ -64,7 +64,7 @@ def test_killed_and_resumed_equals_uninterrupted(devices, tmp_path):
 
 def test_a_signal_saves_and_tells_how_to_go_on(tmp_path):
   process = start(f'--workdir={tmp_path / "run"}', *MEASURED_ONCE, '--config.num_steps=200000',
-                  '--config.checkpoint_every_steps=100000')
+                  '--config.checkpoint_every_steps=100000', program=FEW_FIGURES)
   wait_for(lambda: rows(tmp_path / 'run') >= 2 or process.poll() is not None)
   process.send_signal(signal.SIGTERM)
   out, err = process.communicate(timeout=120)

@@ -4,7 +4,7 @@ import json
 import signal
 import socket
 
-from helpers.launching import MEASURED_ONCE, environment, rows, start, wait_for
+from helpers.launching import FEW_FIGURES, MEASURED_ONCE, environment, rows, start, wait_for
 import numpy as np
 
 from jgen.commands import main
@@ -24,7 +24,7 @@ def free_port():
 def start_both(tmp_path, *arguments, second=()):
   """Two processes of one run; the second with further arguments."""
   join = (*arguments, f'--coordinator=127.0.0.1:{free_port()}', '--num_processes=2')
-  return [start(f'--workdir={tmp_path / "two"}', *join, *further, env=environment(2))
+  return [start(f'--workdir={tmp_path / "two"}', *join, *further, env=environment(2), program=FEW_FIGURES)
           for further in (['--process_id=0'], ['--process_id=1', *second])]
 
 
