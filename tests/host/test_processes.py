@@ -14,6 +14,7 @@ PROGRAM = '''
 import json, sys
 import jax
 import numpy as np
+from jgen.evaluation.features.extractor import Extractor
 from jgen.host import processes
 
 number, port = map(int, sys.argv[1:])
@@ -32,8 +33,13 @@ with processes.sharing():
   shared, own = own, []
   one = lists(processes.shared(call, [7]))
   missing = [processes.in_any(number == 1), processes.in_any(False)]
+  means = Extractor(lambda params, x: {'mean': x.astype(float).mean((1, 2))}, {}, lambda x: x, batch_size=2)
+  images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)
+  features = means.features([images], ['mean'])['mean'].tolist()
+  moments = means.summary([images], 'mean').moments
 alone = lists(processes.shared(call, [8, 9]))
-print(json.dumps([shared, together, own, one, missing, alone, processes.in_any(number == 1)]))
+print(json.dumps([shared, together, own, one, missing, alone, processes.in_any(number == 1), features,
+                  [moments.count, moments.mean.tolist()]]))
 '''
 
 
@@ -50,11 +56,12 @@ def test_each_process_computes_a_part_and_gets_all_results():
   for number, process in enumerate(both):
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    shared, together, own, one, missing, alone, condition = json.loads(out.splitlines()[-1])
+    shared, together, own, one, missing, alone, condition, features, moments = json.loads(out.splitlines()[-1])
     assert shared == [[0, 2, 4], [1, 3, 4]][number]   # the last one has no partner, and both compute it
     assert together == [result(item) for item in range(5)]
     assert own == [7, 8, 9] and one == [result(7)] and alone == [result(8), result(9)]
     assert missing == [True, False] and condition == bool(number)
+    assert features == [[i] * 3 for i in range(5)] and moments == [5, [2.] * 3]
 
 
 def test_a_process_alone_computes_everything():
