@@ -83,7 +83,10 @@ def shared(call: Callable[[X], T], items: Iterable[X]) -> Iterator[T]:
 
 
 def in_any(condition: bool) -> bool:
-  """Whether the condition holds in any of the processes that share work."""
+  """Whether the condition holds in any of the processes that share work, all of which have to call this.
+
+  Outside `sharing`, whether it holds in this process.
+  """
   return 'yes' in gathered('yes' if condition else '') if _sharing.get() else condition
 
 
