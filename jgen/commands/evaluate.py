@@ -19,7 +19,7 @@ from jgen.run import config as config_lib
 from jgen.run import folder as run_folder
 from jgen.run import scores, seeds
 from jgen.run.checkpoints import Checkpoints, report_passed_over
-from jgen.training import actions
+from jgen.training import actions, loggers
 from jgen.training import seeds as stacked
 from jgen.training.config import completed
 
@@ -51,7 +51,7 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
   tell_devices()
   for index, seed in enumerate(run_seeds):
     evaluate = actions.Evaluate(0, evaluators, compiled, splits, seeds.folder_of(folder, config, seed), seed,
-                                actions.NoWriter())
+                                loggers.NoWriter())
     of_seed = f'seed {seed}, ' if len(run_seeds) > 1 else ''
     for name, state in states.items():
       state = stacked.picked(state, index, len(run_seeds))

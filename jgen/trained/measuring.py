@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from jgen import data, evaluation
 from jgen.trained.run import Trained
-from jgen.training import actions
+from jgen.training import actions, loggers
 
 
 def measure(run: Trained, config: ConfigDict, folder: Path) -> dict[str, float]:
@@ -26,7 +26,7 @@ def measure(run: Trained, config: ConfigDict, folder: Path) -> dict[str, float]:
   splits = data.load_splits(config.data)
   evaluation.check_data(evaluators, splits)
   evaluate = actions.Evaluate(0, evaluators, run.model.compiled, splits, folder, config.seed,
-                              actions.NoWriter())
+                              loggers.NoWriter())
   return evaluate(run.step, run.model.state, {})
 
 

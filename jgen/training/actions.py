@@ -31,17 +31,6 @@ from jgen.run import receipt
 from jgen.run import scores as scores_lib
 from jgen.run.checkpoints import Checkpoints
 
-
-class NoWriter:
-  """A metric writer that writes nothing, used where no events go to TensorBoard."""
-
-  def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-    pass
-
-  def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-    pass
-
-
 EARLY = (0, 1, 3, 10, 30, 100, 300)     # further steps with samples, drawn after the dispatch that contains them
 MAX_COLUMNS = 10                        # columns of a sheet of samples without classes
 

@@ -1,6 +1,6 @@
 """Loggers for metrics, pictures and hyperparameters in addition to the files of the run folder: clu metric writers.
 
-clu imports TensorFlow, so it is imported only when a writer is created.
+clu imports TensorFlow and Keras, so it is imported only when a writer is created.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,27 @@ from jgen.errors import UserError
 from jgen.run.config import flatten
 
 
+class NoWriter:
+  """A metric writer that writes nothing, without clu and what it imports."""
+
+  def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+    pass
+
+  def write_images(self, step: int, images: Mapping[str, Any]) -> None:
+    pass
+
+  def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
+    pass
+
+  def flush(self) -> None:
+    pass
+
+  def close(self) -> None:
+    pass
+
+
 def create(names: Sequence[str], folder: Path, config: ConfigDict) -> Any:
-  """One clu metric writer for all loggers of these names; the hyperparameters are already written.
+  """One clu metric writer for all loggers of these names, or NoWriter for none; the hyperparameters are written.
 
   Args:
     names: keys of LOGGERS.
@@ -25,6 +44,8 @@ def create(names: Sequence[str], folder: Path, config: ConfigDict) -> Any:
   Raises:
     UserError: the package of a logger is not installed.
   """
+  if not names:
+    return NoWriter()
   from clu import metric_writers
   writer = metric_writers.MultiWriter([LOGGERS[name](folder, config) for name in names])
   writer.write_hparams(hyperparameters(config))

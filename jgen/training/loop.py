@@ -69,7 +69,7 @@ class Trainer:
         description.store_model(folder, self.family)
       compiled, pick = Compiled(self.family), seeds.Picker(len(self.seeds))
       for index, seed in enumerate(() if first_step else self.seeds):   # before the step is compiled: it may take long
-        self.sheets(compiled, seed, actions.NoWriter()).draw(0, pick(state, index))
+        self.sheets(compiled, seed, loggers.NoWriter()).draw(0, pick(state, index))
       dispatch, flops = self.dispatch(state, progress.say) if first_step < self.config.num_steps else (None, 0)
     with contextlib.ExitStack() as stack:
       opened = lambda closable: stack.enter_context(contextlib.closing(closable))

@@ -10,16 +10,17 @@ ROOT = Path(__file__).parent.parent.parent
 FEW_FIGURES = Path(__file__).parent / 'few_figures.py'   # in the place of launch.py: draws few figures
 
 # The quickstart with networks and counts that take seconds.
-TINY = (
+_SMALL = (
     '--config.num_steps=60', '--config.batch_size=16', '--config.steps_per_dispatch=2', '--config.log_every_steps=3',
     '--config.checkpoint_every_steps=4', '--config.sample_every_steps=30', '--config.evaluate_every_steps=0',
     '--config.samples_per_class=2', '--config.report=False', '--config.loggers=()',
     '--config.model.critic_steps=2',
     '--config.model.latent_size=4', '--config.data.image_size=8', '--config.model.generator.features=(8,8)',
-    '--config.model.critic.features=(8,8)',
-    '--config.evaluators.class_consistency.num_generated=20')
-# For many starts: less to compile and to save.
-MEASURED_ONCE = (*TINY, '--evaluators=class_consistency', '--config.checkpoint_every_steps=10')
+    '--config.model.critic.features=(8,8)')
+TINY = (*_SMALL, '--config.evaluators.class_consistency.num_generated=20')
+# For many starts: less to import, to compile and to save.
+MEASURED_ONCE = (*_SMALL, '--evaluators=diversity', '--config.evaluators.diversity.num_images=20',
+                 '--config.checkpoint_every_steps=10')
 
 
 def environment(devices=1):

@@ -39,7 +39,7 @@ def steps_of(folder):
 
 
 def test_two_processes_are_one_stop_together_and_pass_over_a_damaged_checkpoint(tmp_path):
-  measured = (*MEASURED_ONCE, '--config.evaluators.class_consistency.num_generated=300')   # three chunks to share
+  measured = (*MEASURED_ONCE, '--config.evaluators.diversity.num_images=300')   # three chunks to share
   long = (*measured, '--config.num_steps=200000')
   both = start_both(tmp_path, *long)
   wait_for(lambda: rows(tmp_path / 'two') > 3 or any(process.poll() is not None for process in both))
@@ -66,11 +66,11 @@ def test_two_processes_are_one_stop_together_and_pass_over_a_damaged_checkpoint(
   assert before in steps_of(checkpoints) and steps_of(checkpoints)[-1] == newest + 2
   assert [int(row[0]) for row in table(tmp_path / 'two')[1]] == list(range(3, newest + 3, 3))
 
-  score = next((tmp_path / 'two/evaluation').glob(f'class_consistency_step_*{newest + 2}.json'))
+  score = next((tmp_path / 'two/evaluation').glob(f'diversity_step_*{newest + 2}.json'))
   of_both = json.loads(score.read_text())
   score.unlink()
   main.run(['--mode=evaluate', f'--workdir={tmp_path / "two"}'])
-  assert json.loads(score.read_text()) == of_both and of_both['settings']['num_generated'] == 300
+  assert json.loads(score.read_text()) == of_both and of_both['results']['num_images'] == 300
 
 
 def test_processes_that_differ_are_told_so_at_the_start(tmp_path):
