@@ -12,6 +12,9 @@ from jgen.run.description import MODEL, ORIGIN
 from jgen.run.folder import read_config
 from jgen.run.records import Record, read_record
 
+# Pictures of evaluations, {name in an earlier version: current name}.
+_RENAMED = {'trusted_most_and_least': 'best_and_worst_samples'}
+
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
@@ -63,7 +66,7 @@ def last_pictures(folder: Path) -> dict[str, tuple[int, Path]]:
   for path in [*folder.glob('samples/*.png'), *folder.glob('evaluation/*.png')]:
     match = re.fullmatch(r'(?:([^.].*)_)?step_(\d+)', path.stem)
     if match:
-      name = match[1] or 'samples'
+      name = _RENAMED.get(match[1], match[1] or 'samples')
       found[name] = max(found.get(name, (0, path)), (int(match[2]), path))
   return found
 

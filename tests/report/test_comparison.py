@@ -15,6 +15,7 @@ from jgen.images import grids
 from jgen.report import comparison
 from jgen.report.drawing import Curves
 from jgen.report.overlay import overlay
+from jgen.report.stored import last_pictures
 from jgen.run import scores
 from jgen.run.records import Record
 
@@ -106,6 +107,16 @@ def test_the_last_pictures_of_each_kind_are_shown_and_earlier_figures_go(tmp_pat
   np.testing.assert_array_equal(picture[:, :300], 20)
   np.testing.assert_array_equal(picture[:, -300:], 120)
   np.testing.assert_array_equal(picture[:, 300:-300], 255)
+
+
+def test_a_picture_of_an_earlier_version_stands_beside_the_same_picture_of_this_one(tmp_path):
+  (tmp_path / 'evaluation').mkdir()
+  before, now = (tmp_path / f'evaluation/{name}.png' for name in (
+      'trusted_most_and_least_step_00000010', 'best_and_worst_samples_step_00000020'))
+  before.touch()
+  assert last_pictures(tmp_path) == {'best_and_worst_samples': (10, before)}
+  now.touch()
+  assert last_pictures(tmp_path) == {'best_and_worst_samples': (20, now)}
 
 
 def test_wide_pictures_stand_below_each_other():
