@@ -37,5 +37,5 @@ def load(section: ConfigDict) -> Dataset:
 def _published() -> tuple[np.ndarray, np.ndarray]:
   """The values [N, 8, 8, 1], 0 to 16, and labels [N] of `load_digits`; importing scikit-learn for it takes a second."""
   package = importlib.metadata.distribution('scikit-learn')
-  rows = np.loadtxt(package.locate_file('sklearn/datasets/data/digits.csv.gz'), delimiter=',')
+  rows = np.loadtxt(str(package.locate_file('sklearn/datasets/data/digits.csv.gz')), delimiter=',')
   return rows[:, :-1].reshape(-1, 8, 8, 1), rows[:, -1].astype(np.int32)
