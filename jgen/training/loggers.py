@@ -1,6 +1,6 @@
 """Loggers for metrics, pictures and hyperparameters in addition to the files of the run folder: clu metric writers.
 
-clu imports TensorFlow and Keras, so it is imported only when a writer is created.
+clu imports TensorFlow, so it is imported only when a writer is created.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 import numpy as np
 
+from jgen.data.host import without_keras
 from jgen.errors import UserError
 from jgen.run.config import flatten
 
@@ -46,10 +47,15 @@ def create(names: Sequence[str], folder: Path, config: ConfigDict) -> Any:
   """
   if not names:
     return NoWriter()
-  from clu import metric_writers
-  writer = metric_writers.MultiWriter([LOGGERS[name](folder, config) for name in names])
+  writer = _clu().MultiWriter([LOGGERS[name](folder, config) for name in names])
   writer.write_hparams(hyperparameters(config))
   return writer
+
+
+def _clu():
+  with without_keras():
+    from clu import metric_writers
+  return metric_writers
 
 
 def hyperparameters(config: ConfigDict) -> dict[str, Any]:
@@ -60,8 +66,7 @@ def hyperparameters(config: ConfigDict) -> dict[str, Any]:
 
 def _tensorboard(folder, config):
   del config
-  from clu import metric_writers
-  return metric_writers.SummaryWriter(str(folder / 'tensorboard'))
+  return _clu().SummaryWriter(str(folder / 'tensorboard'))
 
 
 def _wandb(folder, config):
@@ -77,8 +82,9 @@ def _wandb(folder, config):
 
 def wandb_writer(run: Any) -> Any:
   """A clu metric writer to a run of Weights & Biases. WANDB_MODE=offline keeps the run on the local disk."""
-  from clu import metric_writers
   import wandb
+  with without_keras():
+    from clu import metric_writers
 
   class Writer(metric_writers.MetricWriter):
     """The methods that jgen calls; all others raise NotImplementedError."""
