@@ -27,6 +27,7 @@ def survive_every_signal():
   def fail(number, frame):
     raise AssertionError(f'{signal.Signals(number).name} was not handled')
   before = {number: signal.signal(number, fail) for number in (TERM, HUP, USR1, USR2, signal.SIGXCPU)}
+  before[INT] = signal.signal(INT, signal.default_int_handler)   # a shell lets what it starts with `&` ignore it
   yield
   for number, handler in before.items():
     signal.signal(number, handler)
@@ -133,10 +134,14 @@ def test_ctrl_c_with_tee(tmp_path):
   command = shlex.join([sys.executable, str(FEW_FIGURES), f'--workdir={tmp_path}/run', *LONG])
   shell = subprocess.Popen(['bash', '-c', f'{command} 2>&1 | tee {tmp_path}/log'], env=environment(),
                            start_new_session=True, stdout=subprocess.DEVNULL)
-  wait_for(lambda: rows(tmp_path / 'run') >= 2 or shell.poll() is not None)
-  os.killpg(shell.pid, INT)
-  shell.wait(200)
-  wait_for(lambda: (tmp_path / 'run/figures/losses.png').exists())   # the last that a run does
+  try:
+    wait_for(lambda: rows(tmp_path / 'run') >= 2 or shell.poll() is not None)
+    os.killpg(shell.pid, INT)
+    shell.wait(200)
+    wait_for(lambda: (tmp_path / 'run/figures/losses.png').exists())   # the last that a run does
+  except (AssertionError, subprocess.TimeoutExpired):
+    os.killpg(shell.pid, signal.SIGKILL)   # else it would train on beside all other tests
+    raise
   assert len(list((tmp_path / 'run/checkpoints').iterdir())) == 1
   assert 'Traceback' not in (tmp_path / 'log').read_text()
 
