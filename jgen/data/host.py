@@ -71,3 +71,4 @@ def importing_tensorflow() -> Iterator[None]:
       yield
     finally:
       thread.join()
+    tensorflow()                        # hides the GPUs, which is possible only before anything uses TensorFlow
