@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from jgen.errors import UserError
-from jgen.host.files import read_json, replacing, write_text
+from jgen.host.files import read_json, remove_temporaries, replacing, write_text
 from jgen.images.grids import headed, side_by_side
 from jgen.report import captions
 from jgen.report.comparison_table import (
@@ -67,8 +67,10 @@ def compare(folders: Sequence[Path], folder: Path) -> Path:
 def write_comparison(folder: Path, runs: Sequence[Compared]) -> Path:
   """Writes comparison.html, comparison.csv, comparison.md and figures/* for runs [Compared] to a folder.
 
-  Figures are PNG, curves also PDF; figures of an earlier comparison are deleted. Returns the page's path.
+  Figures are PNG, curves also PDF. Figures of an earlier comparison and temporary files of killed processes are
+  deleted. Returns the page's path.
   """
+  remove_temporaries(folder, folder / 'figures')
   curves, pictures = _draw_curves(folder / 'figures', runs), _place_pictures(folder / 'figures', runs)
   names = {path.stem for path in (*curves, *pictures)}
   for path in [*(folder / 'figures').glob('*.png'), *(folder / 'figures').glob('*.pdf')]:

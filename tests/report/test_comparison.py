@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 import warnings
 
 from helpers.launching import ROOT
@@ -100,7 +101,12 @@ def test_the_last_pictures_of_each_kind_are_shown_and_earlier_figures_go(tmp_pat
       Image.new('RGB', (300, 40), (tone,) * 3).save(tmp_path / name / f'evaluation/reconstructions_step_{step}.png')
   (tmp_path / 'figures').mkdir()
   (tmp_path / 'figures/samples.png').touch()
+  killed = subprocess.Popen(['true'])
+  killed.wait()
+  for path in ('.comparison.md', 'figures/.kl.pdf'):
+    (tmp_path / f'{path}.{killed.pid}.tmp').touch()
   comparison.draw_comparison(tmp_path)
+  assert not list(tmp_path.rglob('*.tmp'))
   assert {path.name for path in (tmp_path / 'figures').iterdir()} == {
       'losses.png', 'losses.pdf', 'class_consistency.png', 'class_consistency.pdf', 'evaluation_reconstructions.png'}
   picture = np.asarray(Image.open(tmp_path / 'figures/evaluation_reconstructions.png'))[-40:]

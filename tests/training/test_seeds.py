@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+import subprocess
 
 from helpers import tiny
 from helpers.published import refusal
@@ -68,7 +69,12 @@ def test_a_seed_is_the_run_with_that_seed_alone(whole, alone):
 
 def test_stopped_and_continued_it_is_the_run_that_was_not_stopped(whole, tmp_path):
   stopped = run(tmp_path / 'run', config(seed=3, num_seeds=2, num_steps=4))
+  killed = subprocess.Popen(['true'])
+  killed.wait()
+  left = stopped / f'seeds/3/samples/.step_00000004.png.{killed.pid}.tmp'   # as by a process that was killed
+  left.touch()
   run(stopped, config(seed=3, num_seeds=2))
+  assert not left.exists()
   for seed in ('3', '4'):
     name = Path('seeds', seed, 'metrics.csv')
     assert (whole / name).read_bytes() == (stopped / name).read_bytes()
