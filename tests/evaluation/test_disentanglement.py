@@ -2,6 +2,10 @@
 
 import dataclasses
 import json
+import os
+import signal
+import threading
+import time
 
 from helpers import declared
 from helpers.published import refusal, section
@@ -21,6 +25,7 @@ from jgen.evaluation.disentanglement.factor_vae_score import factor_vae_score
 from jgen.evaluation.disentanglement.mutual_information_gap import mutual_information_gap
 from jgen.evaluation.disentanglement.sap import separated_attribute_predictability
 from jgen.evaluation.disentanglement.sharing import draw_sharing
+from jgen.host.signals import StopRequest
 
 TURN = np.array([[1, -1], [1, 1]]) / np.sqrt(2)   # by 45 degrees: each of two factors is in both latents alike
 SMALL = dict(num_images=0, num_train=400, num_test=200, num_bins=20, num_train_batches=300, num_test_batches=200,
@@ -366,3 +371,13 @@ def test_codes_and_images_that_say_too_little_are_refused(dataset):
   one = dataclasses.replace(dataset, annotations=dataset.annotations[:1])
   assert '0 vary among 1 images' in refusal(evaluator.check_data, Splits(one))
   evaluator.check_data(Splits(dataset))
+
+
+def test_a_signal_does_not_wait_for_the_trees_of_dci():
+  rng = np.random.default_rng(0)
+  codes, factors = rng.normal(size=(300, 4)), rng.integers(2, size=(300, 2))
+  with StopRequest() as stop:
+    threading.Timer(2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    begin = time.monotonic()
+    assert stop.interruptible(lambda: dci_of(codes, factors, num_trees=200_000), 'stopped') == 'stopped'
+    assert 2 <= time.monotonic() - begin < 30   # all trees take minutes

@@ -3,6 +3,7 @@ https://openreview.net/forum?id=By-7dz-AZ, section 2)."""
 
 from concurrent.futures import ThreadPoolExecutor
 import os
+import threading
 from typing import Any
 
 from jaxtyping import Float, Integer
@@ -27,8 +28,7 @@ def dci(codes: Float[np.ndarray, 'N Z'], factors: Integer[np.ndarray, 'N F'], te
      'dci_protocol'}
   """
   import sklearn
-  with ThreadPoolExecutor(os.cpu_count()) as threads:
-    fitted = list(threads.map(lambda factor: _fit(codes, factor, num_trees), factors.T))
+  fitted = _fitted(codes, factors, num_trees)
   importances = np.stack([classifier.feature_importances_ for classifier in fitted], axis=1)
   accuracies = [float(classifier.score(test_codes, factor))
                 for classifier, factor in zip(fitted, test_factors.T, strict=True)]
@@ -56,6 +56,17 @@ def disentanglement(importances: Float[np.ndarray, 'Z F']) -> float:
   return float(np.average(purities, weights=rows.sum(axis=1)))
 
 
-def _fit(codes, factor, num_trees):
+def _fitted(codes, factors, num_trees):
+  """A classifier for each factor. A signal that ends the evaluation waits only until each has built its stage."""
+  stop = threading.Event()
+  with ThreadPoolExecutor(os.cpu_count()) as threads:
+    try:
+      return list(threads.map(lambda factor: _fit(codes, factor, num_trees, stop), factors.T))
+    finally:
+      stop.set()
+
+
+def _fit(codes, factor, num_trees, stop):
   from sklearn.ensemble import GradientBoostingClassifier
-  return GradientBoostingClassifier(n_estimators=num_trees, random_state=0).fit(codes, factor)
+  classifier = GradientBoostingClassifier(n_estimators=num_trees, random_state=0)
+  return classifier.fit(codes, factor, monitor=lambda *_: stop.is_set())
