@@ -33,11 +33,16 @@ def opened(workdir: str | Path, config: ConfigDict, completed: Callable[[Any], A
   folder = Path(workdir).absolute()
   check(folder, config, completed)
   with locked(folder):
-    remove_temporaries(folder, folder / 'samples', folder / 'evaluation', folder / 'figures')
+    remove_unfinished(folder)
     write_text(folder / 'config.json', config_lib.dumps(config))
     for name in ('samples', 'evaluation') if config.get('num_seeds', 1) == 1 else ():   # else in seeds/
       (folder / name).mkdir(exist_ok=True)
     yield folder
+
+
+def remove_unfinished(folder: Path) -> None:
+  """Removes the temporary files that killed processes left in a run folder, or in the folder of one of its seeds."""
+  remove_temporaries(folder, folder / 'samples', folder / 'evaluation', folder / 'figures')
 
 
 @contextlib.contextmanager

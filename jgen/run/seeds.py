@@ -10,9 +10,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jgen.errors import UserError
-from jgen.host.files import remove_temporaries, write_text
+from jgen.host.files import write_text
 from jgen.run.config import dumps
-from jgen.run.folder import read_config
+from jgen.run.folder import read_config, remove_unfinished
 
 FOLDER = 'seeds'
 
@@ -35,12 +35,12 @@ def folder_of(folder: Path, config: Any, seed: int) -> Path:
 
 
 def make_folder(folder: Path, config: ConfigDict, seed: int) -> None:
-  """Creates the folder of a seed, with its config, and removes temporary files; nothing for a run with one seed."""
+  """Creates the folder of a seed with its config and removes unfinished files in it, if the run has several seeds."""
   if config.num_seeds > 1:
     own = folder_of(folder, config, seed)
     for name in ('samples', 'evaluation'):
       (own / name).mkdir(parents=True, exist_ok=True)
-    remove_temporaries(own, *(own / name for name in ('samples', 'evaluation', 'figures')))
+    remove_unfinished(own)
     write_text(own / 'config.json', dumps(alone(config, seed)))
 
 
