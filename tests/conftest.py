@@ -10,10 +10,6 @@ import shutil
 import tempfile
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
-# Devices that wait 40 s for each other abort the process, and on a busy machine they may.
-PATIENCE = '--xla_cpu_collective_call_terminate_timeout_seconds=600'
-# What is compiled here runs a few times only: optimising it costs more than it saves.
-os.environ['XLA_FLAGS'] = f'--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0 {PATIENCE}'
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 os.environ.setdefault('JGEN_CONVOLUTION', 'plain')
 
@@ -23,10 +19,14 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
   os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
   atexit.register(shutil.rmtree, os.environ['JAX_COMPILATION_CACHE_DIR'], ignore_errors=True)
 
-import helpers.checked  # noqa: E402, F401, the hook names it
-import jax  # noqa: E402, it reads the environment when it is imported
-import jaxtyping  # noqa: E402
-import pytest  # noqa: E402
+from helpers import compiling
+
+os.environ['XLA_FLAGS'] = compiling.flags(devices=4)
+
+import helpers.checked  # noqa: F401, the hook names it
+import jax
+import jaxtyping
+import pytest
 
 # Before any of them is imported; programs that tests start check nothing.
 CHECKED = ('jgen.augmentation', 'jgen.images', 'jgen.losses', 'jgen.networks', 'jgen.parallel',

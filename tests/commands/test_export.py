@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from helpers import runs
+from helpers import compiling, runs
 import numpy as np
 import pytest
 
@@ -43,7 +43,8 @@ def read(file, tmp_path, **inputs):
   """What a process without jgen computes from a StableHLO file."""
   np.savez(tmp_path / 'inputs.npz', **inputs)
   done = subprocess.run([sys.executable, '-I', '-c', READER, file, tmp_path / 'inputs.npz', tmp_path / 'outputs.npz'],
-                        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, 'XLA_FLAGS': ''}, check=False)
+                        cwd=tmp_path, capture_output=True, text=True, check=False,
+                        env={**os.environ, 'XLA_FLAGS': compiling.flags(devices=1)})
   assert done.returncode == 0, done.stderr
   with np.load(tmp_path / 'outputs.npz') as arrays:
     return [arrays[name] for name in arrays.files]

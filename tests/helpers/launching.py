@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+from helpers import compiling
+
 ROOT = Path(__file__).parent.parent.parent
 FEW_FIGURES = Path(__file__).parent / 'few_figures.py'   # in the place of launch.py: draws few figures
 
@@ -24,7 +26,7 @@ MEASURED_ONCE = (*_SMALL, '--evaluators=diversity', '--config.evaluators.diversi
 
 
 def environment(devices=1):
-  return {**os.environ, 'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}'}
+  return {**os.environ, 'XLA_FLAGS': compiling.flags(devices)}
 
 
 def start(*arguments, env=None, program=ROOT / 'launch.py'):

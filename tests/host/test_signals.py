@@ -1,5 +1,6 @@
 """Signals in the orders that terminals, schedulers and `timeout` send them: what is trained is saved first."""
 
+import contextlib
 import os
 import pty
 import shlex
@@ -138,12 +139,24 @@ def test_ctrl_c_with_tee(tmp_path):
     wait_for(lambda: rows(tmp_path / 'run') >= 2 or shell.poll() is not None)
     os.killpg(shell.pid, INT)
     shell.wait(200)
-    wait_for(lambda: (tmp_path / 'run/figures/losses.png').exists())   # the last that a run does
-  except (AssertionError, subprocess.TimeoutExpired):
-    os.killpg(shell.pid, signal.SIGKILL)   # else it would train on beside all other tests
-    raise
+    last = tmp_path / 'run/figures/losses.png'
+    wait_for(lambda: last.exists() or not is_alive(shell.pid))   # the shell and `tee` end before the run does
+  finally:
+    with contextlib.suppress(ProcessLookupError):
+      os.killpg(shell.pid, signal.SIGKILL)   # else it would train on beside all other tests
+  log = (tmp_path / 'log').read_text()
+  assert last.exists(), f'the run has ended without its figures, after:\n{log}'
   assert len(list((tmp_path / 'run/checkpoints').iterdir())) == 1
-  assert 'Traceback' not in (tmp_path / 'log').read_text()
+  assert 'Traceback' not in log
+
+
+def is_alive(group):
+  """Whether a process of the process group lives."""
+  try:
+    os.killpg(group, 0)
+  except ProcessLookupError:
+    return False
+  return True
 
 
 @pytest.mark.skipif(not shutil.which('setsid'), reason='no setsid, which makes a terminal the controlling one')

@@ -5,7 +5,7 @@ from pathlib import Path
 import subprocess
 import sys
 
-from helpers import runs
+from helpers import compiling, runs
 from helpers.pictures import encoded, put, smooth
 import jax
 import numpy as np
@@ -186,7 +186,7 @@ def test_a_run_is_sampled_without_its_data_set_and_without_slow_imports(made, fo
           'slow = {"tensorflow", "sklearn", "scipy.stats"} & set(sys.modules); '
           'print(images.tobytes().hex(), len(slow), len(__import__("jax").devices()))')
   done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT, check=False,
-                        env={**os.environ, 'XLA_FLAGS': ''})
+                        env={**os.environ, 'XLA_FLAGS': compiling.flags(devices=1)})
   assert done.returncode == 0 and not done.stderr, done.stderr
   text, slow, devices = done.stdout.split()
   assert (slow, devices) == ('0', '1')
