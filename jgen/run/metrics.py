@@ -1,9 +1,14 @@
-"""Writes and reads metrics.csv: one row per logged step, each step once, even after interruptions."""
+"""Writes and reads metrics.csv: one row per logged step, each step once, even after interruptions.
+
+A digest beside the file reveals rows that were changed later.
+"""
 
 from collections.abc import Mapping
 import csv
 import dataclasses
+import hashlib
 import io
+import json
 import os
 from pathlib import Path
 import re
@@ -11,7 +16,7 @@ import re
 import numpy as np
 
 from jgen.errors import UserError
-from jgen.host.files import write_text
+from jgen.host.files import read_json, write_text
 
 EPOCH = 'epoch'                         # column with the number of passes over the training images; older runs lack it
 _NUMBER = re.compile(r'-?(\d+(\.\d+)?(e[+-]?\d+)?|inf|nan)')   # as Python writes them; float() accepts more, like '1_0'
@@ -39,13 +44,17 @@ def read_rows(path: Path) -> Rows:
   A last line without a newline is truncated, and left out.
 
   Raises:
-    UserError: the file is damaged, or its steps do not increase; the message names the line.
+    UserError: the file is damaged, its steps do not increase, or its rows are not those that were written; the message
+      names the line where that is known.
   """
+  path = Path(path)
+  seal = Seal.read(path)                # before the file, to which another process may be adding rows
   names, lines, cut_short = _lines(path)
   rows = [_row(line, len(names), f'{path}, line {number}') for number, line in enumerate(lines, start=2)]
   for number, (before, after) in enumerate(zip(rows, rows[1:], strict=False), start=3):
     if after[0] <= before[0]:
       raise UserError(f'{path}, line {number}: damaged, step {after[0]:.0f} follows step {before[0]:.0f}; {_REMEDY}')
+  seal.check(path)
   table = np.array(rows, np.float64).reshape(len(rows), len(names) + 1)
   return Rows(names, table[:, 0].astype(np.int64), table[:, 1:], cut_short)
 
@@ -79,6 +88,39 @@ def last_step(path: Path) -> int:
   return max((int(cell) for cell in re.findall(rb'^(\d{1,18}),', content, re.MULTILINE)), default=0)
 
 
+@dataclasses.dataclass(frozen=True)
+class Seal:
+  """The bytes with which a csv file of metrics begins, stored beside it; runs of older versions have none."""
+
+  size: int                             # number of bytes
+  sha256: str                           # of these bytes, in hexadecimal
+
+  @staticmethod
+  def file_of(path: Path) -> Path:
+    """The file with the seal of the csv file at `path`."""
+    return path.with_name(f'.{path.name}.seal')
+
+  @classmethod
+  def read(cls, path: Path) -> 'Seal':
+    """The seal of the csv file at `path`, of no bytes if it has none; raises UserError if the seal is damaged."""
+    file = cls.file_of(path)
+    if not file.exists():
+      return cls(0, hashlib.sha256().hexdigest())
+    stored = read_json(file, f'delete it, {path.name} can be read without it', size=int, sha256=str)
+    return cls(stored['size'], stored['sha256'])
+
+  def store(self, path: Path) -> None:
+    """Writes the seal of the csv file at `path`."""
+    write_text(self.file_of(path), json.dumps(dataclasses.asdict(self)) + '\n')
+
+  def check(self, path: Path) -> None:
+    """Raises UserError if the csv file at `path` does not begin with the sealed bytes."""
+    begin = path.read_bytes()[:max(self.size, 0)] if self.size and path.exists() else b''
+    if len(begin) != self.size or hashlib.sha256(begin).hexdigest() != self.sha256:
+      raise UserError(f'{path}: damaged, its first {self.size:,} bytes are not those that the run wrote; {_REMEDY}; '
+                      f'if the change is intended, delete {self.file_of(path)}')
+
+
 class MetricsFile:
   """metrics.csv, open for writing."""
 
@@ -91,7 +133,7 @@ class MetricsFile:
       every: steps between rows; every row up to `step` must be present. 0 keeps the existing rows.
 
     Raises:
-      UserError: a row up to `step` is missing, duplicated, out of order or damaged.
+      UserError: a row up to `step` is missing, duplicated, out of order, damaged or not what was written.
     """
     self._names, lines, _ = _lines(path)
     rows = lines[:step // every] if every else [line for line in lines if int(line.split(',')[0]) <= step]
@@ -102,7 +144,12 @@ class MetricsFile:
         raise UserError(f'{path}, line {number}: expected the row of step {expected}, found {row_step}, but the '
                         f'checkpoint is of step {step}; {_REMEDY}')
     self._names = list(self._names) if rows else None
-    write_text(path, ''.join(f'{line}\n' for line in ([','.join(['step', *self._names]), *rows] if rows else [])))
+    text = ''.join(f'{line}\n' for line in ([','.join(['step', *self._names]), *rows] if rows else []))
+    if rows:
+      Seal.read(path).check(path)
+    self._path, self._size, self._hash = path, len(text.encode()), hashlib.sha256(text.encode())
+    self._seal()                        # before the rows are dropped: it fits the file before and after
+    write_text(path, text)
     self._file = path.open('a', newline='', encoding='utf-8')
 
   def write(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -115,10 +162,16 @@ class MetricsFile:
     writer.writerow([step, *(repr(float(scalars[name])) for name in self._names)])
     self._file.write(rows.getvalue())
     self._file.flush()                  # makes the row visible to readers at once; sync() flushes to disk
+    self._size += len(rows.getvalue().encode())
+    self._hash.update(rows.getvalue().encode())
 
   def sync(self) -> None:
-    """Flushes all rows to disk, so that no checkpoint is ever ahead of its rows."""
+    """Flushes all rows to disk, so that no checkpoint is ever ahead of its rows, and seals them."""
     os.fsync(self._file.fileno())
+    self._seal()
+
+  def _seal(self):
+    Seal(self._size, self._hash.hexdigest()).store(self._path)
 
   def close(self) -> None:
     self.sync()

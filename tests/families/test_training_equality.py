@@ -77,12 +77,12 @@ def twin_losses(twin, data, monkeypatch, **noise):
   return np.array([[float(x) for x in (loss if isinstance(loss, tuple) else (loss,))] for loss in losses])
 
 
-def assert_equal(ours, theirs):
+def assert_equal(ours, theirs, nearly=()):
+  """Compares two trees of arrays; those whose names end with one of `nearly` may differ by 1e-6."""
   assert jax.tree.structure(ours) == jax.tree.structure(theirs)
   for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(ours), jax.tree.leaves(theirs), strict=True):
     name = jax.tree_util.keystr(path)
-    # The gradient of a bias before BatchNorm is rounding, by whose size Adam divides.
-    equal = 1e-6 if name.startswith("['vqvae']") and name.endswith("['bias']") else EQUAL
+    equal = 1e-6 if name.endswith(tuple(nearly)) else EQUAL
     np.testing.assert_allclose(a, b, rtol=equal, atol=equal, err_msg=name)
 
 
@@ -198,6 +198,7 @@ def test_a_vqvae_follows_pytorch(monkeypatch):
   metrics, state = train(family, {'vqvae': from_torch.vqvae(twin)}, data)
   losses = twin_losses(twin, data, monkeypatch)
   np.testing.assert_allclose([m['vqvae/loss'] for m in metrics], losses[:, 0], rtol=EQUAL)
-  assert_equal(state.params, {'vqvae': from_torch.vqvae(twin)})
+  # The gradient of a bias before BatchNorm is rounding, by whose size Adam divides; the means follow the bias.
+  assert_equal(state.params, {'vqvae': from_torch.vqvae(twin)}, nearly=("['bias']",))
   statistics = {'encoder': from_torch.statistics(twin.encoder), 'decoder': from_torch.statistics(twin.decoder)}
-  assert_equal(state.model_state['vqvae']['batch_stats'], statistics)
+  assert_equal(state.model_state['vqvae']['batch_stats'], statistics, nearly=("['mean']",))

@@ -31,6 +31,31 @@ def test_rows_after_the_checkpoint_are_written_again_and_none_twice(tmp_path):
   assert whole.read_text().splitlines()[:2] == ['step,a,b', '1,-1.0,0.5']
 
 
+def test_a_changed_digit_a_lost_row_and_a_lost_file_are_noticed(tmp_path):
+  whole, broken = tmp_path / 'whole.csv', tmp_path / 'broken.csv'
+  write(whole, 0, range(1, 11))
+  write(broken, 0, range(1, 6))
+  write(broken, 3, range(4, 11))
+  seals = [tmp_path / f'.{path.name}.seal' for path in (whole, broken)]
+  assert seals[0].read_bytes() == seals[1].read_bytes()
+  content = whole.read_bytes()
+  for damaged in (content.replace(b'3,-3.0', b'3,-3.5'), content[:content.index(b'10,')], content.replace(b'b', b'c')):
+    whole.write_bytes(damaged)
+    for act in (read_rows, lambda path: write(path, 5, [6])):
+      line = refusal(act, whole)
+      assert 'are not those that the run wrote' in line and f'delete {seals[0]}' in line
+    assert whole.read_bytes() == damaged
+  whole.unlink()
+  assert 'are not those that the run wrote' in refusal(read_rows, whole)
+  whole.write_bytes(content + b'11,-11.0,5.5\n12,')   # rows since the last seal, as in a run that goes on
+  assert len(read_rows(whole).steps) == 11
+  whole.write_bytes(content.replace(b'3,-3.0', b'3,-3.5'))
+  seals[0].write_text('{"size": 3}')
+  assert 'delete it, whole.csv can be read without it' in refusal(read_rows, whole)
+  seals[0].unlink()                     # as the line says for a change that is intended, and as in an older run
+  assert read_rows(whole).values[2, 0] == -3.5
+
+
 def test_a_row_that_was_cut_short_is_dropped(tmp_path):
   path = tmp_path / 'metrics.csv'
   path.write_text('step,a,b\n1,-1.0,0.5\n2,-2.')
