@@ -28,6 +28,9 @@ import jax
 import jaxtyping
 import pytest
 
+# Most functions run a few times only, so optimising them costs more than it saves.
+jax.config.update('jax_disable_most_optimizations', True)
+
 # Before any of them is imported; programs that tests start check nothing.
 CHECKED = ('jgen.augmentation', 'jgen.images', 'jgen.losses', 'jgen.networks', 'jgen.parallel',
            'jgen.evaluation.descriptors', 'jgen.evaluation.disentanglement.beta_vae_score',
@@ -54,6 +57,14 @@ def pytest_collection_finish():
 
 def pytest_collection_modifyitems(items):
   items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
+@pytest.fixture(scope='module')
+def optimised():
+  """Functions of this module run often: they are compiled to run faster."""
+  jax.config.update('jax_disable_most_optimizations', False)
+  yield
+  jax.config.update('jax_disable_most_optimizations', True)
 
 
 @pytest.fixture(scope='module')

@@ -19,7 +19,7 @@ from jgen.recipes import score as score_config
 from jgen.run import config_file
 from jgen.training import runner
 
-pytestmark = pytest.mark.usefixtures('few_figures')
+pytestmark = pytest.mark.usefixtures('few_figures', 'optimised')
 
 FID = 'random_features/proxy_fid[random]@70'
 

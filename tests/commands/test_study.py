@@ -25,7 +25,7 @@ from jgen.training import runner
 from jgen.training.config import check as check_config
 from jgen.training.monitor import Monitor
 
-pytestmark = pytest.mark.usefixtures('few_figures')
+pytestmark = pytest.mark.usefixtures('few_figures', 'optimised')
 
 COMMAND = 'python launch.py --mode=study'
 # They differ in no more than needs no other compiled step.

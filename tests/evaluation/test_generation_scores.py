@@ -31,6 +31,8 @@ from jgen.networks.inception.network import parameter_names, parameter_shapes
 from jgen.networks.inception.weights import Weights
 from jgen.run import receipt
 
+pytestmark = pytest.mark.usefixtures('optimised')   # classifiers are trained
+
 FEW = 'images are few'
 
 

@@ -24,7 +24,7 @@ from jgen.families.model import Compiled
 from jgen.report.figures import draw_figures
 from jgen.training import actions
 
-pytestmark = pytest.mark.usefixtures('few_figures')
+pytestmark = pytest.mark.usefixtures('few_figures', 'optimised')
 
 SHAPE = (4, 4, 3)
 SCALE = math.sqrt(12)     # a latent is so many times the mean of its quadrant's 12 values

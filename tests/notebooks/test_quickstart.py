@@ -22,8 +22,8 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path, monkeypatch
   import nbformat
   monkeypatch.setenv('JGEN_NOTEBOOK_STEPS', '20')
   monkeypatch.setenv('JGEN_NOTEBOOK_RUNS', str(tmp_path))
-  # The usual convolutions, optimised: 100 steps of 64 images are more than in other tests.
-  monkeypatch.setenv('XLA_FLAGS', compiling.OLD_EMITTERS)
+  # The usual convolutions, which run faster: 100 steps of 64 images are more than in other tests.
+  monkeypatch.setenv('XLA_FLAGS', compiling.flags(devices=1))
   monkeypatch.delenv('JGEN_CONVOLUTION', raising=False)
   notebook = nbformat.read(NOTEBOOK, as_version=4)
   nbclient.NotebookClient(notebook, timeout=900, resources={'metadata': {'path': str(NOTEBOOK.parent)}}).execute()

@@ -12,7 +12,7 @@ from jgen import recipes
 from jgen.commands import train
 from jgen.training.doctor import SIGNS, Watch
 
-pytestmark = pytest.mark.usefixtures('few_figures')
+pytestmark = pytest.mark.usefixtures('few_figures', 'optimised')
 
 THRESHOLDS = dict(recipes.base().doctor)
 WINDOW = THRESHOLDS.pop('window_steps')

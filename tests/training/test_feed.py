@@ -11,7 +11,7 @@ from jgen.data import pipeline
 from jgen.data.spec import Dataset, Spec
 from jgen.training import feed
 
-pytestmark = pytest.mark.usefixtures('few_figures')
+pytestmark = pytest.mark.usefixtures('few_figures', 'optimised')
 
 POSITION = dict(first_step=2, num_steps=10, steps_per_dispatch=2, batches_per_step=3, batch_size=8)
 

@@ -23,7 +23,7 @@ from jgen.training import setup
 from jgen.training.config import check as check_config
 from jgen.training.config import stored_config
 
-pytestmark = pytest.mark.usefixtures('few_figures')
+pytestmark = pytest.mark.usefixtures('few_figures', 'optimised')
 
 
 def run(folder, config):

@@ -6,8 +6,11 @@ import socket
 
 from helpers.launching import FEW_FIGURES, MEASURED_ONCE, environment, rows, start, wait_for
 import numpy as np
+import pytest
 
 from jgen.commands import main
+
+pytestmark = pytest.mark.usefixtures('optimised')   # as the processes that it starts
 
 
 def table(workdir):
