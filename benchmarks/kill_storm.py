@@ -48,7 +48,7 @@ BEFORE = {'priors': 'vqvae'}            # {system: the system whose run it goes 
 
 # Files whose bytes hold a time, a path or a process, and files of libraries with such names.
 _UNLIKE = ('environment.json', 'events.out.tfevents', '_CHECKPOINT_METADATA', 'comparison', 'study.json', '.lock',
-           'speed.', 'report.html')
+           'speed.', '.speed.', 'report.html')
 
 
 def start(system, folder):
