@@ -42,6 +42,7 @@ def test_a_home_that_is_a_file_does_no_harm(tmp_path):
 
 
 def test_determinism_is_asked_of_xla(monkeypatch):
+  jax.devices()                         # XLA has read its flags: it would end the process at one that it does not know
   monkeypatch.setenv('XLA_FLAGS', '--another')
   runtime.start_jax(**main.parse(['--deterministic']).start)
   assert os.environ['XLA_FLAGS'] == '--another --xla_gpu_deterministic_ops=true'
