@@ -6,7 +6,7 @@
 A damage changes, cuts, removes or replaces a file of a copy: flipped bytes, zeros as after a power cut, no UTF-8,
 JSON of another type, doubled or disordered lines, a folder in the place of a file. Then all that reads the file is
 asked, in this process: config, records, checkpoints, evaluations, figures, comparison, record of starts, metrics file.
-Ends with exit status 1 if a reader raised anything but a UserError of one line.
+Ends with exit status 1 if a reader raised anything but a UserError of one line, or read changed rows of metrics.csv.
 """
 
 import argparse
@@ -170,7 +170,7 @@ def _metrics(folder, original, like):
 READERS = {
     'checkpoints': (_checkpoints,), 'config.json': (_config, _records), 'doctor.csv': (_records,),
     'environment.json': (_start,), 'evaluation': (_records, _figures, _checkpoints, _compare),
-    'metrics.csv': (_records, _figures, _metrics)}
+    'metrics.csv': (_records, _figures, _metrics), '.metrics.csv.seal': (_records, _metrics)}
 
 
 # -------------------------------------------- the fuzz
@@ -188,6 +188,8 @@ def fuzz(num, seed, scratch, part=''):
   for number in range(num):
     original = originals[number % len(originals)]
     folder = Path(shutil.copytree(original, scratch / str(number)))
+    _metrics(folder, original, None)    # seals it, which the version that made the run did not
+    rows = (folder / 'metrics.csv').read_bytes()
     path = rng.choice(sorted(path for path in folder.rglob('*')
                              if path.is_file() and path.relative_to(folder).parts[0].startswith(part)))
     damage, name = rng.choice(DAMAGES), path.relative_to(folder)
@@ -197,6 +199,8 @@ def fuzz(num, seed, scratch, part=''):
       bad = [line for _, line in refused if '\n' in line or not line]
       wrong += [(damage.__name__, name, f'no single line: {line!r}') for line in bad]
       outcomes['refused' if refused else 'read'] += 1
+      if name == Path('metrics.csv') and 'records' not in dict(refused) and path.read_bytes() != rows:
+        wrong.append((damage.__name__, name, 'changed rows were read'))
     except Exception:  # whatever it is, it is what is looked for
       outcomes['raised'] += 1
       wrong.append((damage.__name__, name, traceback.format_exc()))

@@ -16,6 +16,7 @@ import re
 import numpy as np
 
 from jgen.errors import UserError
+from jgen.host import terminal
 from jgen.host.files import read_json, write_text
 
 EPOCH = 'epoch'                         # column with the number of passes over the training images; older runs lack it
@@ -102,12 +103,15 @@ class Seal:
 
   @classmethod
   def read(cls, path: Path) -> 'Seal':
-    """The seal of the csv file at `path`, of no bytes if it has none; raises UserError if the seal is damaged."""
+    """The seal of the csv file at `path`, of no bytes if it has none, or, with a warning, if the seal is damaged."""
     file = cls.file_of(path)
-    if not file.exists():
-      return cls(0, hashlib.sha256().hexdigest())
-    stored = read_json(file, f'delete it, {path.name} can be read without it', size=int, sha256=str)
-    return cls(stored['size'], stored['sha256'])
+    if file.exists():
+      try:
+        stored = read_json(file, f'{path.name} is read without it', size=int, sha256=str)
+        return cls(stored['size'], stored['sha256'])
+      except UserError as error:
+        terminal.warn(str(error))
+    return cls(0, hashlib.sha256().hexdigest())
 
   def store(self, path: Path) -> None:
     """Writes the seal of the csv file at `path`."""
