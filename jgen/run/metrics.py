@@ -115,7 +115,10 @@ class Seal:
 
   def store(self, path: Path) -> None:
     """Writes the seal of the csv file at `path`."""
-    write_text(self.file_of(path), json.dumps(dataclasses.asdict(self)) + '\n')
+    file = self.file_of(path)
+    if file.is_dir():
+      raise UserError(f'{file} is a folder; move it away')
+    write_text(file, json.dumps(dataclasses.asdict(self)) + '\n')
 
   def check(self, path: Path) -> None:
     """Raises UserError if the csv file at `path` does not begin with the sealed bytes."""
