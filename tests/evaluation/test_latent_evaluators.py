@@ -340,7 +340,7 @@ def test_a_real_model_is_drawn_and_measured(config, tmp_path):
   spec = data.describe(config.data)
   family = families.create(config, spec)
   evaluators = create(config.evaluators, spec, family, has_test=True)
-  state = jax_utils.replicate(family.init(jax.random.key(0)))
+  state = jax_utils.replicate(jax.jit(family.init)(jax.random.key(0)))
   writer = types.SimpleNamespace(write_images=lambda *_: None, write_scalars=lambda *_: None)
   evaluate_now = actions.Evaluate(0, evaluators, Compiled(family), data.load_splits(config.data), tmp_path, 0, writer)
   assert 0 <= evaluate_now(2, state, {})['tsne/linear_accuracy'] <= 1

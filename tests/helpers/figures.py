@@ -2,7 +2,7 @@
 
 from jgen.report import comparison, figures, report
 
-FEW = ('losses.png', 'class_consistency.png', 'proxy_fid.png',
+FEW = ('losses.png', 'proxy_fid.png',
        'elbo.png', 'mse.png', 'kl.png', 'kl_per_latent.png', 'active_units.png', 'tsne.png')
 
 

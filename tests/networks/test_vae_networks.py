@@ -66,7 +66,7 @@ def test_one_step_is_pytorchs(name):
   twin = twins.VAETrainer(config.model, 0, 64, channels, variance)
   config.model.optimizer.update(name='sgd', learning_rate=1., b1=0.5)   # b1, which it does not read, as by default
   family, first, key = families.create(config, dataset.spec), jax.devices()[:1], jax.random.key(5)
-  state = family.init_from_data(family.init(key), dataset)
+  state = family.init_from_data(jax.jit(family.init)(key), dataset)
   start = jax.tree.map(np.array, from_torch.vae(twin))
   assert jax.tree.structure(start) == jax.tree.structure(dict(state.params['vae']))
   state = jax_utils.replicate(state.replace(params={'vae': start}), first)

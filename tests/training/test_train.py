@@ -40,11 +40,11 @@ def with_evaluator(config):
 def finished(tmp_path_factory):
   """A run of 8 steps with evaluations at 4 and 8; tests that change it work on a copy."""
   folder = tmp_path_factory.mktemp('runs') / 'wgan'
-  run(folder, with_evaluator(tiny.wgan(**BEST)))
+  run(folder, with_evaluator(tiny.wgan(profile_steps=(2, 6), **BEST)))
   return folder
 
 
-BEST = {'evaluate_every_steps': 4, 'checkpoints.best_metric': 'class_consistency/accuracy', 'profile_steps': (2, 6),
+BEST = {'evaluate_every_steps': 4, 'checkpoints.best_metric': 'class_consistency/accuracy',
         'loggers': ('tensorboard',)}
 
 

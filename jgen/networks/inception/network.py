@@ -7,6 +7,7 @@ published PyTorch port. Batch normalisation (no scale, eps 1e-3) is folded into 
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 from flax import linen as nn
@@ -189,6 +190,7 @@ def parameter_names(depth: str) -> list[str]:
   return [unit.name for stage in stages for unit in units(STAGES[stage])] + ['fc'] * (depth == 'logits')
 
 
+@functools.cache                        # it takes half a second
 def parameter_shapes() -> dict[str, dict[str, tuple[int, ...]]]:
   """{unit or 'fc': {'kernel': shape, 'bias': shape}} of the whole Inception."""
   image = jax.ShapeDtypeStruct((1, 107, 107, 3), jnp.float32)   # any size that is large enough for the pools
