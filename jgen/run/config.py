@@ -15,9 +15,9 @@ from jgen.run import scores
 
 # A run may be resumed with other values of these keys: they change its length, the location of files, sampling or
 # monitoring, but not the trained model. run/images.py checks that the images are the same at a new location.
-MAY_CHANGE = ('num_steps', 'num_epochs', 'report', 'loggers', 'profile_steps', 'data.dir', 'data.label_file', 'data.partition_file',
-              'data.cache_dir', 'data.on_device', 'checkpoints.keep_last', 'checkpoints.best_metric',
-              'model.vqvae_dir', 'model.prior.temperature', 'study.variations')
+MAY_CHANGE = ('num_steps', 'num_epochs', 'report', 'loggers', 'profile_steps', 'data.dir', 'data.label_file',
+              'data.partition_file', 'data.cache_dir', 'data.on_device', 'checkpoints.keep_last',
+              'checkpoints.best_metric', 'model.vqvae_dir', 'model.prior.temperature', 'study.variations')
 _MONITORING = ('doctor.',)             # sections of monitoring
 _OTHER_RUNS = ('priors.',)             # sections that describe other runs, each in its own folder
 
