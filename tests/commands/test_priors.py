@@ -26,6 +26,8 @@ from jgen.run import folder as run_folder
 from jgen.training import setup
 from jgen.training import step as step_lib
 
+pytestmark = pytest.mark.usefixtures('few_figures')
+
 NAMES = ('mixture', 'vae', 'autoregressive')
 COMMAND = 'python launch.py --mode=prior'
 

@@ -19,7 +19,7 @@ from jgen.commands import train
 from jgen.evaluation.class_consistency import ClassConsistency
 from jgen.host.signals import StopRequest
 
-pytestmark = pytest.mark.usefixtures('optimised')   # a classifier is trained
+pytestmark = pytest.mark.usefixtures('few_figures', 'optimised')   # a classifier is trained
 
 INT, TERM, HUP, USR1, USR2 = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2
 

@@ -13,6 +13,8 @@ import pytest
 
 from jgen.commands import train
 
+pytestmark = pytest.mark.usefixtures('few_figures')
+
 
 def last_checkpoint(workdir):
   """(step, {name: array}, stored digest) of the newest checkpoint, read by Orbax alone."""

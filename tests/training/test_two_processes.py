@@ -10,7 +10,7 @@ import pytest
 
 from jgen.commands import main
 
-pytestmark = pytest.mark.usefixtures('optimised')   # as the processes that it starts
+pytestmark = pytest.mark.usefixtures('few_figures', 'optimised')   # as the processes that it starts
 
 
 def table(workdir):
