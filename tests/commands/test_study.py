@@ -113,7 +113,7 @@ def test_figures_are_drawn_for_all_that_was_logged_and_listed(finished):
     assert f'](figures/{name})' in (finished / 'comparison.md').read_text()
   pixels = np.asarray(Image.open(finished / 'figures/losses.png').convert('RGB')).astype(int)
   for color in ((31, 119, 180), (255, 127, 14)):
-    assert (np.abs(pixels - color).sum(-1) < 30).sum() > 10
+    assert (np.abs(pixels - color).sum(-1) < 30).sum() > 16   # of 300 x 288 pixels
 
 
 def test_sample_grids_stand_side_by_side(finished):
