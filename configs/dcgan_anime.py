@@ -25,7 +25,7 @@ def get_config():
   config.checkpoint_every_steps = 2_000
   config.study.variations = (
       'as it is:',
-      'answers 1 and 0: model.critic_targets.real=1 model.critic_targets.generated=0',
+      'targets 1 and 0: model.critic_targets.real=1 model.critic_targets.generated=0',
       'not augmented: augmentation.horizontal_flip=0 augmentation.smallest_crop=1 augmentation.largest_rotation=0',
       'non-saturating: model.loss=non_saturating')
   config.model.loss = 'saturating'

@@ -4,7 +4,6 @@ from collections.abc import Callable
 import dataclasses
 import importlib
 from pathlib import Path
-import shlex
 import sys
 
 from absl import flags, logging
@@ -165,7 +164,7 @@ def run(arguments: list[str], program: str = 'python launch.py') -> None:
   check(given.config)
   runtime.start_jax(**given.start)
   default = f'runs/{given.name}_study' if given.mode == 'study' else f'runs/{given.name}'
-  mode.run(given.config, files.folder(given.workdir or default), shlex.join([*program.split(), *arguments]))
+  mode.run(given.config, files.folder(given.workdir or default), terminal.command_line([*program.split(), *arguments]))
 
 
 def console() -> None:

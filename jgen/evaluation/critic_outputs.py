@@ -61,7 +61,7 @@ class CriticOutputs(Evaluator):
     gap = blanks(columns, samples.shape[1:])
     images = np.concatenate([samples[order[:self.num_shown]], blank, gap, samples[order[-self.num_shown:]], blank])
     rows = -(-self.num_shown // columns)
-    return Grid(images, columns, ('highest output',) * rows + ('',) + ('lowest output',) * rows,
+    return Grid(images, columns, ('highest output', *[''] * rows, 'lowest output', *[''] * (rows - 1)),
                 f"critic's output {outputs[order[0]]:.3g} to {outputs[order[-1]]:.3g}, of {len(samples):,} samples")
 
 

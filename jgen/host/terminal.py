@@ -3,16 +3,19 @@
 A run must not end because a pipe was closed (`| head`), a terminal was closed, or the disk with the output is full.
 """
 
+from collections.abc import Iterable
 import contextlib
 import errno
 import os
 import re
+import shlex
 import shutil
 import sys
 
 # Control characters (C0 without the newline, DEL, C1), line separators and marks that change the direction of text.
 # Names of files, classes and config keys may contain them; a terminal would interpret them.
 _CONTROL = re.compile('[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]')
+_SPECIAL = re.compile(r'["$`\\!]')      # characters with a meaning between the double quotes of a shell
 
 
 def escaped(text: object) -> str:
@@ -23,6 +26,12 @@ def escaped(text: object) -> str:
 def one_line(text: object) -> str:
   """The text on one line: runs of whitespace become one space, control characters are escaped."""
   return escaped(' '.join(str(text).split()))
+
+
+def command_line(words: Iterable[object]) -> str:
+  """The words as a shell command; tuples such as "('squares:',)" are quoted once, for people to read and change."""
+  return ' '.join(f'"{word}"' if "'" in word and not _SPECIAL.search(word) else shlex.quote(word)
+                  for word in map(str, words))
 
 
 def say(text: str, end: str = '\n') -> None:

@@ -215,7 +215,7 @@ def _settings_tables(numbers, runs):
 
 def score_tables(numbers: Numbering, runs: Sequence[Compared]) -> list[Table]:
   """Tables of the last value of every score of runs [Compared]; the best is bold if it is known."""
-  names = [name for run in runs for name in evaluated_numbers(run) if not name.endswith('/step')]
+  names = [name for run in runs for name in evaluated_numbers(run)]
   values, rows = table(runs), []
   for name in sorted(dict.fromkeys(names), key=lambda name: not scores.kind(name).better):
     best = best_of(name, values[name], runs)

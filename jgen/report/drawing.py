@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 import numpy as np
 
 from jgen.errors import UserError
@@ -371,6 +371,7 @@ def _set_scale(axes, values, log):
     # A twentieth of the decades as a margin, but at least one decade in all: a constant needs a height too.
     margin = max((large / small)**0.05, (10 * small / large)**0.5)
     axes.set_ylim(small / margin, large * margin)
+    _name_decades(axes)
   elif large > (30 if log else 1_000) * small:
     axes.set_yscale('asinh', linear_width=small)
     axes.yaxis.set_major_locator(FixedLocator(_powers_of_ten(small, large)))
@@ -379,6 +380,15 @@ def _set_scale(axes, values, log):
       axes.set_ylim(bottom=-0.3 * small)
     if finite.max() <= 0:
       axes.set_ylim(top=0.3 * small)
+
+
+def _name_decades(axes):
+  """Labels a logarithmic y axis at 1, 2, 5, 10, ..., or at powers of ten if it spans more; as numbers if short."""
+  low, high = axes.get_ylim()
+  axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+  axes.yaxis.set_minor_formatter(NullFormatter())
+  if low > 1e-4 and high < 1e6:
+    axes.yaxis.set_major_formatter(StrMethodFormatter('{x:,g}'))
 
 
 def _powers_of_ten(small, large):

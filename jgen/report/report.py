@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-import shlex
 
 from jgen.host import terminal
 from jgen.host.progress import epochs_text
@@ -314,7 +313,7 @@ def _reproduce(stored):
   last = stored.starts[-1] if stored.starts else {}
   git = last.get('git') if last.get('git') != UNKNOWN else ''
   code = ['git clone REPOSITORY jgen && cd jgen', *([f'git checkout {git}'] if git else ()), 'pip install -e .']
-  command = stored.origin.get('command') or (shlex.join(['python', *map(str, last['command'])]) if last else '')
+  command = stored.origin.get('command') or (terminal.command_line(['python', *last['command']]) if last else '')
   changed = ' The working tree had uncommitted changes.' if last.get('git_changes') is True else ''
   return {'text': 'Every random number and every batch is a function of the seed and the step, so the same commands on '
                   f'the same hardware and versions give the same run.{changed}',

@@ -211,7 +211,8 @@ def is_number(value: object) -> bool:
 
 
 # Scalar results that are settings of the measurement, not scores.
-SETTINGS = ('*/num_*', 'codebook/codebook_size', 'codebook/codes_per_image', 'codebook/bits_per_image')
+SETTINGS = ('*/num_*', '*/train_num_*', 'codebook/codebook_size', 'codebook/codes_per_image', 'codebook/bits_per_image',
+            'ledger/kl_weight_per_*')
 
 
 def is_setting(name: str) -> bool:

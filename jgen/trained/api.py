@@ -8,7 +8,6 @@
 from collections.abc import Sequence
 import functools
 from pathlib import Path
-import shlex
 import sys
 import tempfile
 from typing import Any
@@ -20,7 +19,7 @@ from PIL import Image
 
 from jgen.data import own_pictures
 from jgen.errors import UserError, nearest
-from jgen.host import files
+from jgen.host import files, terminal
 from jgen.run import config as config_lib
 from jgen.run import config_file, records
 from jgen.trained.restored import NEWEST
@@ -156,8 +155,9 @@ def _command(workdir):
   """The command line that repeats this training; in a notebook or at a prompt, the one for the stored config."""
   script = sys.argv[0] if sys.argv else ''
   if script not in ('', '-c', '-') and Path(script).stem != 'ipykernel_launcher':
-    return shlex.join(['python', *sys.argv])
-  return shlex.join(['python', 'launch.py', f'--config=jgen/recipes/stored.py:{workdir}', f'--workdir={workdir}'])
+    return terminal.command_line(['python', *sys.argv])
+  return terminal.command_line(['python', 'launch.py', f'--config=jgen/recipes/stored.py:{workdir}',
+                                f'--workdir={workdir}'])
 
 
 def compare(*runs: 'Run | str | Path', folder: str | Path = 'runs/comparison') -> Path:

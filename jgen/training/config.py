@@ -41,8 +41,10 @@ class Steps:
   microbatch_size: int = key(0, 'images, over all devices, whose gradients are computed at once, to save '
                              'memory; BatchNorm then normalises over a microbatch; 0 for the whole batch', at_least=0)
   steps_per_dispatch: int = key(1, 'steps compiled into one call', at_least=1)
-  log_every_steps: int = key(100, 'steps between rows of metrics.csv and TensorBoard scalars', at_least=1)
-  sample_every_steps: int = key(1_000, 'steps between sample grids', at_least=1)
+  log_every_steps: int = key(100, 'steps between rows of metrics.csv and TensorBoard scalars; a shorter run logs its '
+                                  'last step', at_least=1)
+  sample_every_steps: int = key(1_000, 'steps between sample grids, in addition to those at steps 0, 1, 3, 10, 30, 100 '
+                                       'and 300', at_least=1)
   evaluate_every_steps: int = key(0, 'steps between evaluations; 0 evaluates at the end only', at_least=0)
   checkpoint_every_steps: int = key(1_000, 'steps between checkpoints', at_least=1)
   evaluators: object = table(evaluation.EVALUATORS, 'evaluators of the model, one section each')

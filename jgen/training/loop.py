@@ -78,7 +78,8 @@ class Trainer:
       figures = opened(actions.DrawFigures(self.config.evaluate_every_steps or self.config.sample_every_steps,
                                            self.folder, draw=seeds_report.draw_figures))
       epochs_per_step = images_per_step / len(self.seeds) / len(self.splits.train.images)
-      monitor = Monitor(self.config.log_every_steps, epochs_per_step, list(watchers.values()), progress, speed)
+      every = min(self.config.log_every_steps, self.config.num_steps or 1)   # a shorter run logs its last step
+      monitor = Monitor(every, epochs_per_step, list(watchers.values()), progress, speed)
       sheets = [self.sheets(compiled, seed, watcher.writer) for seed, watcher in watchers.items()]
       for sheet in () if first_step else sheets:
         sheet.show(0)
@@ -109,8 +110,9 @@ class Trainer:
     folder, name = self.folder_of(seed), f'seed {seed}' if len(self.seeds) > 1 else ''
     mark_restart(folder / 'tensorboard', first_step)
     writer = opened(loggers.create(self.config.loggers, folder, self.config))
-    # The folders of other processes are new at each start.
-    every = self.config.log_every_steps if jax.process_index() == 0 else 0
+    # The folders of other processes are new at each start; a run that ended before its first row may be extended.
+    whole = jax.process_index() == 0 and self.config.log_every_steps <= self.config.num_steps
+    every = self.config.log_every_steps if whole else 0
     metrics_file = opened(MetricsFile(folder / 'metrics.csv', first_step, every))
     of_seed = (lambda line: say(f'{name}: {line}')) if name else say
     return Watcher(metrics_file, writer, opened(Doctor(self.config.doctor, folder, first_step, writer, of_seed)), name)

@@ -164,7 +164,7 @@ def test_the_samples_at_both_ends_are_set_apart():
             [6 * (11 - i) for i in range(10)], [6, 0]]
   for row, expected in zip(rows, levels, strict=True):
     assert row.tolist() == expected + [160] * (10 - len(expected))   # 160: the separators' colour
-  assert result.grids['best_and_worst_samples'].row_names == (*['highest output'] * 2, '', *['lowest output'] * 2)
+  assert result.grids['best_and_worst_samples'].row_names == ('highest output', '', '', 'lowest output', '')
 
 
 # Interpolations

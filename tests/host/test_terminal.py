@@ -3,6 +3,7 @@
 import ast
 import io
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -73,6 +74,20 @@ def test_control_characters_are_shown_and_not_obeyed(name, shown, capsys):
   assert capsys.readouterr().out == f'class {shown}\nnext line\n'
   terminal.warn(f'{name}\nand more')
   assert capsys.readouterr().err.count('\n') == 1
+
+
+@pytest.mark.parametrize('words', [
+    ['python', 'launch.py', "--config.study.variations=('squares:', 'VAE: config=x.py')"],
+    ['a b', '$HOME', '`id`', '!!'],
+    ["it's $5", "it's `id`", "it's \\", "it's !1", "it's \"so\""], ['', '\n', "'", '"']])
+def test_a_command_line_is_read_by_a_shell_as_it_was_given(words):
+  line = terminal.command_line(words)
+  shown = subprocess.run(['sh', '-c', f'printf "%s\\0" {line}'], capture_output=True, check=True, text=True).stdout
+  assert shown.split('\0')[:-1] == words == shlex.split(line)
+
+
+def test_a_command_line_with_a_tuple_is_quoted_for_people():
+  assert terminal.command_line(['--config.data.splits=(\'test\',)']) == '"--config.data.splits=(\'test\',)"'
 
 
 def test_everything_that_is_printed_passes_here():

@@ -121,6 +121,27 @@ def test_continued_to_more_steps_or_epochs_is_the_longer_run(copy, tmp_path, cap
   assert contents(copy) == before
 
 
+def test_a_run_shorter_than_the_steps_between_rows_logs_its_last_step(finished, tmp_path):
+  short, whole = tiny.wgan(num_steps=3, log_every_steps=4), tiny.wgan(log_every_steps=4)
+  run(tmp_path / 'run', short)
+  assert read_rows(tmp_path / 'run/metrics.csv').steps.tolist() == [3]
+  assert (tmp_path / 'run/figures/losses.png').exists()
+  run(tmp_path / 'run', short)          # nothing left to do
+  assert read_rows(tmp_path / 'run/metrics.csv').steps.tolist() == [3]
+  run(tmp_path / 'run', whole)          # the longer run has no such row
+  lines = (finished / 'metrics.csv').read_text().splitlines()
+  assert (tmp_path / 'run/metrics.csv').read_text().splitlines() == [lines[0], lines[2], lines[4]]
+
+
+def test_a_short_run_of_an_earlier_version_which_logged_nothing_is_complete(tmp_path):
+  short = tiny.wgan(num_steps=3, log_every_steps=4)
+  run(tmp_path / 'run', short)
+  for name in ('metrics.csv', '.metrics.csv.seal'):
+    (tmp_path / 'run' / name).unlink()
+  (tmp_path / 'run/metrics.csv').touch()
+  run(tmp_path / 'run', short)
+
+
 def test_evaluating_the_run_again_gives_its_numbers(copy, finished, capsys):
   path = Path('evaluation/class_consistency_step_00000008.json')
   (copy / path).unlink()

@@ -14,6 +14,7 @@ import numpy as np
 
 _ARRAYS = frozenset((                   # the names in a pickled array, of old and new versions of numpy
     'numpy.core.multiarray _reconstruct', 'numpy._core.multiarray _reconstruct', 'numpy ndarray', 'numpy dtype'))
+_ENCODE = '_codecs encode'              # how protocols below 3 hold bytes: their Latin-1 text, and 'latin1'
 _CONSTANTS = frozenset((
     'BININT', 'BININT1', 'BININT2', 'INT', 'LONG', 'LONG1', 'BINUNICODE', 'SHORT_BINUNICODE', 'UNICODE', 'BINUNICODE8',
     'BINBYTES', 'SHORT_BINBYTES', 'BINBYTES8'))
@@ -137,7 +138,7 @@ class _Machine:
     return self.stack[-1]
 
   def _global(self, argument):
-    if argument not in _ARRAYS:
+    if argument not in _ARRAYS and argument != _ENCODE:
       raise PickleError(f"it names '{argument.replace(' ', '.')}', which would run when it is unpickled; it was not")
     self.stack.append(_Named(argument))
 
@@ -149,13 +150,20 @@ class _Machine:
     arguments, function = self.stack.pop(), self.stack.pop()
     if not isinstance(function, _Named) or function.arguments or not isinstance(arguments, tuple):
       raise PickleError('it calls something that is not an array')
-    self.stack.append(_Named(function.name, arguments))
+    self.stack.append(_bytes(arguments) if function.name == _ENCODE else _Named(function.name, arguments))
 
   def _build(self, argument):
     state = self.stack.pop()
     if not isinstance(self.stack[-1], _Named):
       raise PickleError('it sets the state of something that is not an array')
     self.stack[-1].state = state
+
+
+def _bytes(arguments):
+  text, encoding = arguments
+  if not isinstance(text, str) or encoding != 'latin1':
+    raise PickleError('it encodes something other than the text of bytes')
+  return text.encode('latin-1')
 
 
 def _array(named):

