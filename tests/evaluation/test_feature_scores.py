@@ -13,6 +13,8 @@ from jgen.errors import UserError
 from jgen.evaluation.features import precision_recall as pr
 from jgen.evaluation.features.inception_score import inception_score
 from jgen.evaluation.features.kernel_distance import estimate, squared_mmd
+from jgen.networks.inception import network as inception
+from jgen.networks.inception import weights as inception_weights
 
 
 def two_sets(first, second, size=16):
@@ -148,3 +150,11 @@ def test_proxies_replace_the_fid_only_if_they_are_named_and_the_weights_are_miss
   path.write_bytes(b'cut short')
   with pytest.raises(UserError, match='inception.npz'):
     evaluation.create({'inception_features': section}, spec, family)
+  for depth, words in (('768', 'end early, so the Frechet distance is not an FID; fetch it with: curl'), ('2048', '')):
+    params = {name: {kind: np.zeros(shape, np.float32) for kind, shape in inception.parameter_shapes()[name].items()}
+              for name in inception.parameter_names(depth)}
+    inception_weights.save(inception_weights.Weights(params, depth, ''), path)
+    (name, evaluator), = evaluation.create({'inception_features': section}, spec, family).items()
+    assert name == evaluator.name == 'inception_features'
+    printed = capsys.readouterr().err
+    assert words in printed and bool(words) == ('curl' in printed)
