@@ -124,7 +124,8 @@ class Gallery:
     """Command line flags for its data, sizes and evaluators."""
     system = SYSTEMS[name]
     about = self.about['data'].get(system.data, {})
-    keys = {'data.dir': about.get('folder') or self.data / system.data, **about.get('config', {})}
+    folder = about.get('folder') or system.data and self.data / system.data
+    keys = {**({'data.dir': folder} if folder else {}), **about.get('config', {})}
     keys |= {**SMALL, **system.small} if self.small else {**LARGE, **system.large}
     flags = [f'--config.{key}={value}' for key, value in keys.items()]
     return flags + ([f'--evaluators={",".join(EVALUATORS[name])}'] if name in EVALUATORS else [])

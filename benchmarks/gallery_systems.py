@@ -1,4 +1,5 @@
-"""The systems of five course reports: data, overrides for a CPU and for an accelerator, and the metrics to report."""
+"""The systems of five course reports and the configs on digits: data, overrides for a CPU and for an accelerator, and
+the metrics to report."""
 
 import dataclasses
 from typing import Any
@@ -8,9 +9,9 @@ from typing import Any
 class System:
   """One row of the table of results."""
 
-  report: str
+  report: str                           # '' for a config on digits, which reproduces none
   config: str                           # in configs/
-  data: str                             # folder of its images in --data
+  data: str                             # folder of its images in --data; '' for digits, which are part of scikit-learn
   published: str                        # the figure published in the report; '' if there is none
   numbers: tuple[str, ...]              # metrics to show, '<evaluator>/<entry>'; * matches any text
   pictures: tuple[str, ...]             # glob patterns in the run folder of generated images; the last match is shown
@@ -69,6 +70,10 @@ def _digits(config, published, more):
                 {**_DIGITS, **more}, {**_LARGE_DIGITS, **more})
 
 
+def _on_digits(config, *numbers, picture=_SAMPLES):
+  return System('', config, '', '', numbers, (picture,), 0.5)
+
+
 SYSTEMS = {system.config: system for system in (
     _vae('R1', 'vae_celeba', 'celeba', 'squared error 0.0291'),
     _gan('R1', 'dcgan_celeba', 'celeba'),
@@ -101,6 +106,11 @@ SYSTEMS = {system.config: system for system in (
     _digits('cdcgan_svhn', 'FID above 100', {}),
     _digits('wgan_svhn', 'FID below 100', {
         **_QUICK, 'model.critic.use_bias': True, 'model.critic.kernel_init': 'he'}),
+    _on_digits('quickstart', _CLASSES, _DIVERSITY),
+    _on_digits('dcgan_digits', _CLASSES, _DIVERSITY, _APART),
+    _on_digits('acgan_digits', _CLASSES, _DIVERSITY),
+    _on_digits('infogan_digits', 'code_classes/nmi', _INFORMATION, picture='evaluation/code_grid_0_step_*.png'),
+    _on_digits('vqvae_digits', 'codebook/mse', 'codebook/perplexity'),
 )}
 
 # Evaluators that replace those of the config, which has one that takes an hour.

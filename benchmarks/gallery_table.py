@@ -27,6 +27,7 @@ _CADENCE = ('log_every_steps', 'sample_every_steps', 'checkpoint_every_steps', '
 _NAMES = {'ledger/mse': 'squared error of test images', 'ledger/elbo': 'ELBO', 'codebook/mse':
           'squared error of test images', 'codebook/perplexity': 'perplexity', 'class_consistency/accuracy':
           'class consistency', 'diversity/nearest_ratio': 'diversity', 'critic_outputs/auc': 'AUC',
+          'code_classes/nmi': 'normalised mutual information with the digits',
           'generator/information': 'information on the codes in nats', 'generator/information_maximum': 'of'}
 
 
@@ -90,7 +91,8 @@ def read_row(folder, name, about):
 
 
 def data_of(system, about):
-  return about['data'].get(system.data, {}).get('about') or f'the folder {system.data}'
+  usual = f'the folder {system.data}' if system.data else 'the 1,797 digits of scikit-learn'
+  return about['data'].get(system.data, {}).get('about') or usual
 
 
 def numbers(record, patterns):
@@ -126,7 +128,7 @@ def command(config_name, name, flat, step):
   usual = config_lib.flatten(importlib.import_module(f'configs.{config_name}').get_config())
   changed = {key: value for key, value in flat.items() if key in usual and value != usual[key]
              and key not in _CADENCE and not key.startswith(('evaluators.', 'study.'))}
-  changed |= {'data.dir': 'FOLDER', 'num_steps': step}
+  changed |= {'num_steps': step} | ({'data.dir': 'FOLDER'} if flat['data.dir'] else {})
   words = [f'python launch.py --config=configs/{config_name}.py', *(
       f'--config.{key}={flag(value)}' for key, value in sorted(changed.items()))]
   if name in EVALUATORS:
@@ -186,8 +188,8 @@ def cells(row):
   size = f'{row["steps"]:,} x {row["batch_size"]}' if 'steps' in row else row.get('size', '')
   ours = row.get('ours') or '; '.join(map(number, row.get('numbers', [])))
   link = f'[{row["system"]}](#{row["system"]})'
-  return '| ' + ' | '.join((link, row['report'], row.get('data', ''), size, cost, row['published'] or 'none', ours,
-                            row['remark'])) + ' |'
+  return '| ' + ' | '.join((link, row['report'] or 'none', row.get('data', ''), size, cost,
+                            row['published'] or 'none', ours, row['remark'])) + ' |'
 
 
 def number(entry):
