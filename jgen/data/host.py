@@ -8,6 +8,8 @@ import sys
 import threading
 from types import ModuleType
 
+from absl import logging
+
 from jgen.host.runtime import importing
 
 _LEGACY = 'TF_USE_LEGACY_KERAS'         # a variable that TensorFlow reads when it is imported
@@ -29,6 +31,17 @@ def _imported():
   with importing():
     import tensorflow
   return tensorflow
+
+
+@contextlib.contextmanager
+def errors_only() -> Iterator[None]:
+  """Context without absl's warnings, such as those of tensorflow_datasets about its own use of deprecated names."""
+  before = logging.get_verbosity()
+  logging.set_verbosity(logging.ERROR)
+  try:
+    yield
+  finally:
+    logging.set_verbosity(before)
 
 
 @contextlib.contextmanager

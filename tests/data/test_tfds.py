@@ -110,7 +110,7 @@ def test_names_that_are_none(name, line, folder, tmp_path, capfd):
   assert not folder.exists()
 
 
-def test_without_a_network(folder, tmp_path, monkeypatch):
+def test_without_a_network(folder, tmp_path, monkeypatch, caplog):
   def urlopen(request, timeout):
     raise OSError('Name or service\nnot known')
   monkeypatch.setattr('urllib.request.urlopen', urlopen)
@@ -119,6 +119,7 @@ def test_without_a_network(folder, tmp_path, monkeypatch):
   assert line == (f'tfds:fashion_mnist is not prepared in {folder}/fashion_mnist/3.0.1 and the download failed '
                   '(OSError: Name or service not known); prepare it with a network connection and name the folder of '
                   'tensorflow_datasets with --config.data.dir=FOLDER')
+  assert not [record for record in caplog.records if record.name == 'absl']   # of its own deprecated names
 
 
 def test_only_a_number_is_no_class():

@@ -15,7 +15,7 @@ from jgen.data.files import fetched
 from jgen.data.files.decoding import centre_crop
 from jgen.data.files.image_files import crop_share
 from jgen.data.files.resizing import in_channels, resize
-from jgen.data.host import tensorflow
+from jgen.data.host import errors_only, tensorflow
 from jgen.data.spec import Annotation, Dataset, Spec, served_shape
 from jgen.errors import UserError, nearest
 
@@ -34,12 +34,11 @@ class TfdsReader:
 
   def describe(self, section: ConfigDict) -> Spec:
     """Channels and classes as tensorflow_datasets declares them; needs no data."""
-    return self._spec(section, self._builder(section))
+    return self._opened(section)[1]
 
   def load(self, section: ConfigDict) -> Dataset:
     """The splits, concatenated in the order listed; prepared once, then memory-mapped."""
-    builder, share = self._builder(section), crop_share(section, 1.)
-    spec = self._spec(section, builder)
+    (builder, spec), share = self._opened(section), crop_share(section, 1.)
     fetched.prepare(builder, f'tfds:{self.name}')
     for split in section.splits:
       if split not in builder.info.splits:
@@ -52,6 +51,11 @@ class TfdsReader:
     label = _label(spec.annotations)
     labels = np.zeros(len(images), np.int32) if label is None else annotations[:, label]
     return Dataset(spec, images, labels, f"{builder.data_path}: {', '.join(section.splits)}", annotations)
+
+  def _opened(self, section):
+    with errors_only():
+      builder = self._builder(section)
+      return builder, self._spec(section, builder)
 
   def _builder(self, section):
     if not _NAME.fullmatch(self.name):
