@@ -151,8 +151,9 @@ def _from_arrays(array):
   params = {}
   for i, name in enumerate(unit.name for unit in inception.units(list(inception.STAGES.values()))):
     height, width, inputs, outputs = inception.parameter_shapes()[name]['kernel']
-    weight, *vectors = (array(4 * i + k) for k in range(4))
-    params[name] = _fold(weight.reshape(outputs, inputs, height, width), *vectors, gamma=np.ones(outputs))
+    weight, beta, mean, variance = (array(4 * i + k) for k in range(4))
+    kernel = weight.reshape(outputs, inputs, height, width)
+    params[name] = _fold(kernel, beta, mean, variance, np.ones(outputs))
   return params
 
 
