@@ -177,8 +177,9 @@ def markdown(rows, pictures):
 
 
 def wrapped(command):
-  """A command over several lines, as a shell reads it."""
-  return ' \\\n    '.join(textwrap.wrap(command, 110, break_long_words=False, break_on_hyphens=False))
+  """Commands, one per line, each over several lines, as a shell reads it."""
+  return '\n'.join(' \\\n    '.join(textwrap.wrap(line, 110, break_long_words=False, break_on_hyphens=False))
+                   for line in command.splitlines())
 
 
 def cells(row):

@@ -88,6 +88,13 @@ def test_the_time_is_shared_by_weight(monkeypatch):
   assert clock.begin('c') == 80.
 
 
+def test_commands_are_wrapped_each_on_its_own():
+  first, second = 'python launch.py ' + ' '.join(f'--config.key{n}=1' for n in range(12)), 'python launch.py --mode=prior'
+  text = gallery_table.wrapped(f'{first}\n{second}')
+  assert max(map(len, text.splitlines())) <= 120
+  assert text.replace(' \\\n    ', ' ').splitlines() == [first, second]
+
+
 def test_wrong_arguments_are_one_line(toys, tmp_path):
   for flags, words in ((['--systems=none'], 'available: long'), (['--minutes=1'], '--data is missing'), (
       [f'--from={tmp_path}', f'--page={tmp_path}/page.md'], 'add the lines')):
