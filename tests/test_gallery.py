@@ -89,7 +89,8 @@ def test_the_time_is_shared_by_weight(monkeypatch):
 
 
 def test_commands_are_wrapped_each_on_its_own():
-  first, second = 'python launch.py ' + ' '.join(f'--config.key{n}=1' for n in range(12)), 'python launch.py --mode=prior'
+  first = 'python launch.py ' + ' '.join(f'--config.key{n}=1' for n in range(12))
+  second = 'python launch.py --mode=prior'
   text = gallery_table.wrapped(f'{first}\n{second}')
   assert max(map(len, text.splitlines())) <= 120
   assert text.replace(' \\\n    ', ' ').splitlines() == [first, second]
