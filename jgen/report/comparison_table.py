@@ -57,9 +57,9 @@ def over_seeds(values: Sequence[float | None]) -> str:
 
 
 def evaluated_numbers(run: Compared, with_settings: bool = False) -> dict[str, float]:
-  """{name: number} of each evaluator's last evaluation; its step, and numbers that are settings, only on request."""
+  """{name: number} of each evaluator's last evaluation; its step and its settings only on request."""
   return {name: value for name, value in run.record.latest.items()
-          if scores.is_number(value) and (with_settings or not scores.is_setting(name) and not name.endswith('/step'))}
+          if scores.is_number(value) and (with_settings or not scores.is_setting(name))}
 
 
 def _last_logged(record, evaluated):

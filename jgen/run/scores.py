@@ -210,9 +210,9 @@ def is_number(value: object) -> bool:
   return isinstance(value, float) or isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
-# Scalar results that are settings of the measurement, not scores.
-SETTINGS = ('*/num_*', '*/train_num_*', 'codebook/codebook_size', 'codebook/codes_per_image', 'codebook/bits_per_image',
-            'ledger/kl_weight_per_*')
+# Scalar results that are settings of the measurement or its step, not scores.
+SETTINGS = ('*/step', '*/num_*', '*/train_num_*', 'codebook/codebook_size', 'codebook/codes_per_image',
+            'codebook/bits_per_image', 'ledger/kl_weight_per_*')
 
 
 def is_setting(name: str) -> bool:

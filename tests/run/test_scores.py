@@ -26,6 +26,14 @@ def test_directions(name, better):
   assert scores.kind(name).better == better
 
 
+@pytest.mark.parametrize('name, is_setting', [
+    ('diversity/step', True), ('codebook/train_num_images', True), ('codebook/num_images', True),
+    ('ledger/kl_weight_per_pixel', True), ('ledger/mse_standard_error', True), ('ledger/kl', False),
+    ('codebook/train_mse', False), ('diversity/pair_ratio', False)])
+def test_settings_are_no_scores(name, is_setting):
+  assert scores.is_setting(name) == is_setting
+
+
 @pytest.mark.parametrize('values, better, key', [
     ({1: 3., 2: 5.}, HIGHER, 2), ({1: 3., 2: 5.}, LOWER, 1), ({1: math.nan, 2: 5., 3: 5.}, LOWER, 2),
     ({1: math.nan, 2: math.inf}, LOWER, None), ({1: math.inf, 2: 1.}, HIGHER, 1), ({1: 3.}, '', None),
