@@ -383,7 +383,7 @@ def _set_scale(axes, values, log):
 
 
 def _name_decades(axes):
-  """Labels a logarithmic y axis at 1, 2, 5, 10, ..., or at powers of ten if it spans more; as numbers if short."""
+  """Sets a logarithmic y axis's ticks: 1, 2, 5, 10, ... within two decades, else powers of ten."""
   low, high = axes.get_ylim()
   axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
   axes.yaxis.set_minor_formatter(NullFormatter())

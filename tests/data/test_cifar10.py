@@ -90,6 +90,14 @@ def test_batches_that_were_saved_again_by_python_3(protocol):
       pickles.entries(content)
 
 
+def test_only_the_text_of_bytes_is_encoded():
+  images, labels = cifar10_batches()['test_batch']
+  content = pickle.dumps({'data': planes(images), 'labels': labels.tolist()}, 2)
+  assert content.count(b'latin1') == 1
+  with pytest.raises(pickles.PickleError, match='it encodes something other than the text of bytes'):
+    pickles.entries(content.replace(b'latin1', b'utf_16'))
+
+
 class Evil:
   def __reduce__(self):
     return os.system, ('touch executed',)
