@@ -13,11 +13,17 @@ os.environ['JAX_PLATFORMS'] = 'cpu'
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 os.environ.setdefault('JGEN_CONVOLUTION', 'plain')
 
+# What is kept at home, such as the Inception's weights, changes no test: they and their processes have an empty home.
+if 'PYTEST_XDIST_WORKER' not in os.environ:
+  os.environ['HOME'] = tempfile.mkdtemp(prefix='jgen-home-')
+  atexit.register(shutil.rmtree, os.environ['HOME'], ignore_errors=True)
+  for name in ('JGEN_CACHE', 'XDG_CACHE_HOME', 'XDG_CONFIG_HOME'):
+    os.environ.pop(name, None)
+
 # Compile time is what these tests cost: functions compiled once in a session are found again, by other processes too.
 if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
-  os.environ['JAX_COMPILATION_CACHE_DIR'] = tempfile.mkdtemp(prefix='jgen-compiled-')
+  os.environ['JAX_COMPILATION_CACHE_DIR'] = os.path.join(os.environ['HOME'], 'compiled')
   os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
-  atexit.register(shutil.rmtree, os.environ['JAX_COMPILATION_CACHE_DIR'], ignore_errors=True)
 
 from helpers import compiling
 
