@@ -28,7 +28,8 @@ _NAMES = {'ledger/mse': 'squared error of test images', 'ledger/elbo': 'ELBO', '
           'squared error of test images', 'codebook/perplexity': 'perplexity', 'class_consistency/accuracy':
           'class consistency', 'diversity/nearest_ratio': 'diversity', 'critic_outputs/auc': 'AUC',
           'code_classes/nmi': 'normalised mutual information with the digits',
-          'generator/information': 'information on the codes in nats', 'generator/information_maximum': 'of'}
+          'generator/information': 'bound on the mutual information with the codes, in nats,',
+          'generator/information_maximum': 'maximum'}
 
 
 def read_about(path):

@@ -14,7 +14,7 @@ from jgen import recipes
 def get_config():
   config = recipes.vae_run()
   config.batch_size = 128
-  config.num_steps = 250_000            # 200 epochs of CelebA's 162,770 training images are 254,328
+  config.num_steps = 254_328            # 200 epochs of CelebA's 162,770 training images
   config.num_samples = 32               # as in the report
   config.data.name = 'celeba'
   config.study.variations = tuple(f'model.regularizer.weight={weight}' for weight in ('1e-5', '1e-4', '1e-3'))

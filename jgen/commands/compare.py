@@ -63,7 +63,7 @@ def _read_scores(paths):
 def _rank(scored):
   """Prints the rankings of {path: {evaluator: [Evaluation]}}; raises UserError if something cannot be ranked."""
   if len(scored) < 2:
-    raise UserError('fewer than two of them hold scores with receipts')
+    raise UserError('fewer than two of them hold scores that can be ranked')
   shared = [name for name in next(iter(scored.values())) if all(name in stored for stored in scored.values())]
   if not shared:
     raise UserError('no evaluator has measured all of them: ' + '; '.join(
@@ -83,7 +83,7 @@ class NoScoresError(UserError):
 
 
 def read(path: str | Path) -> dict[str, list[Evaluation]]:
-  """{evaluator: [Evaluation] in the order of their steps}, for evaluations with receipts.
+  """{evaluator: [Evaluation] in the order of their steps}, for evaluations with receipts and scores that rank runs.
 
   Raises:
     NoScoresError: there are none.
@@ -93,13 +93,14 @@ def read(path: str | Path) -> dict[str, list[Evaluation]]:
   if not path.exists():
     raise NoScoresError(f'{path} is neither a run folder nor a file of scores')
   stored: dict[str, list[Evaluation]] = {}
-  for evaluation in read_all(path) if path.is_dir() else [Evaluation.read(path)]:
-    if evaluation.receipt:
+  evaluations = read_all(path) if path.is_dir() else [Evaluation.read(path)]
+  for evaluation in evaluations:
+    if evaluation.receipt and any(map(_ranking, evaluation.numbers())):
       stored.setdefault(evaluation.evaluator, []).append(evaluation)
-  if not stored and path.is_dir() and not (path / 'config.json').exists():
+  if not evaluations and path.is_dir() and not (path / 'config.json').exists():
     raise NoScoresError(f'{path} holds no run and no score')
   if not stored:
-    raise NoScoresError(f'{path} holds no score with a receipt; measure it first: python launch.py --mode=evaluate '
+    raise NoScoresError(f'{path} holds no score that can be ranked; measure one: python launch.py --mode=evaluate '
                     f'--workdir={path} --evaluators=random_features')
   return stored
 
@@ -110,13 +111,17 @@ def unlike(name: str, evaluations: Mapping[Any, list[Evaluation]]) -> str:
   for path, evaluation in others:
     field = differing(reference.receipt, evaluation.receipt)
     if field:
-      return (f'{name} of {first} and {path} cannot be ranked: {field}, {MEASURE[field]}, is '
-              f'{_shown(reference.receipt.get(field))} and {_shown(evaluation.receipt.get(field))}')
+      values = _shown(reference.receipt.get(field), evaluation.receipt.get(field))
+      return f'{name} of {first} and {path} cannot be ranked: {field}, {MEASURE[field]}, is {" and ".join(values)}'
   return ''
 
 
-def _shown(value):
-  return f'{value:,}' if isinstance(value, int) else str(value)
+def _shown(*values):
+  """Two different values as texts; of mappings the entries that differ."""
+  if all(isinstance(value, dict) for value in values):
+    keys = [key for key in dict.fromkeys([*values[0], *values[1]]) if values[0].get(key) != values[1].get(key)]
+    return [', '.join(f'{key}={value.get(key)}' for key in keys) for value in values]
+  return [f'{value:,}' if isinstance(value, int) else str(value) for value in values]
 
 
 def table(name: str, evaluations: Mapping[Any, list[Evaluation]]) -> str:
@@ -128,13 +133,18 @@ def table(name: str, evaluations: Mapping[Any, list[Evaluation]]) -> str:
   numbers = {path: evaluation.numbers() for path, evaluation in last.items()}
   lines = []
   for score in next(iter(numbers.values())):
-    better = kind(score).better if kind(score).among == RUNS else ''
+    better = _ranking(score)
     if better and all(score in scores for scores in numbers.values()):
       lines += [f'{score}, the {_WORDS[better]} first']
       values = {path: scores[score] for path, scores in numbers.items()}
       lines += [f'  {place}. {_line(path, score, evaluations[path], better)}'
                 for place, path in enumerate(_ranked(values, better), 1)]
   return '\n'.join([*lines, *_notes(last)]) + '\n'
+
+
+def _ranking(score):
+  """HIGHER or LOWER for a score that ranks runs, '' for others."""
+  return kind(score).better if kind(score).among == RUNS else ''
 
 
 def _ranked(values, better):

@@ -11,8 +11,8 @@ from jgen.families.model import Model
 class Evaluator:
   """Measures a model. A subclass is a frozen dataclass whose fields are the keys of its section of a config.
 
-  The keys are declared as in `jgen.keys`. The numbers of an evaluator can be ranked among runs if `measure` returns a
-  receipt with them (`jgen.run.receipt`).
+  The keys are declared as in `jgen.keys`. Every result is stored with a receipt (`jgen.run.receipt`), by which runs are
+  comparable or not: the one that `measure` returns, else the values of all keys and the hashes of all images.
   """
 
   needs: typing.ClassVar[tuple[type, ...]] = ()   # protocols of `jgen.families.contracts` that the family must follow

@@ -9,7 +9,7 @@ from jgen.images.grids import Grid
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-  """Numbers, with optional pictures and an optional receipt."""
+  """Numbers, with optional pictures and, for some evaluators, a receipt of their own."""
 
   numbers: Mapping[str, Any]            # plain numbers, strings and lists, ready for JSON
   grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)

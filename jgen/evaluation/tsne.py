@@ -86,8 +86,8 @@ class Tsne(Evaluator):
     """(indices of the images [n], their values [n]); raises UserError as `check_data` does."""
     indices = spread(self.num_images, dataset)
     if len(indices) <= self.perplexity:
-      raise UserError(f'{_SECTION}.perplexity is {self.perplexity:g}, which {len(indices):,} test images are too few '
-                      'for; set fewer than there are images')
+      raise UserError(f'{_SECTION}.perplexity is {self.perplexity:g}, but there are {len(indices):,} test images; '
+                      'set it below their number')
     annotation = annotation_of(dataset.spec, self.annotation)
     codes = _column(dataset, self.annotation)[indices]
     counts = np.bincount(codes, minlength=len(annotation.values))

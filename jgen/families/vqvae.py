@@ -237,7 +237,7 @@ class Keys:
   decoder: sections.MapDecoder = section(
       sections.MapDecoder, 'its features are those of the layers that double the image', features=(64, 32, 16, 16),
       negative_slope=0.01, kernel_init='pytorch', use_bias=True, kernel_size=3, last_kernel_size=3, last_stride=1)
-  ema_decay: float = key(0., 'decay a step of the averaged parameters, which are drawn and measured; 0 for none',
+  ema_decay: float = key(0., 'decay per step of the averaged parameters, used for samples and scores; 0 for none',
                          at_least=0, below=1)
   optimizer: Optimizer = section(Optimizer, learning_rate=2e-3, b1=0.9)
 

@@ -82,7 +82,12 @@ def _row(path, member, kind, default):
   kind = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
   values = 'one of ' + ', '.join(f'`{name or repr(name)}`' for name in member.names) if member.names else member.range()
   values = values or ('True or False' if kind is bool else 'any string' if kind is str else 'any')
-  return f'| `{path}` | `{default!r}` | {values} | {member.meaning}{_read_with(member)} |'
+  return f'| `{path}` | `{default!r}` | {values} | {_cell(member.meaning)}{_read_with(member)} |'
+
+
+def _cell(text):
+  """A text for a cell of a table, in which a bar would end the cell."""
+  return text.replace('|', r'\|')
 
 
 def _read_with(member):

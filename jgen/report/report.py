@@ -181,7 +181,8 @@ def _receipts(stored, numbers):
 
 def _receipt(evaluation):
   about, receipt = evaluation.about, evaluation.receipt
-  fields = [f'{field}: {_short(field, receipt[field])}' for field in MEASURE if field in receipt]
+  fields = [f'{field}: {_short(field, receipt[field])}' for field in MEASURE
+            if field != 'settings' and receipt.get(field)]
   settings = [f'{key}={config_text(value)}' for key, value in about.get('settings', {}).items()]
   data = [f'{name}: {about[key]}' for key, name in (('data', 'training images'), ('test_data', 'test images'))
           if about.get(key)]

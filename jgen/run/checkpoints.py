@@ -91,8 +91,8 @@ class Keys:
   """The keys of config.checkpoints."""
 
   keep_last: int = key(3, 'number of newest checkpoints to keep', at_least=1)
-  best_metric: str = key('', "score whose best checkpoint is kept in addition: `<evaluator>/<entry>`, one of "
-                             "jgen.run.scores.KINDS; '' for none")
+  best_metric: str = key('', "score whose best checkpoint is kept in addition: `<evaluator>/<entry>`, such "
+                             "as inception_features/fid@10000 or ledger/elbo; '' for none")
 
 
 class Checkpoints:

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-_PACKAGES = ('jax', 'jaxlib', 'flax', 'numpy', 'scipy', 'pillow')
+_PACKAGES = ('jax', 'jaxlib', 'flax', 'numpy', 'scipy', 'scikit-learn', 'pillow')
 _CHUNK = 4_096                          # images hashed at a time
 _SCORES = 2                             # version of the scores; raised when the scores of the same images change
 
 # How a score was measured, the most important field first.
 MEASURE = {
+    'settings': 'the settings of the evaluator',
     'extractor': 'the feature network',
     'extractor_sha256': "the hash of the network's parameters",
     'features': 'the layer of the features',
@@ -27,6 +28,8 @@ MEASURE = {
     'reference_split': 'whether training or test images',
     'reference_sha256': 'the hash of the real images',
     'num_reference': 'the number of real images',
+    'train_sha256': 'the hash of the training images',
+    'test_sha256': 'the hash of the test images',
     'scores_version': "the version of this package's scores",
 }
 # Which model was measured.

@@ -176,7 +176,7 @@ def compare(*runs: 'Run | str | Path', folder: str | Path = 'runs/comparison') -
   from jgen.report import comparison  # here, because it imports Matplotlib
   folders = [run.folder if isinstance(run, Run) else files.expanded(run) for run in runs]
   if len(folders) < 2:
-    raise UserError(f'a comparison of {len(folders)} run; at least two are needed')
+    raise UserError(f'a comparison needs at least two runs, but got {len(folders)}')
   return comparison.compare(folders, files.folder(folder))
 
 

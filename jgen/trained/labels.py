@@ -34,7 +34,8 @@ def _number(label, spec, attribute):
     requested, _, name = label.partition('=')
     actual = attribute or 'class'
     if requested.casefold() != actual.casefold():
-      raise UserError(f"the model is conditioned on '{actual}', not '{requested}'; ask for {actual}={names[0]}")
+      raise UserError(f"the model is conditioned on '{actual}', not '{requested}'; ask for {actual}=0 "
+                      f"('{names[0]}') to {actual}={len(names) - 1}")
   if isinstance(label, str) and name in names:
     return names.index(name)
   folded = [text.casefold() for text in names]

@@ -156,7 +156,7 @@ class Restored:
   def need(self, method: str, what: str) -> None:
     """Raises UserError unless the family has a method."""
     if not self.can(method):
-      raise UserError(f'the model in {self.folder} is {self.kind()}, and none of these {what}')
+      raise UserError(f'the model in {self.folder} is {self.kind()}; no such model {what}')
 
   def refuse(self, **given: Any) -> None:
     """Raises UserError if any of these arguments is given, because the model does not use it."""

@@ -155,7 +155,7 @@ class Trained(Restored):
       UserError: the model does not support it; fewer than two images; an unknown path.
     """
     if num < 2:
-      raise UserError(f'an interpolation of {num} images; at least the two ends are needed')
+      raise UserError(f'an interpolation needs num of at least 2, the two ends, but got {num}')
     ends = [np.asarray(end) for end in (first, last)]
     path = path or ('line' if ends[0].ndim == 4 else 'arc')
     if path not in _PATHS:

@@ -5,6 +5,7 @@ An action is called with (step, replicated state, scores of this step so far) an
 
 from collections.abc import Callable, Mapping
 import dataclasses
+import functools
 from pathlib import Path
 import threading
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from matplotlib.image import imread
 from ml_collections import ConfigDict
 import numpy as np
 
+from jgen.data import cache
 from jgen.data.spec import Dataset, Spec, Splits
 from jgen.errors import UserError
 from jgen.evaluation import scores_of
@@ -182,10 +184,18 @@ class Evaluate(Action):
     about = {'seed': self.seed, 'averaged_parameters': model['averaged_parameters'],
              'data': self.splits.train.source, 'test_data': self.splits.test and self.splits.test.source,
              'settings': settings, 'pictures': list(measured.grids)}
-    whole = {**measured.receipt, **model, **receipt.of_versions()} if measured.receipt else {}
-    evaluation = scores_lib.Evaluation(step, name, measured.numbers, about, whole)
+    measurement = measured.receipt or {'settings': dict(settings), **self.images}
+    evaluation = scores_lib.Evaluation(step, name, measured.numbers, about,
+                                       {**measurement, **model, **receipt.of_versions()})
     evaluation.write(self.folder)
     return evaluation
+
+  @functools.cached_property
+  def images(self) -> dict[str, Any]:
+    """The receipt fields of the images, for evaluators without a receipt of their own."""
+    train, test = self.splits.train, self.splits.test
+    return {'image_shape': list(train.spec.image_shape), 'reference': train.spec.name,
+            'train_sha256': cache.digest(train), 'test_sha256': test and cache.digest(test)}
 
   def draw(self, step: int, grids: Mapping[str, Grid]) -> None:
     """Writes the pictures {name: Grid}."""

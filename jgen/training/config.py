@@ -32,8 +32,9 @@ class Steps:
 
   family: str = key('', "the model family; '' with --mode=score alone",
                     names=collections.ChainMap[str, Any]({'': None}, families.FAMILIES))
-  num_steps: int = key(10_000, "training steps in all (a GAN's: updates of the critic, or discriminator, then the "
-                               "generator's); 0 where num_epochs sets the length", at_least=0)
+  num_steps: int = key(10_000, 'total training steps; a GAN step is critic_steps updates of the critic '
+                               '(discriminator), then generator_steps of the generator; 0 if num_epochs is set',
+                       at_least=0)
   num_epochs: float = key(0., 'passes over the training images, instead of num_steps, such as 20 or 0.5; a GAN that '
                               'consumes several batches per step needs fewer steps for a pass; 0 for num_steps',
                           at_least=0)
@@ -96,16 +97,16 @@ class Config(Steps):
   """All keys."""
 
   seed: int = key(0, 'every random number of a run is a function of the seed and the step', at_least=0, below=2**32)
-  num_seeds: int = key(1, 'runs of the seeds from config.seed on that are trained in one step, each as if alone: '
-                       'docs/devices.md', at_least=1)
-  samples_per_class: int = key(10, 'samples per class, one row of the sheet of samples', at_least=1)
-  num_samples: int = key(100, 'images on the sheet of samples of a model without classes', at_least=1)
+  num_seeds: int = key(1, 'number of runs trained in one compiled step, with the seeds config.seed, config.seed + 1, '
+                       '...: docs/devices.md', at_least=1)
+  samples_per_class: int = key(10, 'samples per class, one row of the sample grid', at_least=1)
+  num_samples: int = key(100, 'images in the sample grid of a model without classes', at_least=1)
   report: bool = key(True, 'whether a run ends by writing its report, report.html')
   loggers: tuple[str, ...] = key(('tensorboard',), 'where metrics go in addition to metrics.csv', names=LOGGERS)
-  precision: str = key('float32', 'of convolutions and matrix products in training; all else, and evaluation, uses '
-                                  'float32', names=PRECISIONS)
-  matrix_precision: str = key('default', 'of float32 products in training on a GPU: the choice of JAX, 10 bits of each '
-                              'factor, or all bits; a CPU uses all', names=MATRIX_PRECISIONS)
+  precision: str = key('float32', 'number format of convolutions and matrix products in training; everything else, '
+                                  'and evaluation, uses float32', names=PRECISIONS)
+  matrix_precision: str = key('default', 'precision of float32 products in training on a GPU: the default of JAX, '
+                              'TF32 (10 bits of each factor) or all bits; a CPU uses all', names=MATRIX_PRECISIONS)
   profile_steps: tuple[int, ...] = key((), "first and last step of a trace for TensorBoard's profiler; () for none",
                                        at_least=0)
   data: DataKeys = section(DataKeys, 'the images')
@@ -139,8 +140,8 @@ def check_seeds(config: ConfigDict) -> None:
   """Raises UserError if several seeds cannot be trained in one step."""
   count = config.num_seeds
   if config.seed + count > 2**32:
-    raise UserError(f'config.num_seeds is {count}: the seeds from config.seed, {config.seed}, on are not all below '
-                    '2^32; lower one of the two')
+    raise UserError(f'config.num_seeds is {count}: the last seed would be {config.seed + count - 1}, but seeds are '
+                    f'below 2^32; lower config.num_seeds or config.seed, {config.seed}')
   for name, refused in {'config.checkpoints.best_metric': config.checkpoints.best_metric,
                         "config.loggers with 'wandb'": 'wandb' in config.loggers}.items() if count > 1 else ():
     if refused:

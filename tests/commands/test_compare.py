@@ -44,6 +44,17 @@ def test_unlike_receipts_are_refused_by_the_field_that_differs(field, tmp_path, 
   assert 'inception' not in out and f'1. {b}: 0.7' in out
 
 
+def test_settings_that_differ_are_named(tmp_path):
+  a, b = (store(tmp_path / str(count), 5, 1., 'accuracy', 'class_consistency',
+                settings={'num_real': 50, 'num_generated': count}) for count in (20, 30))
+  assert refusal(compare.run, [a, b]).endswith('is num_generated=20 and num_generated=30')
+
+
+def test_numbers_that_rank_no_runs_are_left_out(tmp_path):
+  a, b = (store(tmp_path / name, 5, 1., 'pair_ratio', 'diversity') for name in 'ab')
+  assert 'a holds no score that can be ranked' in refusal(compare.run, [a, b])
+
+
 def test_a_best_of_another_receipt_is_no_best(tmp_path, capsys):
   a, b = store(tmp_path / 'a', 1, 0.1, extractor_sha256='old'), store(tmp_path / 'b', 5, 2.)
   store(a, 5, 1.)
@@ -58,7 +69,7 @@ def test_what_cannot_be_compared_is_one_line(tmp_path):
   (tmp_path / 'c').mkdir()
   assert 'c holds no run and no score' in refusal(compare.run, [a, tmp_path / 'c'])
   (tmp_path / 'c/config.json').write_text('{}')
-  assert 'holds no score with a receipt; measure it first' in refusal(compare.read, tmp_path / 'c')
+  assert 'holds no score that can be ranked; measure one' in refusal(compare.read, tmp_path / 'c')
   assert 'neither a run folder' in refusal(compare.run, [a, tmp_path / 'd'])
   (tmp_path / 'e.json').write_text('{"receipt": 3, "step": "x"}')
   assert 'damaged' in refusal(compare.run, [a, tmp_path / 'e.json'])

@@ -103,7 +103,7 @@ def test_own_pictures_are_reconstructed_and_joined(folders, tmp_path):
   np.testing.assert_array_equal(pixels(out / '00001_you.png'), run.reconstruct(run.images_of(tmp_path))[1, ..., 0])
   assert (out / 'reconstructions.png').exists()
   drawn(folders['vae'], draw='interpolation', images=str(tmp_path))
-  assert 'none of these has an encoder' in refusal(folders['dcgan'], draw='reconstruction', images=str(tmp_path))
+  assert 'no such model has an encoder' in refusal(folders['dcgan'], draw='reconstruction', images=str(tmp_path))
   assert 'give your images with --images' in refusal(folders['vae'], draw='reconstruction')
 
 

@@ -43,6 +43,9 @@ def test_scores_are_measured_and_stored(run):
   steps, values = run.scores['diversity/pair_ratio']
   assert scores['num_images'] == 20 and (steps[-1], values[-1]) == (run.step, scores['pair_ratio'])
   assert 'diversity/pair_ratio' not in run.metrics
+  stored = json.loads((run.folder / f'evaluation/diversity_step_{run.step:08d}.json').read_text())['receipt']
+  assert stored['settings'] == {'num_images': 20} and stored['reference'] == 'digits' and stored['test_sha256'] is None
+  assert stored['train_sha256'] == json.loads((run.folder / 'images.json').read_text())['train']['sha256']
   assert "'diversty' is not known" in refusal(run.evaluate, 'diversty')
   assert 'num_image' in refusal(lambda: run.evaluate('diversity', num_image=3))
   assert 'inception' in refusal(run.evaluate, 'fid')

@@ -164,7 +164,7 @@ def test_a_vqvae_encodes_as_codes(made):
   assert 'expected whole numbers from 0 to 8' in line_of(run.decode, codes + 9)
   assert 'has no normal latents' in line_of(run.latents, 3)
   assert 'truncation: the model in' in line_of(run.sample, 3, truncation=0.5)
-  assert "of the family 'gan', and none of these has an encoder" in line_of(made['dcgan'].encode, images)
+  assert "of the family 'gan'; no such model has an encoder" in line_of(made['dcgan'].encode, images)
 
 
 def test_own_pictures_become_squares_of_the_models_size(made, tmp_path):
