@@ -13,7 +13,7 @@ import numpy as np
 from jgen.commands import options as options_lib
 from jgen.commands.options import Sample
 from jgen.errors import UserError
-from jgen.host.progress import Counter
+from jgen.host.progress import counted
 from jgen.shapes import HostLabels, HostLatents, Pixels
 from jgen.trained.run import Trained
 
@@ -79,13 +79,10 @@ class Request:
 
   def parts(self, num: int, labels: HostLabels | None = None) -> Iterator[tuple[int, Pixels]]:
     """Yields (number of images before, images) part by part, with a progress line."""
-    counter, done = Counter(num), 0
-    labels = labels if self.trained.num_classes else None
-    for images in self.trained.sample_parts(num, labels=labels, **self.arguments()):
+    labels, done = labels if self.trained.num_classes else None, 0
+    for images in counted(self.trained.sample_parts(num, labels=labels, **self.arguments()), num):
       yield done, images
       done += len(images)
-      counter.update(done)
-    counter.close()
 
   def receipt(self) -> dict[str, Any]:
     """The metadata stored with the files."""

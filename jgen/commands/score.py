@@ -13,7 +13,7 @@ from jgen.data import cache
 from jgen.data.spec import Splits
 from jgen.errors import UserError
 from jgen.families.base import Family
-from jgen.host import terminal
+from jgen.host import progress, terminal
 from jgen.run import receipt
 from jgen.run.scores import Evaluation
 from jgen.shapes import Pixels
@@ -40,7 +40,8 @@ def run(config: ConfigDict, workdir: Path, command: str) -> None:
   evaluators = _evaluators(config.evaluators, real.spec, len(generated.images))
   evaluation.check_data(evaluators, splits)
   for name, evaluator in evaluators.items():
-    measured = evaluator.measure(Drawn(generated.images), splits, config.seed)
+    with progress.task(name):
+      measured = evaluator.measure(Drawn(generated.images), splits, config.seed)
     scored = _evaluation(name, measured, evaluator, generated, real, config.seed)
     scored.write(folder)
     for number, value in scored.numbers().items():
@@ -55,10 +56,10 @@ class Drawn:
   images: np.ndarray                    # uint8 [N, H, W, C]
 
   def sample_parts(self, labels: Sequence[int] | np.ndarray, seed: int) -> Iterator[Pixels]:
-    """The first images, as many as labels, or all if there are fewer; 1,024 at a time."""
+    """The first images, as many as labels, or all if there are fewer; 128 at a time, with a progress line."""
     del seed
-    for start in range(0, min(len(labels), len(self.images)), 1_024):
-      yield self.images[start:min(start + 1_024, len(labels))]
+    images = self.images[:len(labels)]
+    yield from progress.counted((images[i:i + 128] for i in range(0, len(images), 128)), len(images))
 
 
 def _load(config, name, folder):

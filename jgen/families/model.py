@@ -17,6 +17,7 @@ from jgen.families import averaging
 from jgen.families.base import Family
 from jgen.families.train_state import TrainState
 from jgen.host import processes
+from jgen.host.progress import Counter
 from jgen.images.pixels import to_float, to_pixels
 from jgen.parallel import EVALUATION, over_devices
 from jgen.shapes import Array, HostLatents, Images, Pixels, PRNGKey
@@ -73,7 +74,7 @@ class Compiled:
   def parts(self, method: Callable, state: TrainState, batch: Any, seed: int) -> Iterator[Any]:
     """Yields the results of `method(family, state, key, batch)` chunk by chunk, so that memory does not grow with n.
 
-    The last chunk is filled up with zeros, whose results are dropped.
+    The last chunk is filled up with zeros, whose results are dropped. A progress line is shown if it takes long.
     """
     count, size = len(jax.tree.leaves(batch)[0]), self._shape[0] * self._shape[1]
     key = jax.random.fold_in(jax.random.key(seed), EVALUATION)
@@ -82,9 +83,12 @@ class Compiled:
       chunk = jax.tree.map(functools.partial(self._chunk, i), batch)
       return self._mapped(method)(state, jax.random.fold_in(key, i), chunk)
 
-    for i, results in enumerate(processes.shared(compute, range(-(-count // size)))):
-      num_valid = min(size, count - i * size)
-      yield jax.tree.map(lambda x, num_valid=num_valid: np.asarray(x).reshape(size, *x.shape[2:])[:num_valid], results)
+    with Counter(count, quiet=jax.process_index() > 0) as counter:
+      for i, results in enumerate(processes.shared(compute, range(-(-count // size)))):
+        num_valid = min(size, count - i * size)
+        yield jax.tree.map(lambda x, num_valid=num_valid: np.asarray(x).reshape(size, *x.shape[2:])[:num_valid],
+                           results)
+        counter.update(i * size + num_valid)
 
   def _chunk(self, i, x):
     size = self._shape[0] * self._shape[1]

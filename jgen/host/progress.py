@@ -1,11 +1,18 @@
 """A progress line: rewritten in place on a terminal, printed every 15 seconds elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
+import contextlib
 import time
+from types import TracebackType
+from typing import TypeVar
 
 from jgen.host import terminal
 
+T = TypeVar('T', bound=Sized)
+
 _TERMINAL_SECONDS, _PLAIN_SECONDS = 0.5, 15.
+_open: list['Counter'] = []             # the first one shows its line, not those that it contains
+_tasks: list[str] = []                  # what the process is doing, the innermost last
 
 
 def duration(seconds: float) -> str:
@@ -21,32 +28,63 @@ def epochs_text(epochs: float) -> str:
   return f'{epochs:,.0f} epochs' if epochs >= 100 else f'{epochs:.3g} epochs'
 
 
-class Counter:
-  """Shows the number of images done, the speed and the time to go; shows nothing if all is done at once."""
+@contextlib.contextmanager
+def task(name: str) -> Iterator[None]:
+  """Context in which the lines of counters begin with `name`, such as that of an evaluator."""
+  _tasks.append(name)
+  try:
+    yield
+  finally:
+    _tasks.pop()
 
-  def __init__(self, total: int, noun: str = 'images') -> None:
-    self._total, self._noun = total, noun
-    self._start = self._shown = time.monotonic()
+
+class Counter:
+  """Context that shows the number of images done, the speed and the time to go.
+
+  It shows nothing if all is done at once, if it is quiet, or within the context of another counter.
+  """
+
+  def __init__(self, total: int, noun: str = 'images', quiet: bool = False) -> None:
+    self._total, self._noun, self._quiet = total, noun, quiet
     self._terminal = terminal.is_terminal()
+
+  def __enter__(self) -> 'Counter':
+    self._start = self._shown = time.monotonic()
+    _open.append(self)
+    return self
 
   def update(self, done: int) -> None:
     """Shows the line when it is due; `done` is the number of images done."""
     now = time.monotonic()
-    if done >= self._total or now - self._shown < (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
+    due = now - self._shown >= (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS)
+    if not due or done >= self._total or self._quiet or _open[0] is not self:
       return
     self._shown = now
     rate = done / (now - self._start)
-    line = (f'{done:,} of {self._total:,} {self._noun} ({done / self._total:.0%})  {rate:,.0f} {self._noun}/s  '
-            f'{duration((self._total - done) / rate)} to go')
+    line = ''.join([*(f'{name}: ' for name in _tasks[-1:]), f'{done:,} of {self._total:,} {self._noun} '
+                    f'({done / self._total:.0%})  {rate:,.{0 if rate >= 10 else 1}f} images/s  '
+                    f'{duration((self._total - done) / rate)} to go'])
     if self._terminal:
       terminal.rewrite(line, keep=False)
     else:
       terminal.say(line)
 
-  def close(self) -> None:
+  def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+               trace: TracebackType | None) -> None:
     """Clears the line."""
-    if self._terminal:
+    _open.remove(self)
+    if self._terminal and self._shown > self._start:
       terminal.rewrite('', keep=False)
+
+
+def counted(parts: Iterable[T], total: int, noun: str = 'images', quiet: bool = False) -> Iterator[T]:
+  """Yields the parts, arrays [k, ...] of `total` images in all, and shows how many are done: see `Counter`."""
+  done = 0
+  with Counter(total, noun, quiet) as counter:
+    for part in parts:
+      yield part
+      done += len(part)
+      counter.update(done)
 
 
 class Progress:

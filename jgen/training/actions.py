@@ -25,7 +25,7 @@ from jgen.evaluation.measured import Measured
 from jgen.families.base import Family
 from jgen.families.model import Compiled, Model
 from jgen.families.train_state import TrainState
-from jgen.host import processes, terminal
+from jgen.host import processes, progress, terminal
 from jgen.images.fonts import legible
 from jgen.images.grids import SEPARATOR_COLOR, Grid, rows_that_fit, save_grid, spread
 from jgen.report.figures import draw_figures
@@ -153,7 +153,7 @@ class Evaluate(Action):
   def __call__(self, step: int, state: TrainState, scores: Mapping[str, float]) -> dict[str, float]:
     scores = {}
     for name, evaluator in self.evaluators.items():
-      with processes.sharing():
+      with processes.sharing(), progress.task(name):
         measured = evaluator.measure(Model(self.compiled, state, self.splits.train), self.splits, self.seed)
       self.draw(step, measured.grids)   # first: the file of scores marks the evaluation as complete
       scores.update(self.store(step, name, measured, dataclasses.asdict(evaluator), state).numbers())

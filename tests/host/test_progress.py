@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from jgen.host import progress
-from jgen.host.progress import Progress, duration
+from jgen.host.progress import Counter, Progress, counted, duration
 
 
 class Clock:
@@ -79,3 +79,34 @@ def test_the_speed_is_of_the_steps_since_the_first_one_that_was_done(shown):
   line.update(1, {})                    # told a dispatch later, and at once with the second where that is waited for
   line.update(3, {})
   assert '1 steps/s  10 images/s' in stream.getvalue()
+
+
+def test_a_count_of_images_names_what_it_is_for_and_only_the_outermost_is_shown(shown):
+  clock, use = shown
+  stream = use(terminal=False)
+  with progress.task('inception_features'):
+    for part in counted(['a' * 40, 'b' * 40, 'c' * 20], 100, 'real images'):
+      for _ in counted(part, len(part)):
+        clock.now += 1
+  assert stream.getvalue().splitlines() == [
+      'inception_features: 40 of 100 real images (40%)  1.0 images/s  1m00s to go',
+      'inception_features: 80 of 100 real images (80%)  1.0 images/s  20s to go']
+
+
+def test_a_count_that_ends_early_makes_way_for_the_next(shown):
+  clock, use = shown
+  stream = use(terminal=True)
+  parts = counted([[0] * 50, [0] * 50], 100)
+  next(parts)
+  clock.now += 5
+  next(parts)
+  assert '50 of 100 images (50%) 10 images/s 5s to go' in stream.getvalue()
+  parts.close()                         # as when the consumer has failed
+  assert stream.getvalue().endswith('\r\033[K')
+  with Counter(100, quiet=True) as counter:
+    clock.now += 5
+    counter.update(50)
+  with Counter(100) as counter:
+    clock.now += 5
+    counter.update(20)
+  assert stream.getvalue().count(' of 100') == 2 and '20 of 100' in stream.getvalue()

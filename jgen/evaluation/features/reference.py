@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import jax
 from jaxtyping import Integer
 import numpy as np
 
@@ -12,9 +13,10 @@ from jgen.evaluation.features import frechet
 from jgen.evaluation.features.feature_spaces import FeatureSpace
 from jgen.evaluation.features.stored import cached
 from jgen.evaluation.shared import spread
+from jgen.host import progress
 from jgen.run.receipt import digest_of
 
-_PART = 1_024                           # images read at a time
+_PART = 128                             # images read at a time
 _FLAT = 1e-12                           # share of the features' squares below which their variance is rounding error
 
 
@@ -68,7 +70,8 @@ def evenly(count: int, total: int) -> Integer[np.ndarray, ' n']:
 
 def _measured(space, images, chosen, num_kept):
   parts = (images[chosen[i:i + _PART]] for i in range(0, len(chosen), _PART))
-  summary = space.extractor.summary(parts, space.features, evenly(num_kept, len(chosen)))
+  counted = progress.counted(parts, len(chosen), 'real images', quiet=jax.process_index() > 0)
+  summary = space.extractor.summary(counted, space.features, evenly(num_kept, len(chosen)))
   gaussian = frechet.of_moments(summary.moments)
   arrays = {'count': np.array(gaussian.count), 'mean': gaussian.mean, 'factor': gaussian.factor}
   return arrays if summary.features is None else arrays | {'features': summary.features}
