@@ -86,12 +86,13 @@ class Keys:
   image_width: int = key(0, 'width in pixels after resizing; 0 for square images', at_least=0)
   channels: int = key(0, "1 for grey, 3 for colour; 0 for the data set's own ('folder': colour)", at_least=0,
                       at_most=3)
-  cache_dir: str = key('', "folder for prepared images; '' for ~/.cache/jgen")
+  cache_dir: str = key('', "folder for prepared images; '' for the usual one: docs/data.md")
   label: str = key('', "the annotation to use as the label; '' for the data set's own class, if any")
   crop: float = key(0., 'sides of the centre crop, as a share of the largest crop that fits into the image; '
                         '0 for the default (CelebA 140/178, others 1)', at_least=0, at_most=1,
                     read_with={'name': _OrTfds(_OF_FILES)})
-  label_file: str = key('', "a .csv of annotations, one row per image; '' for none", read_with={'name': ('folder',)})
+  label_file: str = key('', "a table (.csv, .txt) or .json of annotations, one row per image; '' for none",
+                        read_with={'name': ('folder',)})
   partition_file: str = key('', "a list with the split of each image; '' for the default splits",
                             read_with={'name': ('celeba', 'folder')})
   max_bad_share: float = key(0.01, 'largest share of undecodable image files that are skipped; above it, the run stops',

@@ -69,7 +69,7 @@ def _check_name(path):
   except UnicodeEncodeError as error:
     raise UserError(f'{path} is not UTF-8 text; name another folder') from error
   if '\\' in str(path) or not fnmatch.fnmatchcase(str(path), str(path)):   # Orbax finds its files by glob patterns
-    raise UserError(f'{path} has a backslash or brackets, with which checkpoints would be lost; name another folder')
+    raise UserError(f'{path} has a backslash or brackets, in which Orbax cannot find checkpoints; name another folder')
 
 
 def cache_folder() -> Path:
