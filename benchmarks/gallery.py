@@ -111,6 +111,8 @@ class Gallery:
     start = time.monotonic()
     status, stopped = self.launch(name, [*mode, f'--workdir={run}'], TRAINED * seconds)
     trained = time.monotonic()
+    if stopped and not system.needs and not any((run / 'checkpoints').glob('[0-9]*')):
+      return f'stopped after {trained - start:.0f} s, before its first step; repeat the command, or give more --minutes'
     if not status and stopped and not system.needs and not self.stopping.is_set():
       status, _ = self.launch(name, ['--mode=evaluate', f'--workdir={run}'])
     note |= {'seconds': round(note.get('seconds', 0) + trained - start), 'hardware': self.hardware, 

@@ -78,6 +78,22 @@ def test_one_is_trained_stopped_and_measured_another_fails_and_both_are_in_the_t
   assert 'long' not in capsys.readouterr().out
 
 
+class OutOfTimeAtOnce(subprocess.Popen):
+  def wait(self, timeout=None):
+    if timeout not in (None, gallery.GRACE):
+      raise subprocess.TimeoutExpired(self.args, timeout)
+    return super().wait()
+
+
+def test_one_that_is_stopped_before_its_first_step_is_not_measured_but_waits_for_the_next_time(
+    toys, tmp_path, monkeypatch, capsys):
+  monkeypatch.setattr(gallery.subprocess, 'Popen', OutOfTimeAtOnce)
+  main(tmp_path, '--systems=long')
+  assert 'before its first step; repeat the command' in capsys.readouterr().out
+  row, = json.loads((tmp_path / 'results.json').read_text())
+  assert row['ours'] == 'not trained yet' and not (tmp_path / 'long' / gallery_table.NOTE).exists()
+
+
 def test_the_time_is_shared_by_weight(monkeypatch):
   now = [0.]
   monkeypatch.setattr(gallery.time, 'monotonic', lambda: now[0])
