@@ -71,10 +71,11 @@ def run(config: ConfigDict, workdir: Path, command: str) -> bool:
       step = Trainer(config, family, augment, splits, evaluators, folder, checkpoints).run(stop)
     stop.saved()
     (write_report if config.report else draw_figures)(folder)
-    if step >= config.num_steps:
+    stopped = stop.requested or step < config.num_steps   # by a signal to this or to another process
+    if not stopped:                     # else the last evaluation may have been interrupted
       outputs.store(folder, step)
     if jax.process_index() == 0:
-      terminal.say(summary(folder, step, config, time.monotonic() - start, command))
+      terminal.say(summary(folder, step, config, time.monotonic() - start, command if stopped else ''))
   return stop.requested
 
 
@@ -86,7 +87,10 @@ def facts(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
 
 def summary(folder: Path, step: int, config: ConfigDict, seconds: float, command: str) -> str:
-  """The final summary of a run: steps, last and best scores, and paths."""
+  """The final summary of a run: steps, last and best scores, paths, and the command that continues a stopped run.
+
+  `command` is '' for a run that was not stopped.
+  """
   lines = [f'step {step:,} of {config.num_steps:,}, {duration(seconds)} in this start']
   measured = {seed: scores.read_all(seeds.folder_of(folder, config, seed)) for seed in seeds.of(config)}
   for seed, evaluation in ((seed, evaluation) for seed, evaluations in measured.items() for evaluation in evaluations):
@@ -104,8 +108,9 @@ def summary(folder: Path, step: int, config: ConfigDict, seconds: float, command
   if doctor.exists() and ',begins,' in doctor.read_text('utf-8'):
     entries['doctor'] = 'doctor.csv'
   lines += [f'{name:<12} {folder / entry}' for name, entry in entries.items()]
-  if step < config.num_steps:
-    lines += [f'stopped and saved; continue with: {command}']
+  if command:
+    missing = '' if step < config.num_steps else '; the last evaluations and pictures may be missing'
+    lines += [f'stopped and saved{missing}; continue with: {command}']
   return '\n'.join(lines)
 
 

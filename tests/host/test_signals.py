@@ -18,6 +18,7 @@ import pytest
 from jgen.commands import train
 from jgen.evaluation.class_consistency import ClassConsistency
 from jgen.host.signals import StopRequest
+from jgen.run import outputs
 
 pytestmark = pytest.mark.usefixtures('few_figures', 'optimised')   # a classifier is trained
 
@@ -102,7 +103,8 @@ def test_what_is_interruptible_ends_at_once_and_nothing_after_it_begins():
     assert time.monotonic() - start < 30
 
 
-def test_a_signal_during_a_long_evaluation_saves_at_once_and_the_evaluation_is_made_up_for(tmp_path, monkeypatch):
+def test_a_signal_during_a_long_evaluation_saves_at_once_and_the_evaluation_is_made_up_for(
+    tmp_path, monkeypatch, capsys):
   config = tiny.wgan(num_steps=8, evaluate_every_steps=4, sample_every_steps=4, checkpoint_every_steps=4, **{
       'checkpoints.best_metric': 'class_consistency/accuracy', 'checkpoints.keep_last': 1})
   with config.unlocked():
@@ -127,6 +129,15 @@ def test_a_signal_during_a_long_evaluation_saves_at_once_and_the_evaluation_is_m
   kept = [sorted(path.name for path in (folder / 'checkpoints').iterdir())   # the last, and the best if it is another
           for folder in (tmp_path / 'whole', tmp_path / 'run')]
   assert kept[0] == kept[1]
+
+  assert outputs.are_complete(tmp_path / 'run', 8)
+  (tmp_path / 'run/evaluation/class_consistency_step_00000008.json').unlink()
+  (tmp_path / 'run/outputs.json').unlink()
+  with monkeypatch.context() as context:
+    context.setattr(ClassConsistency, 'measure', take_long)
+    assert train.run(config, tmp_path / 'run', 'the same command')
+  assert not outputs.are_complete(tmp_path / 'run', 8)   # or a study would pass over it
+  assert 'pictures may be missing; continue with: the same command' in capsys.readouterr().out
 
 
 LONG = (*TINY, '--config.num_steps=200000', '--config.checkpoint_every_steps=100000', '--config.log_every_steps=2')
