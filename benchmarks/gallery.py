@@ -7,8 +7,8 @@ a CPU, networks and batches are smaller than in the configs: `gallery_systems.py
 of each row shows them.
 
 The table is written to RUNS/results.md and RUNS/results.json, the pictures to RUNS/pictures. With
---page=docs/results.md the table also replaces the text between the two markers of that page. --from=RUNS writes the
-table of existing runs and trains nothing.
+--page=docs/results.md the rows of the systems in RUNS also replace those of that page, between its two markers; its
+other rows stay. --from=RUNS writes the table of existing runs and trains nothing.
 
 On one GPU, `--minutes=12 --jobs=4` is meant to cover all systems; this has only been run on CPUs so far.
 """
@@ -72,6 +72,7 @@ class Gallery:
   jobs: int
   stopping: threading.Event = dataclasses.field(default_factory=threading.Event)
   processes: set = dataclasses.field(default_factory=set)   # child processes that are running
+  failed: list = dataclasses.field(default_factory=list)    # names of systems
 
   def stop(self, *signal_and_frame):
     """Stops and saves the running systems and starts no other; a signal handler."""
@@ -115,11 +116,12 @@ class Gallery:
       return f'stopped after {trained - start:.0f} s, before its first step; repeat the command, or give more --minutes'
     if not status and stopped and not system.needs and not self.stopping.is_set():
       status, _ = self.launch(name, ['--mode=evaluate', f'--workdir={run}'])
-    note |= {'seconds': round(note.get('seconds', 0) + trained - start), 'hardware': self.hardware, 
-             'done': not status and not self.stopping.is_set(), 'evaluation_seconds': round(time.monotonic() - trained)}
-    write_text(self.note_path(name), json.dumps(note, indent=2) + '\n')
-    if status:
+    if status:                          # without a note: a file in a folder without a run would keep it from starting
+      self.failed.append(name)
       return f'failed: {last_line(self.log(name))}'
+    note |= {'seconds': round(note.get('seconds', 0) + trained - start), 'hardware': self.hardware,
+             'done': not self.stopping.is_set(), 'evaluation_seconds': round(time.monotonic() - trained)}
+    write_text(self.note_path(name), json.dumps(note, indent=2) + '\n')
     return f'trained for {trained - start:.0f} s, evaluated in {note["evaluation_seconds"]} s'
 
   def overrides(self, name):
@@ -216,6 +218,9 @@ def main(argv=None):
       signal.signal(number, gallery.stop)
     gallery.run(names, given.minutes)
   gallery_table.write(folder, names, about, given.page)
+  if not given.existing and gallery.failed:
+    raise UserError(f'{len(gallery.failed)} of {len(names)} systems failed: {", ".join(gallery.failed)}; the '
+                    f'reasons are in {folder}/logs; the same command tries them again')
 
 
 if __name__ == '__main__':

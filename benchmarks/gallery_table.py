@@ -36,9 +36,9 @@ def read_about(path):
   """Reads the JSON file with descriptions; empty sections for those that are missing, or without a file.
 
   {'data': {FOLDER: {'about': description, 'folder': path if not in --data, 'config': {key: value}}},
-  'remarks': {SYSTEM: what its picture shows}, 'quoted': {SYSTEM: row of a run that is reported on another page}}
+  'remarks': {SYSTEM: what its picture shows}}
   """
-  about = {'data': {}, 'remarks': {}, 'quoted': {}}
+  about = {'data': {}, 'remarks': {}}
   if path is None:
     return about
   try:
@@ -48,11 +48,13 @@ def read_about(path):
 
 
 def write(folder, names, about, page=None):
-  """Writes results.md, results.json and pictures/ to `folder`; with `page`, also the table of the page and its files.
+  """Writes results.md, results.json and pictures/ to `folder`; with `page`, also these rows of the page and its files.
 
-  Raises UserError if the page lacks the markers or a run folder is damaged.
+  The page keeps its rows of all systems that have no run in `folder`.
+
+  Raises UserError if the page lacks the markers, or it or a run folder is damaged.
   """
-  rows = [read_row(folder, name, about) for name in names]
+  rows = [read_row(folder, name, about) or unknown(name) for name in names]
   write_text(folder / 'results.json', json.dumps(rows, indent=2, ensure_ascii=False) + '\n')
   draw(folder, rows, folder / 'pictures')
   write_text(folder / 'results.md', markdown(rows, 'pictures') + '\n')
@@ -62,22 +64,41 @@ def write(folder, names, about, page=None):
       raise UserError(f'{page} has no markers for the table; add the lines {MARKS[0]} and {MARKS[1]}')
     begin, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
     draw(folder, rows, page.parent / 'pictures/results')
+    rows = merged(read_rows(page.with_suffix('.json')), rows)
     write_text(page, f'{text[:begin]}\n{markdown(rows, "pictures/results")}\n{text[end:]}')
     write_text(page.with_suffix('.json'), json.dumps(rows, indent=2, ensure_ascii=False) + '\n')
+
+
+def read_rows(path):
+  """The rows that `write` stored beside a page; [] without the file. Raises UserError if it is damaged."""
+  try:
+    return json.loads(path.read_text('utf-8')) if path.exists() else []
+  except (OSError, ValueError) as error:
+    raise UserError(f'{path} cannot be read: {error}; restore it, or delete it and the table') from error
+
+
+def merged(old, new):
+  """One row per system, in the order of SYSTEMS: the new one, or the old one if the new one has no result."""
+  rows = {row['system']: row for row in old}
+  rows |= {row['system']: row for row in new if row != unknown(row['system']) or row['system'] not in rows}
+  return [rows[name] for name in SYSTEMS if name in rows]
+
+
+def unknown(name):
+  """The row of a system without a result."""
+  return base_row(name) | {'ours': 'not trained yet'}
 
 
 # ------------------------------------------------------------------------------------------- reading
 
 
 def read_row(folder, name, about):
-  """The row of a system as a dict: from its run folder, else quoted, else almost empty."""
+  """The row of a system as a dict, from its run folder; None if there is no run that was evaluated."""
   system = SYSTEMS[name]
-  base = {'system': name, 'report': system.report, 'published': system.published,
-          'remark': about['remarks'].get(name, '')}
+  base = base_row(name) | {'remark': about['remarks'].get(name, '')}
   run = folder / (f'{system.needs}/priors' if system.needs else name)
   if not (run / NOTE).exists() or not (run / 'config.json').exists() and not system.needs:
-    quoted = about['quoted'].get(name)
-    return base | (quoted or {'ours': 'not trained yet'})
+    return None
   note = json.loads((run / NOTE).read_text())
   row = base | {key: note[key] for key in ('seconds', 'hardware')}
   if system.needs:
@@ -89,6 +110,10 @@ def read_row(folder, name, about):
   return row | {'data': data_of(system, about), 'steps': step, 'batch_size': config['batch_size'],
                 'seed': config['seed'], 'numbers': numbers(record, system.numbers),
                 'pictures': found(folder, name, system), 'command': command(system.config, name, config, step)}
+
+
+def base_row(name):
+  return {'system': name, 'report': SYSTEMS[name].report, 'published': SYSTEMS[name].published, 'remark': ''}
 
 
 def data_of(system, about):
@@ -142,7 +167,7 @@ def flag(value):
   if isinstance(value, list):
     inner = ','.join(repr(entry) for entry in value)
     return f'"({inner}{"," if len(value) == 1 else ""})"'
-  return re.sub(r'^.*/', '', value) if isinstance(value, str) else value
+  return re.sub(r'^/.*/', '', value) if isinstance(value, str) else value   # a path on this machine says nothing
 
 
 # ------------------------------------------------------------------------------------------- writing

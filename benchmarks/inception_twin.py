@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-MUTATIONS = ('padding counted', 'average pool in 7c', 'eps 1e-5')
 
 
 class Unit(nn.Module):

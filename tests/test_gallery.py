@@ -6,7 +6,7 @@ from pathlib import Path
 import subprocess
 import time
 
-from helpers.launching import TINY, environment
+from helpers.launching import ROOT, TINY, environment
 import numpy as np
 from PIL import Image
 import pytest
@@ -57,14 +57,17 @@ def toys(monkeypatch):
 def test_one_is_trained_stopped_and_measured_another_fails_and_both_are_in_the_table(toys, tmp_path, capsys):
   about, page = tmp_path / 'about.json', tmp_path / 'page.md'
   about.write_text(json.dumps({
-      'data': {'digits': {'about': '8x8 digits'}}, 'remarks': {'long': 'noise'}, 'quoted': {'wrong': {'ours': '7'}}}))
+      'data': {'digits': {'about': '8x8 digits'}}, 'remarks': {'long': 'noise'}}))
   page.write_text('\n'.join(['before', *gallery_table.MARKS, 'after']))
-  main(tmp_path, '--systems=wrong,long', f'--about={about}', f'--page={page}')
+  page.with_suffix('.json').write_text(json.dumps([
+      gallery_table.base_row(name) | {'ours': f'earlier {name}'} for name in SYSTEMS]))
+  with pytest.raises(UserError, match='1 of 2 systems failed: wrong'):
+    main(tmp_path, '--systems=wrong,long', f'--about={about}', f'--page={page}')
   said = capsys.readouterr().out
   assert '1 of 2: long: trained' in said and 'wrong: failed: error: config.batch_size is 0' in said
   long, wrong = json.loads((tmp_path / 'results.json').read_text())
   assert 8 < long['steps'] < 10**6 and (long['data'], long['remark']) == ('8x8 digits', 'noise')
-  assert '--config.seed=3' in long['command'] and wrong['ours'] == '7'
+  assert '--config.seed=3' in long['command'] and wrong['ours'] == 'not trained yet'
   stored, = (tmp_path / 'long/evaluation').glob('class_consistency*.json')
   results, (number,) = json.loads(stored.read_text())['results'], long['numbers']
   p, n = results['accuracy'], results['num_generated']
@@ -72,6 +75,8 @@ def test_one_is_trained_stopped_and_measured_another_fails_and_both_are_in_the_t
   assert Image.open(tmp_path / 'pictures/results/long.jpg').format == 'JPEG'
   text = page.read_text()
   assert text.startswith('before\n') and text.endswith('after') and '| FID 7 | class consistency ' in text
+  assert 'earlier wrong' in text and 'earlier long' not in text   # a row without a new run stays
+  assert not list((tmp_path / 'wrong').glob('*'))   # or a second try would be refused
   before = (tmp_path / 'long/metrics.csv').stat().st_mtime_ns
   main(tmp_path, '--systems=long')      # done already
   assert before == (tmp_path / 'long/metrics.csv').stat().st_mtime_ns
@@ -102,6 +107,25 @@ def test_the_time_is_shared_by_weight(monkeypatch):
   now[0] = 60.                                                 # both took longer
   clock.finish('a')
   assert clock.begin('c') == 80.
+
+
+def test_paths_of_this_machine_are_cut_from_commands_and_names_are_not():
+  assert [gallery_table.flag(value) for value in ('/data/lists/few.txt', 'tfds:a/b', ['test'], 3)] == [
+      'few.txt', 'tfds:a/b', "\"('test',)\"", 3]
+
+
+def test_the_page_of_results_has_a_row_with_a_result_and_a_picture_for_every_system():
+  rows = json.loads((ROOT / 'docs/results.json').read_text())
+  assert [row['system'] for row in rows] == list(gallery_systems.SYSTEMS)
+  page = (ROOT / 'docs/results.md').read_text()
+  begin, end = (page.index(mark) for mark in gallery_table.MARKS)
+  assert page[begin + len(gallery_table.MARKS[0]):end].strip() == gallery_table.markdown(
+      rows, 'pictures/results').strip()
+  for row in rows:
+    assert row.get('ours') or row['numbers'] and row['remark']
+    links = [*row.get('links', []), *(f'pictures/results/{name}' for name in gallery_table.picture_names(row))]
+    assert links and all((ROOT / 'docs' / link).exists() for link in links)
+    assert row.get('ours') != 'not trained yet' and row['data'] and row['command'] and 'seed' in row
 
 
 def test_commands_are_wrapped_each_on_its_own():

@@ -77,10 +77,13 @@ def sheet_of(family: Family, spec: Spec, per_class: int, count: int) -> Sheet:
 
   If the classes do not fit, an evenly spaced subset is shown.
   """
+  most_rows = rows_that_fit(*spec.image_shape[:2])
   if not family.num_classes:
-    columns = next((width for width in range(MAX_COLUMNS, 4, -1) if count % width == 0), MAX_COLUMNS)
+    widest = max(MAX_COLUMNS, -(-count // most_rows))
+    columns = next((width for width in range(widest, widest // 2 - 1, -1) if count % width == 0
+                    and count // width <= most_rows), widest)
     return Sheet((0,) * count, min(columns, count), title=family.samples_note)
-  classes = spread(family.num_classes, rows_that_fit(*spec.image_shape[:2]))
+  classes = spread(family.num_classes, most_rows)
   names = legible(spec.label_names or tuple(map(str, range(family.num_classes))))
   some = f'{len(classes)} of {family.num_classes} classes, evenly spread' if len(classes) < family.num_classes else ''
   return Sheet(tuple(np.repeat(classes, per_class).tolist()), per_class, tuple(names[label] for label in classes),

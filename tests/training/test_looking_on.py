@@ -21,10 +21,12 @@ def family(num_classes, note=''):
   return SimpleNamespace(num_classes=num_classes, samples_note=note)
 
 
-@pytest.mark.parametrize('count, columns', [(32, 8), (100, 10), (64, 8), (7, 7), (3, 3), (11, 10), (13, 10)])
+@pytest.mark.parametrize('count, columns', [
+    (32, 8), (100, 10), (64, 8), (7, 7), (3, 3), (11, 10), (13, 10), (620, 10), (800, 13), (3_001, 49)])
 def test_a_sheet_without_classes_has_any_number_of_samples(count, columns):
-  sheet = actions.sheet_of(family(0, 'a note'), SimpleNamespace(label_names=()), 5, count)
+  sheet = actions.sheet_of(family(0, 'a note'), SimpleNamespace(label_names=(), image_shape=(64, 64, 3)), 5, count)
   assert sheet == actions.Sheet((0,) * count, columns, (), 'a note')
+  assert -(-count // columns) <= 62     # rows of 64 pixels that fit
 
 
 def test_a_sheet_of_thousands_of_classes_shows_some():
