@@ -9,7 +9,6 @@ from torch import nn
 from torch.nn import functional
 
 
-
 class Unit(nn.Module):
   """Convolution without bias, batch normalisation, ReLU."""
 
