@@ -3,6 +3,7 @@
 import importlib
 from pathlib import Path
 import re
+import shutil
 
 from helpers import figures, published, reports
 import jax
@@ -12,6 +13,7 @@ import pytest
 from jgen import data, evaluation, families, recipes
 from jgen.commands import train
 from jgen.losses.adversarial import ADVERSARIAL_LOSSES
+from jgen.report import comparison
 from jgen.run import config as config_lib
 from jgen.training import step
 from jgen.training.config import check as check_config
@@ -108,7 +110,7 @@ def thin(model):
 
 @pytest.mark.parametrize('name', [name for name in CONFIGS if load(name).data.name in published.WRITERS])
 def test_every_config_trains_from_the_published_files(name, files, tmp_path, monkeypatch):
-  figures.draw_only(monkeypatch, re.findall(r'`figures/(\w+\.png)`', ' '.join(PROMISED.get(name, ()))))
+  figures.draw_only(monkeypatch, re.findall(r'figures/(\w+\.png)`', ' '.join(PROMISED.get(name, ()))))
   config = load(name)
   config.batch_size = 4
   config.num_steps = config.log_every_steps = 1
@@ -131,5 +133,13 @@ def test_every_config_trains_from_the_published_files(name, files, tmp_path, mon
   stand_ins = {'random_features': 'inception_features'}   # there are no weights here
   assert {stand_ins.get(name, name) for name in measured} == set(config.evaluators)
   header = (tmp_path / 'run/metrics.csv').read_text().splitlines()[0].split(',')
+  compare_as_in_a_study(tmp_path / 'run', tmp_path / 'STUDY', PROMISED.get(name, ()))
   for files_of_row in PROMISED.get(name, ()):
-    assert reports.missing(files_of_row, tmp_path / 'run', config, header) == []
+    assert reports.missing(files_of_row, tmp_path / 'run', tmp_path / 'STUDY', config, header) == []
+
+
+def compare_as_in_a_study(folder, study, rows):
+  """Draws the comparison of a run and its copy, which stand for two variations, if it is promised."""
+  if any('STUDY/' in row for row in rows):
+    shutil.copytree(folder, folder.with_name('copy'), ignore=shutil.ignore_patterns('checkpoints'))
+    comparison.compare([folder, folder.with_name('copy')], study)

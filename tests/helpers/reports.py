@@ -22,17 +22,19 @@ def broken(files, config, metrics):
   return not any(present)
 
 
-def missing(files, folder, config, metrics):
-  """What a row promises of the run folder itself that its run, whose config is as given, has left out.
+def missing(files, folder, study, config, metrics):
+  """What a row promises of a run and of its study that neither the run folder nor that of the study holds.
 
-  Figures of a study and of priors lie elsewhere; what evaluators draw that the config lacks is not asked for.
+  Samples of priors lie elsewhere; what evaluators draw that the config lacks is not asked for.
   """
-  alternatives = [[name for name in re.findall('`(.*?)`', part) if not name.startswith(('STUDY/', 'priors/'))]
+  def exists(name):
+    return any(study.glob(name.removeprefix('STUDY/')) if name.startswith('STUDY/') else folder.glob(name))
+  alternatives = [[name for name in re.findall('`(.*?)`', part) if not name.startswith('priors/')]
                   for part in files.split(' or ')]
   wanted = [[name for name in names if made(name, config, metrics)] for names in alternatives]
-  left = [[name for name in names if not list(folder.glob(name))] for names in alternatives if names]
+  left = [[name for name in names if not exists(name)] for names in alternatives if names]
   if len(alternatives) == 1:
-    return [name for name in wanted[0] if not list(folder.glob(name))]
+    return [name for name in wanted[0] if not exists(name)]
   return min(left, key=len) if any(wanted) else []
 
 
