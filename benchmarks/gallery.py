@@ -34,6 +34,7 @@ from jgen.host.files import write_text
 ROOT = Path(__file__).parent.parent
 NOTE = gallery_table.NOTE
 TRAINED = 0.7                           # share of a system's time spent on training; the rest is for evaluation
+LEAST = 5                               # seconds; with less, a system is not started
 GRACE = 180                             # seconds a stopped run may take to save
 _LOOK = ('import jax; d = jax.devices(); print(d[0].platform, len(d), d[0].device_kind, sep="|")')
 
@@ -103,8 +104,8 @@ class Gallery:
 
   def train_and_measure(self, name, seconds):
     """Trains and evaluates one system and records how long it took; returns the outcome in words."""
-    if self.stopping.is_set():
-      return 'not started'
+    if self.stopping.is_set() or TRAINED * seconds < LEAST:
+      return 'not started, as no time is left; repeat the command, or give more --minutes'
     system, note = SYSTEMS[name], self.note(name)
     run = self.folder / (system.needs or name)
     mode = ['--mode=prior'] if system.needs else [f'--config={ROOT}/configs/{system.config}.py', *self.overrides(name)]

@@ -97,6 +97,8 @@ def test_one_that_is_stopped_before_its_first_step_is_not_measured_but_waits_for
   assert 'before its first step; repeat the command' in capsys.readouterr().out
   row, = json.loads((tmp_path / 'results.json').read_text())
   assert row['ours'] == 'not trained yet' and not (tmp_path / 'long' / gallery_table.NOTE).exists()
+  main(tmp_path, '--systems=long', '--minutes=0.1')
+  assert 'not started, as no time is left' in capsys.readouterr().out
 
 
 def test_the_time_is_shared_by_weight(monkeypatch):
