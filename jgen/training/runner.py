@@ -69,9 +69,9 @@ def run(config: ConfigDict, workdir: Path, command: str) -> bool:
       description.store_origin(run_folder, config, command)
     with contextlib.closing(Checkpoints(workdir.absolute(), config.checkpoints)) as checkpoints:
       step = Trainer(config, family, augment, splits, evaluators, folder, checkpoints).run(stop)
+    stopped = stop.requested or step < config.num_steps   # by a signal to this or to another process
     stop.saved()
     (write_report if config.report else draw_figures)(folder)
-    stopped = stop.requested or step < config.num_steps   # by a signal to this or to another process
     if not stopped:                     # else the last evaluation may have been interrupted
       outputs.store(folder, step)
     if jax.process_index() == 0:
