@@ -331,7 +331,7 @@ def test_nothing_begins_where_the_images_are_too_few(config, tmp_path, mode, mon
   config.evaluators.tsne.perplexity = 171.
   monkeypatch.setattr(evaluate.run_folder, 'read_config', lambda folder: config.to_dict())
   monkeypatch.setattr(evaluate.Checkpoints, 'newest_and_best', lambda self, like: ({'newest': 'not looked at'}, []))
-  with pytest.raises(UserError, match='171 test images are too few'):
+  with pytest.raises(UserError, match='there are 171 test images; set it below'):
     mode.run(config, tmp_path / 'run', 'python launch.py')
   assert not (tmp_path / 'run' / 'evaluation').exists()
 
