@@ -104,7 +104,9 @@ class Gallery:
 
   def train_and_measure(self, name, seconds):
     """Trains and evaluates one system and records how long it took; returns the outcome in words."""
-    if self.stopping.is_set() or TRAINED * seconds < LEAST:
+    if self.stopping.is_set():
+      return 'not started'
+    if TRAINED * seconds < LEAST:
       return 'not started, as no time is left; repeat the command, or give more --minutes'
     system, note = SYSTEMS[name], self.note(name)
     run = self.folder / (system.needs or name)

@@ -70,7 +70,10 @@ def write(folder, names, about, page=None):
 
 
 def read_rows(path):
-  """The rows that `write` stored beside a page; [] without the file. Raises UserError if it is damaged."""
+  """The rows of the table in a JSON file, as `write` stores it next to the page; [] if there is no such file.
+
+  Raises UserError if the file is damaged.
+  """
   try:
     return json.loads(path.read_text('utf-8')) if path.exists() else []
   except (OSError, ValueError) as error:

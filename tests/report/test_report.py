@@ -26,20 +26,19 @@ COLUMNS = ('critic/loss', 'generator/loss', 'critic/adversarial', 'critic/wasser
            'critic/fake_class_loss', 'generator/information', 'generator/continuous_information',
            'generator/code_accuracy')
 REFERENCES = ('generator/information_maximum',)   # drawn as levels
-EVALUATED = ('class_consistency/accuracy', 'critic_outputs/auc', 'diversity/pair_ratio',
-             'diversity/nearest_ratio', 'speed/images_per_second', 'ledger/loss', 'ledger/mse', 'ledger/mse_sampled',
-             'ledger/elbo',
+EVALUATED = ('class_consistency/accuracy', 'critic_outputs/auc', 'diversity/pair_ratio', 'diversity/nearest_ratio',
+             'speed/images_per_second', 'ledger/loss', 'ledger/mse', 'ledger/mse_sampled', 'ledger/elbo',
              'ledger/importance_bound', 'ledger/reconstruction_nats', 'ledger/kl', 'ledger/bits_per_dimension',
              'ledger/active_units', 'inception_features/fid@500', 'inception_features/fid768@500',
-             'inception_features/kid_low@500', 'inception_features/precision768@500', 'inception_features/recall@500',
-             'inception_features/coverage@500', 'classifier_features/proxy_fid[tiny_imagenet-cnn]@10000',
-             'random_features/proxy_fid[random]@500', 'reconstruction_quality/psnr', 'reconstruction_quality/ssim',
-             'codebook/loss', 'codebook/reconstruction', 'codebook/mse',
-             'codebook/codebook', 'codebook/commitment', 'codebook/perplexity', 'codebook/train_perplexity',
-             'codebook/dead_share', 'codebook/train_dead_share', 'codebook/entropy_bits_per_image',
-             'codebook/bits_per_image', 'test_loss/nats', 'test_loss/train_nats', 'test_loss/elbo',
-             'test_loss/train_elbo', 'attribute_pairs/change_by_label', 'attribute_pairs/change_by_latents',
-             'code_classes/nmi')
+             'inception_features/kid_low@500', 'inception_features/precision768@500',
+             'inception_features/recall@500', 'inception_features/coverage@500',
+             'classifier_features/proxy_fid[tiny_imagenet-cnn]@10000', 'random_features/proxy_fid[random]@500',
+             'reconstruction_quality/psnr', 'reconstruction_quality/ssim', 'codebook/loss',
+             'codebook/reconstruction', 'codebook/mse', 'codebook/codebook', 'codebook/commitment',
+             'codebook/perplexity', 'codebook/train_perplexity', 'codebook/dead_share', 'codebook/train_dead_share',
+             'codebook/entropy_bits_per_image', 'codebook/bits_per_image', 'test_loss/nats', 'test_loss/train_nats',
+             'test_loss/elbo', 'test_loss/train_elbo', 'attribute_pairs/change_by_label',
+             'attribute_pairs/change_by_latents', 'code_classes/nmi')
 OUTPUTS = {'edges': [-1., 0., 0.5, 2.], 'counts': {'train': [1, 3, 4], 'generated': [6, 3, 1]}}   # no test images
 TABLE = {row.file: row for row in FIGURES}
 
